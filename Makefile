@@ -7,6 +7,9 @@ PYTHON ?= /usr/bin/python3
 BASE ?=
 WORKERS ?= 2
 
+# Every process of the tests would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup system demo check check-slow check-stock coverage bench lint types layers docs test pictures format clean
 
 help:

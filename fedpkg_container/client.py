@@ -62,6 +62,19 @@ class Client:
         for completer, kind in RPKG_COMPLETERS.items():
             self.set_completer(completer, Completer(kind))
 
+    def setup_argparser(self) -> None:
+        """Add ``--version`` to the site's global options, unless the site has one."""
+        from fedpkg_container import __version__
+
+        super().setup_argparser()  # type: ignore[misc]
+        if "--version" not in self.parser._option_string_actions:
+            self.parser.add_argument(
+                "--version",
+                action="version",
+                version=f"fedpkg-container {__version__}",
+                help="Show the version of fedpkg-container and exit",
+            )
+
     def load_cmd(self) -> None:
         """Load rpkg's commands object, and record in ``logged_in`` when it logs in to the hub."""
         super().load_cmd()  # type: ignore[misc]

@@ -30,7 +30,6 @@ from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
-from fedpkg_container.steps import reached
 
 _log = logging.getLogger(__name__)
 

@@ -25,6 +25,7 @@ from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.settings import defaults
+from tests.support.storage import stored
 
 KOJI_TAG = "f42-container-updates"
 SBOM, SIGNATURE = "application/spdx+json", "application/vnd.example.signature"
@@ -76,6 +77,7 @@ def push_build(
     :param shared: further layers, the first ones
     :param artifacts: whether there are SBOMs and a signature
     """
+    repository = stored(repository)
     if labels is None:
         labels = {"com.redhat.component": nvr.name, "version": nvr.version, "release": nvr.release}
     members = []
@@ -104,6 +106,7 @@ def push_build(
 
 def cosign(repository: Repository, digest: str, *signatures: bytes, ending: str = "sig") -> str:
     """Store signatures of an image as cosign does; return the tag."""
+    repository = stored(repository)
     made = Manifest.of(
         {
             "schemaVersion": 2,

@@ -22,6 +22,7 @@ from tests.support.pushing import image, listing
 from tests.support.records import ToldRecords
 from tests.support.registries import access
 from tests.support.step_log import after_steps
+from tests.support.storage import stored
 
 SBOM = Artifact("application/spdx+json", "x.spdx.json", b"{}", "2026-01-02T03:04:05Z")
 SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2026-01-02T03:04:05Z")
@@ -74,6 +75,7 @@ def stamp(days: float, number: int = 7, kind: str = "scratch") -> str:
 
 def build(repository: Repository, name: str, *tags: str) -> tuple[Manifest, list[Manifest]]:
     """Push an index of two images with SBOMs, one signed; return it and its members."""
+    repository = stored(repository)
     members = [image(repository, f"{name} for {arch}", arch=arch) for arch in ("amd64", "arm64")]
     made = listing(repository, *members, tags=tags)
     for each in members:
