@@ -212,8 +212,7 @@ class Buildah:
         :raises ProgramError: if the image cannot be read
         """
         target = self._new("files")
-        own = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
-        stores = own if base is None else [base.graph]
+        stores = self._stores() if base is None else [base.graph]
         request = {
             "image": image.removeprefix("sha256:"),
             "stores": [str(each) for each in stores],
@@ -225,6 +224,10 @@ class Buildah:
         }
         run(self._program("read_image.py", request), timeout=STEP_TIMEOUT, tick=self.tick)
         return target
+
+    def _stores(self) -> list[Path]:
+        """Return the build's store, and those of its base images."""
+        return [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
 
     def _new(self, name: str) -> Path:
         """Make a uniquely named directory owned by the worker."""
@@ -282,6 +285,8 @@ class Buildah:
                 known[diff_id] = {**blob, "file": str(base.blob(blob["digest"]))}
         push = ["buildah", "push", "--quiet", "-D", "--format"]
         request = {
+            "image": image.removeprefix("sha256:"),
+            "stores": [str(each) for each in self._stores()],
             "push": [*push, _DOCKER, image, "docker-archive:/dev/stdout"],
             "others": {kind: ([*push, kind, image, f"dir:{path}"], str(path)) for kind, path in others.items()},
             "target": str(target),

@@ -160,7 +160,7 @@ def test_a_layer_is_compressed_once(tmp_path: Path, overlays: bool, plain: bool)
     wanted = _strip(_write([member], tarfile.PAX_FORMAT, overlays=overlays))[0]
     written = _write([member], tarfile.PAX_FORMAT, overlays=overlays)
     made = export.Export(str(tmp_path), {}, ["gzip", "-nc"], plain=plain)
-    layer = made.layer("sha256:1", tar.Part(io.BytesIO(written), len(written)))
+    layer = made.layer("sha256:1", len(written), tar.Part(io.BytesIO(written), len(written)))
     packed = Path(layer.packed).read_bytes()
     assert gzip.decompress(packed) == wanted
     assert layer.diff_id == f"sha256:{hashlib.sha256(wanted).hexdigest()}"
@@ -174,7 +174,7 @@ def test_a_program_that_fails_is_an_error(tmp_path: Path) -> None:
     written = _write([member], tarfile.PAX_FORMAT, overlays=True)
     with pytest.raises(SystemExit, match="false failed with exit status 1"):
         made = export.Export(str(tmp_path), {}, ["false"], plain=False)
-        made.layer("sha256:1", tar.Part(io.BytesIO(written), len(written)))
+        made.layer("sha256:1", len(written), tar.Part(io.BytesIO(written), len(written)))
 
 
 @given(st.lists(st.tuples(_KEYS, _VALUES), max_size=5))

@@ -1,15 +1,15 @@
 """Export an image for a registry and for Koji: as a file, in a worker.
 
-buildah writes the image to a pipe, as a docker-archive with uncompressed layers, without using the disk: the other
-destinations of ``buildah push`` are files, which it also syncs. The image's own layers are stripped of the xattrs that
-overlay adds when mounted in a user namespace (``user.overlay.*``, which buildah 1.28 does not omit), so that they are
-the same for any user. Each is compressed once, for both registry and archive.
+The image is read from its store (``store.py``); only an image that cannot be read in this way, e.g. of another format,
+is read from ``buildah push``, which writes it to a pipe, as a docker-archive with uncompressed layers. The image's own
+layers are stripped of the xattrs that overlay adds when mounted in a user namespace (``user.overlay.*``, which buildah
+1.28 does not omit), so that they are the same for any user. Each is compressed once, for both registry and archive.
 
-Its argument is a file with a JSON object: ``push`` (the command by which buildah writes the archive), ``others``
-(format → command by which buildah writes a directory, ``dir:…``, and that directory), ``target`` (an existing empty
-directory), ``known`` (diff ID → digest, size and file of layers that come from a base image and stay as in the
-registry), ``gzip`` (compression command), ``archive`` (image name in the archive; empty for no archive), ``compressed``
-(whether to compress the archive).
+Its argument is a file with a JSON object: ``image`` (its ID), ``stores`` (directories), ``push`` (the command by which
+buildah writes the archive), ``others`` (format → command by which buildah writes a directory, ``dir:…``, and that
+directory), ``target`` (an existing empty directory), ``known`` (diff ID → digest, size and file of layers that come
+from a base image and stay as in the registry), ``gzip`` (compression command), ``archive`` (image name in the archive;
+empty for no archive), ``compressed`` (whether to compress the archive).
 
 It writes ``target/FORMAT.json`` (the manifests), blobs as ``target/HEX``, then the empty file ``target/exported``; and
 then ``target/archive``, a docker-archive. A compressed archive contains the compressed layers unchanged: concatenated
@@ -21,6 +21,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -33,6 +34,7 @@ if __name__ == "__main__":  # started as a file, without its directory in the pa
     sys.path.append(os.path.dirname(os.path.dirname(__file__)))
     __package__ = "inside"
 
+from . import store
 from .tar import BLOCK, CHUNK, Hashing, Part, header, members, padded, strip
 
 #: A command of fcntl(2) that Python before 3.10 does not define.
@@ -46,6 +48,12 @@ EXPORTED, ARCHIVE = "exported", "archive"
 _GZIP_TYPES = {
     "v2s2": "application/vnd.docker.image.rootfs.diff.tar.gzip",
     "oci": "application/vnd.oci.image.layer.v1.tar+gzip",
+}
+#: A manifest in docker's format, without its blobs.
+_DOCKER_MANIFEST = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    "config": {"mediaType": "application/vnd.docker.container.image.v1+json"},
 }
 
 
@@ -110,36 +118,58 @@ class Export:
         for name, part in members(stream):
             if name.endswith(".tar"):
                 diff_id = f"sha256:{name.removesuffix('.tar')}"
-                self.layers[diff_id] = self.layer(diff_id, part)
+                self.layers[diff_id] = self.layer(diff_id, part.left, part)
             elif part.left <= _LONGEST_TEXT:
                 texts[name] = part.read(part.left)
         (described,) = json.loads(texts["manifest.json"])
         layers = [self.layers[f"sha256:{name.removesuffix('.tar')}"] for name in described["Layers"]]
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-            "config": {"mediaType": "application/vnd.docker.container.image.v1+json"},
-        }
-        return self.image("v2s2", manifest, texts[described["Config"]]), layers
+        return self.image("v2s2", dict(_DOCKER_MANIFEST), texts[described["Config"]]), layers
 
-    def layer(self, diff_id: str, part: Part) -> Layer:
-        """Export a layer written by buildah."""
+    def read_store(self, image: str, stores: list[str]) -> tuple[str, list[Layer]]:
+        """Read an image from a store, without the layers that stay as in the registry.
+
+        :param image: its ID
+        :returns: as ``read``
+        :raises OSError: if a file of it is missing
+        :raises LookupError: if no store has it, or one of its layers
+        :raises ValueError: if it cannot be read in this way
+        """
+        config = store.configuration(image, stores)
+        stored = store.layers(stores)
+        diff_ids = json.loads(config)["rootfs"]["diff_ids"]
+        for diff_id in dict.fromkeys(diff_ids):
+            layer = stored[diff_id]
+            if diff_id in self.known and not self.plain:
+                self.layers[diff_id] = self._known(diff_id, layer.size, os.devnull)
+                continue
+            stream = layer.open()
+            self.layers[diff_id] = self.layer(diff_id, layer.size, io.BufferedReader(stream, CHUNK))
+            stream.check()
+        return self.image("v2s2", dict(_DOCKER_MANIFEST), config), [self.layers[diff_id] for diff_id in diff_ids]
+
+    def layer(self, diff_id: str, size: int, source: IO[bytes] | Part) -> Layer:
+        """Export a layer.
+
+        :param size: of its archive, bytes
+        """
         plain = os.path.join(self.target, f"layer-{len(self.layers)}.tar") if self.plain else os.devnull
-        size = part.left
         if diff_id in self.known:
-            known = self.known[diff_id]
             if self.plain:
                 with open(plain, "wb") as copy:
-                    while chunk := part.read():
+                    while chunk := source.read(CHUNK):
                         copy.write(chunk)
-            return Layer(diff_id, size, {"digest": known["digest"], "size": known["size"]}, known["file"], plain)
+            return self._known(diff_id, size, plain)
         packed = os.path.join(self.target, "packed")
-        diff_id, size, blob = self._stripped(part, packed, plain)
+        diff_id, size, blob = self._stripped(source, packed, plain)
         file = os.path.join(self.target, blob["digest"].partition(":")[2])
         os.rename(packed, file)
         return Layer(diff_id, size, blob, file, plain)
 
-    def _stripped(self, source: Part, packed: str, plain: str) -> tuple[str, int, dict[str, Any]]:
+    def _known(self, diff_id: str, size: int, plain: str) -> Layer:
+        known = self.known[diff_id]
+        return Layer(diff_id, size, {"digest": known["digest"], "size": known["size"]}, known["file"], plain)
+
+    def _stripped(self, source: IO[bytes] | Part, packed: str, plain: str) -> tuple[str, int, dict[str, Any]]:
         """Strip and compress a layer in one pass; return diff ID, size, and digest and size of its blob."""
         read, write = os.pipe()
         errors: list[Exception] = []
@@ -244,13 +274,12 @@ def archive(target: str, name: str, digest: str, layers: list[Layer], *, compres
         written.small(bytes(2 * BLOCK))
 
 
-def main() -> None:
-    """Export the image given in the request."""
-    with open(sys.argv[1]) as file:
-        request = json.load(file)
-    target, name, compressed = request["target"], request["archive"], request["compressed"]
-    export = Export(target, request["known"], request["gzip"], plain=bool(name) and not compressed)
-    with subprocess.Popen(request["push"], stdout=subprocess.PIPE) as buildah:
+def pushed(export: Export, command: list[str]) -> tuple[str, list[Layer]]:
+    """Export an image from what ``buildah push`` writes.
+
+    :returns: as ``Export.read``
+    """
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as buildah:
         assert buildah.stdout is not None
         try:
             digest, layers = export.read(widen(buildah.stdout))
@@ -262,6 +291,21 @@ def main() -> None:
             raise
     if buildah.returncode:
         sys.exit(buildah.returncode)
+    return digest, layers
+
+
+def main() -> None:
+    """Export the image given in the request."""
+    with open(sys.argv[1]) as file:
+        request = json.load(file)
+    target, name, compressed = request["target"], request["archive"], request["compressed"]
+    export = Export(target, request["known"], request["gzip"], plain=bool(name) and not compressed)
+    try:
+        digest, layers = export.read_store(request["image"], request["stores"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        sys.stderr.write(f"export: using buildah push: {error!r}\n")
+        export.layers.clear()
+        digest, layers = pushed(export, request["push"])
     for kind, (command, source) in request["others"].items():
         subprocess.run(command, check=True)
         export.other(kind, source)

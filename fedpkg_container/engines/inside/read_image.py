@@ -16,21 +16,15 @@ import json
 import os
 import stat
 import sys
-from typing import Any
+
+if __name__ == "__main__":  # started as a file, without its directory in the path (PEP 366)
+    sys.path.append(os.path.dirname(os.path.dirname(__file__)))
+    __package__ = "inside"
+
+from .store import entries
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _entries(store: str, kind: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for name in names:
-        try:
-            with open(f"{store}/overlay-{kind}/{name}") as file:
-                found += json.load(file) or []
-        except FileNotFoundError:
-            continue
-    return found
 
 
 def layers(image: str, stores: list[str]) -> list[str]:
@@ -41,9 +35,9 @@ def layers(image: str, stores: list[str]) -> list[str]:
     tops: dict[str, str] = {}
     known: dict[str, tuple[str, str]] = {}
     for store in stores:
-        for each in _entries(store, "images", ("images.json",)):
+        for each in entries(store, "images", "images"):
             tops.setdefault(each["id"], each.get("layer", ""))
-        for each in _entries(store, "layers", ("layers.json", "volatile-layers.json")):
+        for each in entries(store, "layers", "layers", "volatile-layers"):
             known.setdefault(each["id"], (each.get("parent", ""), f"{store}/overlay/{each['id']}/diff"))
     if image not in tops:
         raise SystemExit(f"no store has the image {image}")
