@@ -18,7 +18,7 @@ from fedpkg_container.engines.exported import Exported, Exporting, gzip_command
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import NONE, attached
 from fedpkg_container.engines.opening import open_plain
-from fedpkg_container.engines.sandbox import INSIDE, Sandbox, interpreter
+from fedpkg_container.engines.sandbox import Sandbox, program
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import (
     NoSuchImageError,
@@ -222,7 +222,7 @@ class Buildah:
             "present": [*present],
             "longest": LONGEST_FILES,
         }
-        run(self._program("read_image.py", request), timeout=STEP_TIMEOUT, tick=self.tick)
+        run(self._program("read_image", request), timeout=STEP_TIMEOUT, tick=self.tick)
         return target
 
     def _stores(self) -> list[Path]:
@@ -239,8 +239,7 @@ class Buildah:
         described = self.folder / f"{name}-{len(list(self.folder.glob(f'{name}-*')))}.json"
         described.write_text(json.dumps(request))
         described.chmod(0o644)
-        command: list[str | Path] = [interpreter(), "-I", "-S", INSIDE / name, described]
-        return self._worker(command, readable=[described, *readable])
+        return self._worker([*program(name), described], readable=[described, *readable])
 
     def configuration(self, image: str) -> dict[str, Any]:
         """Configuration of an image, with all fields of the docker format."""
@@ -296,11 +295,11 @@ class Buildah:
             "compressed": compressed,
         }
         contents = [base.content for base in self.bases.used.values()]
-        command = self._program("export.py", request, readable=contents)
+        command = self._program("export", request, readable=contents)
         log = self.folder / f"{target.name}.log"
-        with run_in_background(command, log=log, env=self._environment(), writes_files=True) as program:
+        with run_in_background(command, log=log, env=self._environment(), writes_files=True) as worker:
             self._exports[image] = Exporting(
-                program, log, target, work=self.workspace.work, kinds=wanted, tick=lambda: self.tick()
+                worker, log, target, work=self.workspace.work, kinds=wanted, tick=lambda: self.tick()
             )
             yield self._exports[image]
 

@@ -8,7 +8,6 @@ import io
 import json
 import string
 import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.engines.inside import export, tar
+from fedpkg_container.engines.sandbox import program
 from tests.support.waiting import PATIENCE
 
 UNWANTED = "SCHILY.xattr.user.overlay."
@@ -197,7 +197,7 @@ def test_records_that_are_none_are_an_error(content: bytes) -> None:
         tar.records(content)
 
 
-def test_it_starts_as_a_file_without_the_packages_in_the_path(tmp_path: Path) -> None:
-    command = [sys.executable, "-I", "-S", export.__file__, str(tmp_path / "missing")]
+def test_it_starts_without_other_modules_of_ours_in_the_path(tmp_path: Path) -> None:
+    command = [*program("export", Path(export.__file__).parent), str(tmp_path / "missing")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/")
     assert (done.returncode, done.stderr) == (1, f"export: No such file or directory: {tmp_path}/missing\n")

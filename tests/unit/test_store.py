@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import subprocess
-import sys
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.engines.inside import export, store
+from fedpkg_container.engines.sandbox import program
 from tests.support.waiting import PATIENCE
 
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
@@ -158,7 +158,7 @@ def _export(tmp_path: Path, request: dict[str, Any]) -> tuple[dict[str, Any], st
     described = tmp_path / "request.json"
     common = {"others": {}, "target": str(target), "gzip": ["gzip", "-nc"], "archive": "", "compressed": True}
     described.write_text(json.dumps({**common, **request}))
-    command = [sys.executable, "-I", "-S", export.__file__, str(described)]
+    command = [*program("export", Path(export.__file__).parent), str(described)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     manifest: dict[str, Any] = json.loads((target / "v2s2.json").read_text())
     return manifest, done.stderr

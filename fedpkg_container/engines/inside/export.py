@@ -1,4 +1,4 @@
-"""Export an image for a registry and for Koji: as a file, in a worker.
+"""Export an image for a registry and for Koji: a program in a worker.
 
 The image is read from its store (``store.py``); only an image that cannot be read in this way, e.g. of another format,
 is read from ``buildah push``, which writes it to a pipe, as a docker-archive with uncompressed layers. The image's own
@@ -29,10 +29,6 @@ import sys
 import threading
 import zlib
 from typing import IO, Any
-
-if __name__ == "__main__":  # started as a file, without its directory in the path (PEP 366)
-    sys.path.append(os.path.dirname(os.path.dirname(__file__)))
-    __package__ = "inside"
 
 from . import store
 from .tar import BLOCK, CHUNK, Hashing, Part, header, members, padded, strip
@@ -315,7 +311,8 @@ def main() -> None:
         archive(target, name, digest, layers, compressed=compressed)
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the program with the arguments of this process, and exit."""
     try:
         main()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Copy files out of an image without executing its contents: as a file, in a worker.
+"""Copy files out of an image without executing its contents: a program in a worker.
 
 The layers of the image are mounted as an overlay, read-only, as containers/storage keeps them: ``overlay-images`` has
 an image's top layer, ``overlay-layers`` each layer's parent, and ``overlay/LAYER/diff`` its files. Then the process
@@ -16,10 +16,6 @@ import json
 import os
 import stat
 import sys
-
-if __name__ == "__main__":  # started as a file, without its directory in the path (PEP 366)
-    sys.path.append(os.path.dirname(os.path.dirname(__file__)))
-    __package__ = "inside"
 
 from .store import entries
 
@@ -164,7 +160,8 @@ def main() -> None:
         copier.present(f"/{path}")
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the program with the arguments of this process, and exit."""
     try:
         main()
     except OSError as error:
