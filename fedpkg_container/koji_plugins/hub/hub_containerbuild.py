@@ -128,5 +128,5 @@ def _assert_allowed(data: dict[str, object]) -> None:
         return
     rules = context.policy.get(POLICY)
     refusal = policy_refusal(POLICY, reason, rules.last_rule() if rules else "")
-    _log.info("denied %s: %s", redact_message(data["source"]), redact_message(refusal))
+    _log.info("denied %s: %s", redact_message(str(data["source"])), redact_message(refusal))
     raise koji.ActionNotAllowed(refusal)
