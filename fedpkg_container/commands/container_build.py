@@ -74,7 +74,7 @@ def _log_request(request: BuildRequest) -> None:
     options = redact_message(str({name: value for name, value in request.options.items() if name != "userdata"}))
     source, _, commit = request.source.partition("#")
     _log = logging.getLogger(__name__)
-    _log.info("building %s#%s for target %s, options %s", redact_url(source), commit, request.target, options)
+    _log.info("building %s at %s for target %s, options %s", redact_url(source), commit, request.target, options)
 
 
 def _submitted(

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import errno
 import io
+import itertools
 import logging
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import koji
 import pytest
+import requests
 
 from fedpkg_container import logs, steps
 from fedpkg_container.errors import ProgramError, ProgramTimeoutError
+from fedpkg_container.hub.retry import HubRetry
 from fedpkg_container.image.building.log import BuildLog, EchoedLog
+from fedpkg_container.model.polling import PollInterval
 from fedpkg_container.process import run, run_in_background
 
 _LOGGER = logging.getLogger("fedpkg_container.tests")
@@ -193,6 +199,27 @@ def test_programs_are_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
         "process (sleep): ended by signal after s",
     ]
     assert "exit status 3 after" in caplog.text
+
+
+def test_retries_of_the_hub_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="fedpkg_container")
+    responses: list[object] = [requests.ConnectionError("Connection refused"), koji.AuthError(), 7]
+
+    def request() -> object:
+        response = responses.pop(0)
+        if isinstance(response, Exception):
+            raise response
+        return response
+
+    session = types.SimpleNamespace(logged_in=True, setSession=lambda _: None)
+    now = itertools.count()
+    interval = PollInterval(2.0, 5.0, 60.0)
+    retry = HubRetry(session, 7, interval, lambda: None, lambda _: None, lambda: float(next(now)))
+    assert len(list(retry.call(request))) == 2
+    assert caplog.messages == [
+        "the hub does not respond (connection refused), retrying in 2.0 s",
+        "the hub no longer knows the session: logging in again",
+    ]
 
 
 @pytest.mark.programs

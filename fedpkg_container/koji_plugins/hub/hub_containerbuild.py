@@ -26,7 +26,7 @@ from fedpkg_container.model.options import (
     source_repository_url,
     unavailable_options,
 )
-from fedpkg_container.redaction import redact_message
+from fedpkg_container.redaction import redact_message, redact_url
 from fedpkg_container.text import printable_line
 
 #: A logger of Koji, so that the hub's level and handlers apply.
@@ -73,7 +73,9 @@ def buildContainer(  # noqa: N802, the name of the call is Koji's
         task_options["priority"] = koji.PRIO_DEFAULT + priority
     _assert_allowed(_policy_data(src, target, opts or {}, channel))
     task_id: int = kojihub.make_task("buildContainer", [src, target, opts or {}], **task_options)
-    _log.info("task %d created: %s for target %s", task_id, redact_message(src), printable_line(target))
+    source, _, commit = src.partition("#")
+    where = f"{redact_url(source)} at {printable_line(commit)}"
+    _log.info("task %d created: %s for target %s", task_id, where, printable_line(target))
     return task_id
 
 
