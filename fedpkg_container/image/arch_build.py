@@ -26,7 +26,7 @@ from fedpkg_container.image.record.arch_files import ArchFiles, Upload
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
 from fedpkg_container.image.resolve.repositories import KojiTopdir, RepositoryMounts, local_repo_file
-from fedpkg_container.image.resolve.source import forget_history
+from fedpkg_container.image.resolve.source import Checkout, forget_history
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import platform_of
@@ -39,19 +39,14 @@ from fedpkg_container.steps import reached
 class ArchBuild:
     """The inputs of the build on one architecture.
 
-    :param checkout: checkout directory at the exact commit
-    :param timestamp: time of its commit, in seconds since the epoch
     :param koji_topdir: Koji's topdir, with the yum repositories
-    :param build_dir: directory for files of this build
     """
 
     spec: BuildSpec
     config: BuilderConfig
     engine: Buildah
-    checkout: Path
-    timestamp: int
+    checkout: Checkout
     koji_topdir: KojiTopdir
-    build_dir: Path
     log: BuildLog
     upload: Upload
 
@@ -62,15 +57,15 @@ class ArchBuild:
         :raises RegistryError: if a registry is unavailable or refused a request
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.checkout, spec.build_arguments)
+        dockerfile = Dockerfile.read(self.checkout.path, spec.build_arguments)
         network.check(spec.network)
-        check_runnable(dockerfile, spec.arch, self.build_dir)
-        check_disk = disk_guard(self.checkout, self.config.limits, log)
+        check_runnable(dockerfile, spec.arch, self.engine.folder)
+        check_disk = disk_guard(self.checkout.path, self.config.limits, log)
         deadline = self.config.limits.preparation_deadline()
         workspace = self.engine.workspace
-        self.engine.tick = free_space_guard(self.build_dir, self.config.limits, log)
+        self.engine.tick = free_space_guard(self.engine.folder, self.config.limits, log)
         lookaside.fetch_sources(
-            self.checkout, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, deadline
+            self.checkout.path, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, deadline
         )
         base_images = {name: self._pull(name, pinned, deadline) for name, pinned in spec.parents.items()}
         reached("pulled", arch=spec.arch)
@@ -80,7 +75,7 @@ class ArchBuild:
             buildroot = executor.submit(describe_buildroot, spec.arch)
             image_id = self._build(dockerfile, base_images)
         reached("executed", arch=spec.arch)
-        arch_files = ArchFiles(spec, self.engine, self.build_dir, log, self.upload)
+        arch_files = ArchFiles(spec, self.engine, self.engine.folder, log, self.upload)
         with arch_files.of(image_id, self.config.formats) as upload_files:
             log.report("reading the image's RPMs")
             contents = inspect_image(self.engine, image_id)
@@ -127,7 +122,7 @@ class ArchBuild:
         :param pinned: the same image by digest
         """
         self.log.report(f"pulling {pinned}")
-        check_disk = disk_guard(self.build_dir, self.config.limits, self.log)
+        check_disk = disk_guard(self.engine.folder, self.config.limits, self.log)
         image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
         base = self.engine.bases.pull(image, platform, deadline=deadline, tick=check_disk)
         checks.check_onbuild(name, base.triggers)
@@ -135,23 +130,23 @@ class ArchBuild:
 
     def _build(self, dockerfile: Dockerfile, base_images: Mapping[str, BaseImage]) -> str:
         spec = self.spec
-        forget_history(self.checkout, self.engine.workspace)
+        forget_history(self.checkout.path, self.engine.workspace)
         recipe = BuildRecipe(
             dockerfile=dockerfile,
-            context=self.checkout,
+            context=self.checkout.path,
             parents={name: base.name for name, base in base_images.items()},
             labels={**merge_labels(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
-            timestamp=self.timestamp,
+            timestamp=self.checkout.time,
             arch=spec.arch,
             timeout=spec.timeout,
             network=spec.network,
             environment=spec.environment,
             build_arguments=spec.build_arguments,
-            help_page=help_page.make_man_page(self.checkout, self.engine.workspace),
+            help_page=help_page.make_man_page(self.checkout.path, self.engine.workspace),
             limits=self.config.limits,
         )
         mounts = self._repositories(dockerfile, {name: base.image_id for name, base in base_images.items()})
-        return build_image(self.engine, recipe, mounts, self.build_dir, self.log)
+        return build_image(self.engine, recipe, mounts, self.engine.folder, self.log)
 
     def _repositories(self, dockerfile: Dockerfile, base_ids: dict[str, str]) -> list[Mount]:
         """Return the mounts for the build tag's repository and the .repo files of the build."""
@@ -163,7 +158,7 @@ class ArchBuild:
             local_file = self.koji_topdir.localize(name, text, self.spec.arch)
             directories.update(local_file.directories)
             files[name] = local_file.text
-        repositories = RepositoryMounts(self.engine, self.build_dir, self.log)
+        repositories = RepositoryMounts(self.engine, self.engine.folder, self.log)
         return repositories.mounts(base_ids, dockerfile, directories=directories, files=files)
 
     def _build_tag_repository(self) -> Path:

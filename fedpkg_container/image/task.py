@@ -1,9 +1,14 @@
-"""The build task and its request."""
+"""The build task, its request, and what all steps of a build use."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import BuilderConfig
+from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.model.koji_types import TargetInfo
 from fedpkg_container.model.options import BuildOptions
 
@@ -33,3 +38,22 @@ class BuildTask:
     def isolated(self) -> bool:
         """Whether the build leaves floating tags alone."""
         return bool(self.options.get("isolated"))
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """What all steps of a build use.
+
+    :param session: hub session of the builder
+    :param cg_session: hub session of the content generator's account
+    :param checkout: checkout directory at the exact commit
+    :param koji_topdir: Koji's topdir on this builder
+    """
+
+    task: BuildTask
+    config: BuilderConfig
+    session: HubSession
+    cg_session: HubSession
+    checkout: Path
+    koji_topdir: KojiTopdir
+    log: BuildLog

@@ -57,7 +57,8 @@ def _push(folder: Path, registry: tuple[str, Access], **labels: dict[str, str]) 
     site: Any = SimpleNamespace(candidate=host, access=reached, formats=tuple(labels))
     engine: Any = TakenOver(folder, reached, labels)
     log: Any = SimpleNamespace(report=lambda _: None)
-    build = ArchBuild(SPEC, site, engine, folder, 0, SimpleNamespace(), folder, log, lambda *_: None)  # type: ignore[arg-type]
+    other: Any = SimpleNamespace()
+    build = ArchBuild(SPEC, site, engine, other, other, log, lambda *_: None)
     return build._push("image")
 
 

@@ -20,7 +20,7 @@ from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.record.arch_files import file_metadata
 from fedpkg_container.image.record.attachments import Attachment
 from fedpkg_container.image.record.metadata import Provenance, build_metadata
-from fedpkg_container.image.task import BuildTask
+from fedpkg_container.image.task import BuildContext, BuildTask
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_metadata
 from fedpkg_container.model.koji_types import BuildExtra, BuildInfo, BuildTaskResult, FileMetadata, IndexMetadata
@@ -125,16 +125,11 @@ def _identity(extra: BuildExtra | None) -> tuple[int | None, IndexMetadata | Non
 class BuildRecorder:
     """Records builds.
 
-    :param session: hub session of the builder
-    :param cg_session: hub session of the content generator's account
     :param registry: where tags are set
     """
 
-    task: BuildTask
-    session: HubSession
-    cg_session: HubSession
+    context: BuildContext
     registry: Registry
-    log: BuildLog
 
     def run(
         self,
@@ -149,24 +144,24 @@ class BuildRecorder:
 
         :param attachments: files to store with the build
         """
-        cg_import = ContentGeneratorImport(self.cg_session, self.log)
+        cg_import = ContentGeneratorImport(self.context.cg_session, self.context.log)
         cg_import.run(provenance, published, images, reservation, upload_directory, attachments)
         self._set_primary_tag(reservation.nvr, published.repository.at(published.digest))
         reached("named", tag=reservation.nvr.primary_tag)
         self._tag_in_koji(str(reservation.nvr), reservation.build_id)
-        reached("tagged", tag=self.task.target["dest_tag_name"])
+        reached("tagged", tag=self.context.task.target["dest_tag_name"])
         self._update_floating_tags(reservation.nvr, published.repository, published.tags.floating)
         return reservation.build_id
 
     def resume(self, build: BuildInfo) -> BuildTaskResult:
         """Finish recording a build that an earlier, killed run of this task imported; return the result of the task."""
-        self.log.report(f"{build['nvr']} was recorded by an earlier run of this task")
+        self.context.log.report(f"{build['nvr']} was recorded by an earlier run of this task")
         nvr = NVR(build["name"], build["version"], build["release"])
         image = RecordedImage.of(build)
         if image.by_digest:
             self._set_primary_tag(nvr, image.by_digest)
         _log.info("continuing after the import: primary tag, Koji tag and floating tags")
-        if self.task.target["dest_tag"] not in {tag["id"] for tag in self.session.listTags(build["build_id"])}:
+        if not self._is_tagged(build["build_id"]):
             self._tag_in_koji(build["nvr"], build["build_id"])
         if image.by_digest:
             self._update_floating_tags(nvr, image.by_digest.tagged(""), sorted(image.floating_tags))
@@ -177,7 +172,7 @@ class BuildRecorder:
 
         :param index: image index, by digest
         """
-        target, tag = index.tagged(nvr.primary_tag), self.task.target["dest_tag_name"]
+        target, tag = index.tagged(nvr.primary_tag), self.context.task.target["dest_tag_name"]
         try:
             self.registry.set_tags(index, [target.tag])
         except RegistryError as error:
@@ -186,33 +181,39 @@ class BuildRecorder:
                 solution=f"build the next release; or run: skopeo copy --all docker://{index} docker://{target}, "
                 f"and koji tag-build {tag} {nvr}",
             ) from error
-        self.log.append(f"set {target}")
+        self.context.log.append(f"set {target}")
 
     def _tag_in_koji(self, nvr: str, build_id: int) -> None:
-        tag = self.task.target["dest_tag_name"]
+        task = self.context.task
+        tag = task.target["dest_tag_name"]
         try:
-            self.session.host.tagBuild(self.task.id, self.task.target["dest_tag"], build_id)
+            self.context.session.host.tagBuild(task.id, task.target["dest_tag"], build_id)
         except koji.GenericError as error:
-            if self.task.target["dest_tag"] in {entry["id"] for entry in self.session.listTags(build_id)}:
+            if self._is_tagged(build_id):
                 _log.warning("%s is tagged into %s, although the response was lost", nvr, tag)
                 return  # an earlier attempt succeeded
             raise BuildFailedError(
                 f"{nvr} is recorded as build {build_id}, but not tagged into {tag}: {error}",
                 solution=f"tag the build: koji tag-build {tag} {nvr}",
             ) from error
-        self.log.append(f"tagged {nvr} into {tag}")
+        self.context.log.append(f"tagged {nvr} into {tag}")
+
+    def _is_tagged(self, build_id: int) -> bool:
+        """Return whether a build has the destination tag."""
+        tags = self.context.session.listTags(build_id)
+        return self.context.task.target["dest_tag"] in {tag["id"] for tag in tags}
 
     def _update_floating_tags(self, nvr: NVR, repository: ImageReference, tags: Sequence[str]) -> None:
         """Update the floating tags, now that the build is recorded."""
         try:
-            FloatingTagUpdater(self.session, self.registry, repository).update_floating_tags(nvr, tags)
+            FloatingTagUpdater(self.context.session, self.registry, repository).update_floating_tags(nvr, tags)
         except RegistryError as error:
             raise RegistryError(
                 f"{nvr} is recorded, but its floating tags {', '.join(tags)} are not set: {error.reason}",
                 solution="the next build of this package will set them",
             ) from error
         if tags:
-            self.log.report(f"set floating tags {', '.join(tags)}")
+            self.context.log.report(f"set floating tags {', '.join(tags)}")
 
 
 def recorded_build(session: HubSession, task: BuildTask) -> BuildInfo | None:

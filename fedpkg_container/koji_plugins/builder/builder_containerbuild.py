@@ -26,7 +26,7 @@ from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.arch_result import ArchTaskResult
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.container_build import ContainerBuild
-from fedpkg_container.image.task import BuildTask
+from fedpkg_container.image.task import BuildContext, BuildTask
 from fedpkg_container.koji_plugins.container_task import ContainerTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.koji_types import BuildTaskResult, TargetInfo
@@ -101,7 +101,7 @@ class BuildContainerTask(ContainerTask):
                     options,
                     self._remaining_arches(arches, platforms),
                 )
-                return ContainerBuild(
+                context = BuildContext(
                     task=task,
                     config=config,
                     session=self.session,
@@ -109,8 +109,8 @@ class BuildContainerTask(ContainerTask):
                     checkout=checkout.path,
                     koji_topdir=self.koji_topdir,
                     log=log,
-                    run_arch_tasks=self._run_arch_tasks,
-                ).run()
+                )
+                return ContainerBuild(context, self._run_arch_tasks).run()
 
     def _build_tag_arches(self, target: TargetInfo, options: BuildOptions) -> list[str]:
         """Return the architectures of the build tag, limited to the requested ones."""
@@ -228,10 +228,8 @@ class CreateContainerTask(ContainerTask):
                     spec=build_spec,
                     config=config,
                     engine=engine,
-                    checkout=checkout.path,
-                    timestamp=checkout.time,
+                    checkout=checkout,
                     koji_topdir=self.koji_topdir,
-                    build_dir=engine.folder,
                     log=log,
                     upload=lambda path, directory: self.session.uploadWrapper(
                         str(path), f"{build_spec.upload_directory}/{directory}"
