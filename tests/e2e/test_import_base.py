@@ -78,6 +78,12 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rpm(tmp_path_factory.mktemp("rpm"))
 
 
+@pytest.fixture(scope="module")
+def unlabeled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive whose image has none of the labels of a build."""
+    return docker_archive(tmp_path_factory.mktemp("unlabeled"), [], {"vendor": "elsewhere"})
+
+
 def _labels(release: str) -> Mapping[str, str]:
     return {**LABELS, "release": release}
 
@@ -200,11 +206,10 @@ def test_single_image_imported_with_chosen_names_is_a_parent(
     ],
 )
 def test_invalid_names_are_rejected(
-    scene: Scene, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
+    scene: Scene, unlabeled: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
 ) -> None:
     more = [] if "--repository" in options or "no label" in said else ["--repository", "tests/refused"]
-    archive = docker_archive(scene.folder, [], {"vendor": "elsewhere"})
-    assert scene.run("import-base", archive, *options, *more) == status
+    assert scene.run("import-base", unlabeled, *options, *more) == status
     assert said in capsys.readouterr().err
     assert scene.tags("tests/refused") == {}
     assert reserved(scene.box) == []
