@@ -17,7 +17,7 @@ import os
 import stat
 import sys
 
-from .store import entries
+from .store_index import entries
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _libc = ctypes.CDLL(None, use_errno=True)

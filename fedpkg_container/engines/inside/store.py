@@ -21,26 +21,12 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from .store_index import entries
+
 _CHUNK = 1 << 20
 _MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 #: Types of entries in tar-split's file.
 _FILE, _PIECE = 1, 2
-
-
-def entries(store: str, kind: str, *names: str) -> list[dict[str, Any]]:
-    """Return the images or layers of a store; empty if it has none.
-
-    :param kind: ``images`` or ``layers``
-    :param names: of the files that list them, without ``.json``
-    """
-    found: list[dict[str, Any]] = []
-    for name in names:
-        try:
-            with open(f"{store}/overlay-{kind}/{name}.json") as file:
-                found += json.load(file) or []
-        except FileNotFoundError:
-            continue
-    return found
 
 
 def configuration(image: str, stores: list[str]) -> bytes:
