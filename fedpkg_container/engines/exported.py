@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import subprocess
@@ -95,9 +96,8 @@ class Exporting:
         """
         self._wait_for(lambda: False)
         with open_plain(self._target / ARCHIVE, self._work) as source, target.open("wb") as file:
-            while chunk := source.read(_CHUNK):
+            while _copy_part(source.fileno(), file.fileno()):
                 self._tick()  # the worker's file may be large and sparse
-                file.write(chunk)
 
     def _wait_for(self, is_there: Callable[[], bool]) -> None:
         """Wait for a file, or for the successful end of the worker.
@@ -116,6 +116,25 @@ class Exporting:
                 self._program.wait(timeout=_POLL_INTERVAL)
         if self._program.returncode:
             raise ProgramError("export", self._program.returncode, printable(_end_of(self._log)))
+
+
+def _copy_part(source: int, target: int) -> int:
+    """Copy the next part of a file, without loading it if possible; return its size, 0 at the end.
+
+    copy_file_range(2) is not used: it may share holes, so that a file of any size would need no space.
+
+    :param source: descriptor, as ``target``
+    """
+    try:
+        return os.sendfile(target, source, None, _CHUNK)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS):  # not possible in one of the file systems
+            raise
+    part = os.read(source, _CHUNK)
+    rest = memoryview(part)
+    while rest:
+        rest = rest[os.write(target, rest) :]
+    return len(part)
 
 
 def _end_of(log: Path) -> str:
