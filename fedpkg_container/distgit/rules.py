@@ -23,18 +23,22 @@ def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
     :param local: whether to check for a local build, which uses the files on disk
     """
     if local:
-        return check_files(checkout.path)
+        return check_files(checkout.path, checkout.submodules)
     dockerfile, unreadable = _read(checkout.path)
-    findings = [*_state(checkout), *unreadable, *_files(checkout.path, dockerfile, checkout.tracked)]
+    files = _files(checkout.path, dockerfile, checkout.tracked, checkout.submodules)
+    findings = [*_state(checkout), *unreadable, *files]
     if dockerfile is not None:
         findings += [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
     return findings
 
 
-def check_files(path: Path) -> list[Finding]:
-    """Return all findings about the files of a checkout on disk, ignoring git."""
+def check_files(path: Path, submodules: frozenset[str] = frozenset()) -> list[Finding]:
+    """Return all findings about the files of a checkout on disk, ignoring git.
+
+    :param submodules: paths of git submodules
+    """
     dockerfile, unreadable = _read(path)
-    return [*unreadable, *_files(path, dockerfile, None)]
+    return [*unreadable, *_files(path, dockerfile, None, submodules)]
 
 
 def _read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
@@ -45,15 +49,18 @@ def _read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
         return None, [Finding("no-dockerfile", ERROR, error.reason, error.solution, FILE)]
 
 
-def _files(path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | None) -> Iterator[Finding]:
+def _files(
+    path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | None, submodules: frozenset[str]
+) -> Iterator[Finding]:
     """Yield findings about files.
 
     :param tracked: files tracked by git; None to check files on disk
+    :param submodules: paths of git submodules
     """
     if dockerfile is not None:
         yield from dockerfile_rules.check(dockerfile)
         yield from dockerfile_rules.check_run(dockerfile)
-        yield from copy_rules.check(dockerfile, path, tracked)
+        yield from copy_rules.check(dockerfile, path, tracked, submodules)
         yield from label_rules.check(dockerfile)
     yield from container_yaml.check(path)
     yield from additional_tags.check(path)
@@ -77,12 +84,10 @@ def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
 
 def _untracked_copies(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
     """Check for untracked files in copied directories: they are missing on builders."""
-    for directory, line in copy_rules.copied_directories(dockerfile) if checkout.untracked else ():
-        inside = [name for name in checkout.untracked if directory == "." or name.startswith(f"{directory}/")]
-        if inside:
-            names = f"{', '.join(inside[:3])}{' …' if len(inside) > 3 else ''}"
-            message = f"untracked files will not be copied, because builders do not have them: {names}"
-            yield Finding("copy-left-out", WARNING, message, "add them to git, or to .gitignore", FILE, line)
+    for names, line in copy_rules.untracked(dockerfile, checkout.path, checkout.untracked):
+        message = "untracked files will not be copied, because builders do not have them: "
+        message += f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+        yield Finding("copy-left-out", WARNING, message, "add them to git, or to .gitignore", FILE, line)
 
 
 def _state(checkout: Checkout) -> Iterator[Finding]:
