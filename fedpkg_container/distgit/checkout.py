@@ -203,7 +203,7 @@ def _repository(commands: Any, path: Path) -> tuple[git.Repo, GitStatus]:
         message = printable_line(str(error.stderr)).strip(" '").removeprefix("stderr: ").strip(" '")
         raise CheckoutError(f"git refuses to read {path}: {message}", solution="follow git's advice above") from error
     if not status.commit:
-        raise CheckoutError(f"{path} has no commits yet", solution="commit the Dockerfile and push it")
+        raise CheckoutError(f"{path} has no commits yet", solution="commit the Dockerfile or Containerfile and push it")
     return repository, status
 
 

@@ -12,7 +12,7 @@ from pyrpkg.sources import SourcesFile
 
 from fedpkg_container.distgit import copy_sources, wildcards
 from fedpkg_container.distgit.copy_sources import ContextCheck, Problem
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.file_tree import FileTree, TreeInGit, TreeOnDisk
 from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.model.findings import ERROR, Finding
@@ -49,7 +49,7 @@ def check(
             return "copy-untracked", ERROR, "is not tracked by git", solution
         return copy_sources.missing(source)
 
-    yield from ContextCheck(tree, IgnoreFile.read(path, FILE), missing).findings(dockerfile)
+    yield from ContextCheck(tree, IgnoreFile.read(path, dockerfile.file), missing).findings(dockerfile)
 
 
 def untracked(dockerfile: Dockerfile, path: Path, names: tuple[str, ...]) -> Iterator[tuple[list[str], int]]:
@@ -57,7 +57,7 @@ def untracked(dockerfile: Dockerfile, path: Path, names: tuple[str, ...]) -> Ite
 
     :param names: files that are not tracked by git
     """
-    ignored, tree = IgnoreFile.read(path, FILE), TreeOnDisk(path)
+    ignored, tree = IgnoreFile.read(path, dockerfile.file), TreeOnDisk(path)
     for instruction, pattern in copy_sources.sources(dockerfile) if names else ():
         source = copy_sources.relative(pattern)
         if any(character in source for character in wildcards.META):

@@ -14,7 +14,7 @@ from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.distgit.container_yaml import FILE as YAML_FILE
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
-from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import to_plain
 from fedpkg_container.errors import RefusedError
@@ -98,21 +98,22 @@ class EffectiveConfig:
 
     def of_dockerfile(self) -> Iterator[Setting]:
         """Yield settings from the Dockerfile: labels and parent images."""
+        file = self._dockerfile.file if self._dockerfile else FILE
         labels = self._dockerfile.label_details if self._dockerfile else {}
         for key, name in LABELS.items():
             candidates = (labels.get(name), labels.get(OLD_LABEL_NAMES[name]))
             label = next((candidate for candidate in candidates if candidate and candidate.value), None)
             if label:
-                yield Setting(key, label.value, f"Dockerfile:{label.line}")
+                yield Setting(key, label.value, f"{file}:{label.line}")
             else:
-                yield Setting(key, None, f"{DEFAULT}: assigned by Koji" if key == "release" else "Dockerfile")
+                yield Setting(key, None, f"{DEFAULT}: assigned by Koji" if key == "release" else file)
         stages = self._dockerfile.stages if self._dockerfile else []
         parents = self._dockerfile.parents if self._dockerfile else []
         base = self._dockerfile.base if self._dockerfile else ""
         lines = [str(stage.line) for stage in stages if stage.image in parents and not stage.is_earlier_stage]
         line = next((f":{stage.line}" for stage in stages if base and stage.image == base), "")
-        yield Setting("base", base or None, f"Dockerfile{line}")
-        yield Setting("parents", parents or None, f"Dockerfile:{','.join(lines)}" if lines else "Dockerfile")
+        yield Setting("base", base or None, f"{file}{line}")
+        yield Setting("parents", parents or None, f"{file}:{','.join(lines)}" if lines else file)
 
     def of_files(self) -> Iterator[Setting]:
         """Yield settings from the other files."""

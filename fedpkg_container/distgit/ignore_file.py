@@ -21,7 +21,7 @@ from fedpkg_container.model.findings import ERROR, WARNING, Finding
 
 #: Suffixes of the file for one Dockerfile; buildah uses the first that exists.
 SUFFIXES = (".dockerignore", ".containerignore")
-#: Files for every Dockerfile; buildah uses the first that exists, if the Dockerfile has none of its own.
+#: Files for every Dockerfile; without one of the above, buildah uses the first that exists.
 NAMES = (".containerignore", ".dockerignore")
 #: Maximum size in bytes, number of patterns, and length of one pattern.
 MAX_BYTES, MAX_PATTERNS, MAX_PATTERN_LENGTH = 64 * 1024, 1000, 1000

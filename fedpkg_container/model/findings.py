@@ -48,8 +48,9 @@ CHECKS: dict[str, str] = {
     "unpushed": "all commits are pushed",
     "behind": "the checkout contains all commits of the dist-git branch",
     "gating": "gating.yaml is valid (rpkg's check; also skipped by --skip-remote-rules-validation)",
-    # the Dockerfile
-    "no-dockerfile": "there is a Dockerfile that can be parsed and is within the limits below",
+    # the Dockerfile or Containerfile
+    "no-dockerfile": "there is a Containerfile or Dockerfile that can be parsed and is within the limits below",
+    "dockerfile-ignored": "a Dockerfile beside a Containerfile, which is used, has the same content",
     "instruction": "all instructions are known and have a value",
     "before-from": "only ARG precedes the first FROM",
     "no-from": "there is a FROM",

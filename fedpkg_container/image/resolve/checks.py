@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_rules
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines import machine
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
@@ -22,10 +22,10 @@ def check_instructions(dockerfile: Dockerfile) -> None:
     """
     for finding in dockerfile_rules.check_run(dockerfile):
         if finding.severity == ERROR:
-            raise BuildFailedError(f"{finding.file}:{finding.line}: {finding.message}", solution=finding.solution)
+            raise BuildFailedError(f"{dockerfile.file}:{finding.line}: {finding.message}", solution=finding.solution)
     for image, line in dockerfile.foreign_sources:
         raise BuildFailedError(
-            f"Dockerfile:{line}: --from={image} is not an image of a FROM",
+            f"{dockerfile.file}:{line}: --from={image} is not an image of a FROM",
             solution=f"add a stage: FROM {image} AS files, and use --from=files",
         )
 
@@ -69,7 +69,7 @@ def check_runnable(dockerfile: Dockerfile, arch: str, directory: Path) -> None:
     if not lines or machine.executes(go_arch(arch), directory):
         return
     raise BuildFailedError(
-        f"{FILE}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"
+        f"{dockerfile.file}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"
         f" binfmt_misc handler for {arch}",
         solution=f"avoid RUN, or build on a machine that executes {arch} (or emulates it: see docs/howto/site.md)",
     )
