@@ -43,10 +43,11 @@ def check(
     def missing(source: str) -> Problem:
         if tracked is None:
             in_lookaside = TreeInGit(path, (), (), lookaside).glob(source)
-            return "copy-missing", ERROR, "does not exist", "download it: fedpkg sources" if in_lookaside else "add it"
+            solution = "download it: fedpkg sources" if in_lookaside else "add it"
+            return Problem("copy-missing", ERROR, "does not exist", solution)
         if on_disk.glob(source):
             solution = f"git add {shlex.quote(source)}, commit and push"
-            return "copy-untracked", ERROR, "is not tracked by git", solution
+            return Problem("copy-untracked", ERROR, "is not tracked by git", solution)
         return copy_sources.missing(source)
 
     yield from ContextCheck(tree, IgnoreFile.read(path, dockerfile.file), missing).findings(dockerfile)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fedpkg_container.distgit import wildcards
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Instruction
@@ -17,15 +17,30 @@ _URL = re.compile(r"(?:https?|ftp|git)://|git@")
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 #: Number of files after which a search gives up.
 MAX_VISITED = 50_000
-#: Code, severity, message after the source, and solution of a finding.
-Problem = tuple[str, str, str, str]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A problem of a source.
+
+    :param code: code of the finding
+    :param severity: ``error`` or ``warning``
+    :param predicate: what is wrong, to be appended to the source
+    """
+
+    code: str
+    severity: str
+    predicate: str
+    solution: str
+
+
 #: Describes a source that does not exist.
 Missing = Callable[[str], Problem]
 
 
 def missing(_: str) -> Problem:
     """Describe a source that does not exist."""
-    return "copy-missing", ERROR, "does not exist", "add it, commit and push"
+    return Problem("copy-missing", ERROR, "does not exist", "add it, commit and push")
 
 
 def sources(dockerfile: Dockerfile) -> Iterator[tuple[Instruction, str]]:
@@ -83,9 +98,8 @@ class ContextCheck:
         if instructions:
             yield from self.ignored.findings
         for instruction, patterns in instructions.values():
-            for pattern, (code, severity, why, solution) in self._instruction(patterns):
-                message = f"{instruction.name}: {pattern} {why}"
-                yield Finding(code, severity, message, solution, FILE, instruction.line)
+            for pattern, problem in self._instruction(patterns):
+                yield _finding(f"{instruction.name}: {pattern}", problem, instruction.line)
         yield from self._mounts(dockerfile)
 
     def _instruction(self, patterns: list[str]) -> Iterator[tuple[str, Problem]]:
@@ -104,7 +118,8 @@ class ContextCheck:
                 yield pattern, self._outside(pattern) or (_submodule(submodule) if submodule else self.missing(path))
                 continue
             if outside := self._outside(pattern):
-                yield pattern, ("copy-outside", WARNING, f"{outside[2]}: buildah copies {path or '.'}", outside[3])
+                predicate = f"{outside.predicate}: buildah copies {path or '.'}"
+                yield pattern, replace(outside, severity=WARNING, predicate=predicate)
             for problem in self._matches(found):
                 yield pattern, problem
         if len(unmatched) == len(patterns):  # buildah accepts a pattern without a match beside a source with one
@@ -115,7 +130,7 @@ class ContextCheck:
     def _outside(self, pattern: str) -> Problem | None:
         normal = posixpath.normpath(pattern.lstrip("/") or ".")
         if normal == ".." or normal.startswith("../"):
-            return "copy-outside", ERROR, "is outside the checkout", "copy it into the checkout"
+            return Problem("copy-outside", ERROR, "is outside the checkout", "copy it into the checkout")
         return None
 
     def _matches(self, found: list[str]) -> Iterator[Problem]:
@@ -131,7 +146,9 @@ class ContextCheck:
                 is_unknown = True
                 continue
             if resolved is None:
-                yield "copy-missing", ERROR, f"is a broken link, or leads out of the checkout: {path}", "fix the link"
+                yield Problem(
+                    "copy-missing", ERROR, f"is a broken link, or leads out of the checkout: {path}", "fix the link"
+                )
                 return
             if kind is not Kind.DIRECTORY:
                 if submodule := self.tree.submodule_of(resolved):
@@ -139,17 +156,24 @@ class ContextCheck:
                 copied += 1
                 continue
             content = _Content(self.tree, self.ignored)
-            content.visit(resolved)
+            content.visit(resolved, self._walked(path, resolved))
             for submodule in content.submodules:
                 yield _submodule(submodule)
             copied += not excluded or content.has_files is not False
             if content.has_files is False and content.has_excluded and not excluded:
                 solution = f"remove its files from {self.ignored.name}"
-                yield "copy-ignored", WARNING, f"is copied empty: {self.ignored.name} excludes its files", solution
+                predicate = f"is copied empty: {self.ignored.name} excludes its files"
+                yield Problem("copy-ignored", WARNING, predicate, solution)
         if not copied and not is_unknown:
             line = self.ignored.line_excluding(found[0])
             where = f"{self.ignored.name}:{line}" if line else self.ignored.name
-            yield "copy-ignored", ERROR, f"is excluded by {where}", f"add !{found[0]} to {self.ignored.name}"
+            yield Problem("copy-ignored", ERROR, f"is excluded by {where}", f"add !{found[0]} to {self.ignored.name}")
+
+    def _walked(self, path: str, resolved: str) -> str:
+        """Return the path that buildah compares with patterns: it resolves a link, but not links in its directories."""
+        directory, name = posixpath.split(path)
+        parent = self.tree.resolve(directory) or ""
+        return resolved if self.tree.kind(posixpath.join(parent, name)) is Kind.LINK else path
 
     def _mounts(self, dockerfile: Dockerfile) -> Iterator[Finding]:
         """Yield findings about submodules in bind mounts, to which the ignore file does not apply."""
@@ -163,17 +187,19 @@ class ContextCheck:
                 resolved = self.tree.resolve(relative(source))
                 content = _Content(self.tree, IgnoreFile())
                 if resolved is not None:
-                    content.visit(resolved)
+                    content.visit(resolved, resolved)
                 for submodule in dict.fromkeys([*filter(None, [self.tree.submodule_of(relative(source))]),
                                                 *content.submodules]):  # fmt: skip
-                    code, severity, why, solution = _submodule(submodule)
-                    message = f"RUN --mount: {source or '.'} {why}"
-                    yield Finding(code, severity, message, solution, FILE, instruction.line)
+                    yield _finding(f"RUN --mount: {source or '.'}", _submodule(submodule), instruction.line)
+
+
+def _finding(subject: str, problem: Problem, line: int) -> Finding:
+    return Finding(problem.code, problem.severity, f"{subject} {problem.predicate}", problem.solution, FILE, line)
 
 
 def _submodule(path: str) -> Problem:
     solution = "add its files to the repository (git subtree add), or as an archive: fedpkg new-sources"
-    return "submodule", ERROR, f"includes the git submodule {path}, which builders do not fetch", solution
+    return Problem("submodule", ERROR, f"includes the git submodule {path}, which builders do not fetch", solution)
 
 
 @dataclass
@@ -193,23 +219,26 @@ class _Content:
         self.submodules: list[str] = []
         self._visited = 0
 
-    def visit(self, top: str) -> None:
-        """Read a directory and those below it, by the rules of the ignore file."""
-        pending = [top]
+    def visit(self, top: str, walked: str) -> None:
+        """Read a directory and those below it, by the rules of the ignore file.
+
+        :param walked: path of the directory for these rules
+        """
+        pending = [(top, walked)]
         while pending:
-            directory = pending.pop()
+            directory, walked = pending.pop()
             for name in sorted(self.tree.names(directory)):
                 self._visited += 1
                 if self._visited > MAX_VISITED:
                     self.has_files = self.has_files or None
                     return
-                path = posixpath.join(directory, name)
+                path, shown = posixpath.join(directory, name), posixpath.join(walked, name)
                 kind = self.tree.kind(path)
-                excluded = self.ignored.excludes(path) if self.ignored.patterns else False
+                excluded = self.ignored.excludes(shown) if self.ignored.patterns else False
                 self.has_excluded |= excluded is not False
                 if kind is Kind.DIRECTORY:
-                    if not excluded or self.ignored.includes_below(path, walking=True):
-                        pending.append(path)
+                    if not excluded or self.ignored.includes_below(shown, walking=True):
+                        pending.append((path, shown))
                 elif excluded is None:
                     self.has_files = self.has_files or None
                 elif not excluded and kind is Kind.SUBMODULE:

@@ -70,7 +70,7 @@ class IgnoreFile:
 
         :param dockerfile: file name of the Dockerfile or Containerfile
         """
-        name = find(directory, dockerfile)
+        name = find_ignore_file(directory, dockerfile)
         if not name:
             return cls()
         try:
@@ -128,7 +128,7 @@ class IgnoreFile:
         return lines[-1] if lines else 0
 
 
-def find(directory: Path, dockerfile: str) -> str:
+def find_ignore_file(directory: Path, dockerfile: str) -> str:
     """Return the name of the ignore file that buildah uses; empty if there is none."""
     names = (*(f"{dockerfile}{suffix}" for suffix in SUFFIXES), *NAMES)
     return next((name for name in names if os.path.lexists(directory / name)), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from fedpkg_container.distgit.copy_sources import ContextCheck
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.file_tree import Kind, TreeInGit, TreeOnDisk
 from fedpkg_container.distgit.ignore_file import MAX_PATTERNS, IgnoreFile
+from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.image.resolve.checks import check_sources
 from fedpkg_container.model.findings import Finding
 from tests.support.checkout import LocalCheckout, read_nothing
 from tests.support.plain_buildah import Entry, write_tree
@@ -189,3 +192,25 @@ def test_any_patterns_yield_findings(tmp_path_factory: pytest.TempPathFactory, i
     for finding in ContextCheck(TreeOnDisk(folder), parsed).findings(dockerfile):
         assert finding.message
         assert finding.solution
+
+
+@pytest.mark.parametrize(
+    ("steps", "reason"),
+    [
+        ("COPY root /", ""),
+        ("COPY archive.tar nosuch* /x/", ""),
+        ("COPY nosuch /", "Containerfile:2: COPY: nosuch does not exist"),
+        ("COPY left /", r"Containerfile:2: COPY: left is excluded by Containerfile.dockerignore:1"),
+        ("COPY sub /", "Containerfile:2: COPY: sub includes the git submodule sub"),
+        ("COPY . /", "Containerfile:2: COPY: . includes the git submodule sub"),
+        ("COPY out /", "Containerfile:2: COPY: out is a broken link, or leads out of the checkout"),
+    ],
+)
+def test_builders_refuse_them_too(tmp_path: Path, steps: str, reason: str) -> None:
+    """The client's checks can be skipped."""
+    write_tree(tmp_path, {"root/x": "", "left": "", "sub": None, "out": ("/var/lib",)})
+    (tmp_path / "Containerfile").write_text(f"FROM r.io/base:1\n{steps}\n")
+    (tmp_path / "Containerfile.dockerignore").write_text("left\n")
+    dockerfile = Dockerfile.read(tmp_path)
+    with pytest.raises(BuildFailedError, match=reason) if reason else contextlib.nullcontext():
+        check_sources(dockerfile, tmp_path, lookaside=["archive.tar"])

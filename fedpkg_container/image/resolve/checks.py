@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_rules
-from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.copy_sources import ContextCheck
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.file_tree import TreeOnDisk
+from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.engines import machine
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
@@ -28,6 +31,20 @@ def check_instructions(dockerfile: Dockerfile) -> None:
             f"{dockerfile.file}:{line}: --from={image} is not an image of a FROM",
             solution=f"add a stage: FROM {image} AS files, and use --from=files",
         )
+
+
+def check_sources(dockerfile: Dockerfile, directory: Path, *, lookaside: Sequence[str] = ()) -> None:
+    """Reject sources of COPY that are missing or excluded, and git submodules, which are empty directories.
+
+    :param directory: the checkout, as git created it
+    :param lookaside: names of files that will be downloaded into it
+    :raises BuildFailedError: if there are any
+    """
+    tree = TreeOnDisk(directory, extra=lookaside, fresh=True)
+    for finding in ContextCheck(tree, IgnoreFile.read(directory, dockerfile.file)).findings(dockerfile):
+        if finding.severity == ERROR:
+            file = dockerfile.file if finding.file == FILE else finding.file
+            raise BuildFailedError(f"{file}:{finding.line}: {finding.message}", solution=finding.solution)
 
 
 def check_onbuild(name: str, triggers: Sequence[str]) -> None:
