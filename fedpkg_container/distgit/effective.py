@@ -13,7 +13,8 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.distgit.container_yaml import FILE as YAML_FILE
 from fedpkg_container.distgit.container_yaml import ContainerYaml
-from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
+from fedpkg_container.distgit.container_yaml_keys import Effect, find_key
+from fedpkg_container.distgit.container_yaml_schema import SCHEMA
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import to_plain
@@ -131,7 +132,7 @@ class EffectiveConfig:
         """Yield the keys set in container.yaml, and the platforms in any case."""
         for path, value in _leaves(self.container_yaml.values, SCHEMA):
             line = self.container_yaml.document.line(path)
-            yield Setting(".".join(path), to_plain(value), f"{YAML_FILE}:{line}{_effect(path[0])}")
+            yield Setting(".".join(path), to_plain(value), f"{YAML_FILE}:{line}{_effect(path, value)}")
 
     def arches(self, target: Target | None) -> Setting:
         """Return the architectures of the build tag that are not excluded by the platforms."""
@@ -166,11 +167,12 @@ class EffectiveConfig:
         ]
 
 
-def _effect(key: str) -> str:
+def _effect(path: tuple[str, ...], value: Any) -> str:
     """Return what builders do with a key of container.yaml that has no effect; empty for other keys."""
-    if key in UNAVAILABLE:
-        return ", refused"
-    return ", ignored" if key in IGNORED or key in DEPRECATED else ""
+    key = find_key(path)
+    if key is None or key.effect is Effect.SUPPORTED or (path == key.path and not key.applies_to(value)):
+        return ""
+    return ", refused" if key.effect is Effect.REFUSED else ", ignored"
 
 
 def _leaves(values: Any, schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

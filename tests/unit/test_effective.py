@@ -49,7 +49,11 @@ def test_values_and_origins(folder: Path) -> None:
     assert found["platforms.not"] == ("s390x", "container.yaml:2")
     assert found["floating-tags"] == (["1.0", "latest", "stable"], "default, additional-tags")
     assert found["autorebuild"] == (True, ".osbs-repo-config")
-    assert found["compose.packages"] == (["a"], "container.yaml:4, refused")
+    assert found["compose.packages"] == (["a"], "container.yaml:4, ignored")
+    (folder / "container.yaml").write_text("compose: {inherit: true, module_resolve_tags: false}\n")
+    found = _settings(folder)
+    assert found["compose.inherit"] == (True, "container.yaml:1, refused")
+    assert found["compose.module_resolve_tags"] == (False, "container.yaml:1")
 
 
 def test_all_settings_are_listed_if_nothing_is_known(tmp_path: Path) -> None:
