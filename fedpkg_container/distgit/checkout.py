@@ -106,7 +106,8 @@ class Checkout:
     :param branch_known: whether the branch name matches the site's naming rule
     :param commit: commit to build
     :param source: source URL with the commit, for builders
-    :param tracked: files tracked by git
+    :param tracked: files and submodules tracked by git
+    :param submodules: paths of git submodules
     :param untracked: files neither tracked nor ignored
     :param changed: tracked files with uncommitted changes
     :param upstream: upstream branch, e.g. origin/rawhide; empty if the local branch tracks none
@@ -128,6 +129,7 @@ class Checkout:
     upstream: str
     ahead: int
     behind: int
+    submodules: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, commands: RpkgCommands) -> Checkout:
@@ -149,6 +151,7 @@ class Checkout:
             raise CheckoutError(
                 f"{path}: {error}", solution="add the dist-git remote: git remote add origin URL"
             ) from error
+        tracked = _tracked(repository)
         branch = commands.branch_merge if commands.dist or not status.detached else ""
         return cls(
             path=path,
@@ -159,13 +162,24 @@ class Checkout:
             detached=status.detached,
             commit=status.commit,
             source=source,
-            tracked=frozenset(filter(None, repository.git.ls_files("-z").split("\0"))),
+            tracked=frozenset(tracked),
+            submodules=frozenset(name for name, mode in tracked.items() if mode == _SUBMODULE),
             untracked=tuple(status.untracked),
             changed=tuple(status.changed),
             upstream=status.upstream,
             ahead=status.ahead,
             behind=status.behind,
         )
+
+
+#: File mode of a submodule in git's index.
+_SUBMODULE = "160000"
+
+
+def _tracked(repository: git.Repo) -> dict[str, str]:
+    """Return the tracked files and submodules with their modes in git's index."""
+    entries = filter(None, repository.git.ls_files("--stage", "-z").split("\0"))
+    return {name: attributes.split(" ")[0] for attributes, _, name in (entry.partition("\t") for entry in entries)}
 
 
 def _repository(commands: RpkgCommands, path: Path) -> tuple[git.Repo, GitStatus]:
@@ -189,7 +203,7 @@ def _repository(commands: RpkgCommands, path: Path) -> tuple[git.Repo, GitStatus
         message = printable_line(str(error.stderr)).strip(" '").removeprefix("stderr: ").strip(" '")
         raise CheckoutError(f"git refuses to read {path}: {message}", solution="follow git's advice above") from error
     if not status.commit:
-        raise CheckoutError(f"{path} has no commits yet", solution="commit the Dockerfile and push it")
+        raise CheckoutError(f"{path} has no commits yet", solution="commit the Dockerfile or Containerfile and push it")
     return repository, status
 
 

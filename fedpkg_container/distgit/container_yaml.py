@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, EXCLUSIVE, IGNORED, SCHEMA, UNAVAILABLE
+from fedpkg_container.distgit.container_yaml_keys import KEYS, Effect
+from fedpkg_container.distgit.container_yaml_schema import EXCLUSIVE, SCHEMA
 from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import KeyPath, UnsupportedValue, YamlDocument, abbreviate, parse
 from fedpkg_container.errors import RefusedError
@@ -276,11 +277,11 @@ def _tags(document: YamlDocument, values: dict[str, object]) -> Iterator[Finding
 
 
 def _unsupported(container_yaml: ContainerYaml) -> Iterator[Finding]:
-    for key, service in UNAVAILABLE.items():
-        if container_yaml.get(key) not in (None, {}, []):
-            message = f"key {key} is not supported: it requires {service}"
-            line = container_yaml.document.line((key,))
-            yield Finding("yaml-unavailable", ERROR, message, "delete the key", FILE, line)
+    for key in KEYS:
+        if key.effect is Effect.REFUSED and key.applies_to(container_yaml.get(*key.path)):
+            message = f"key {key.name} is not supported: {key.reason}"
+            line = container_yaml.document.line(key.path)
+            yield Finding("yaml-unavailable", ERROR, message, key.solution, FILE, line)
     variable = container_yaml.set_release_env
     if variable and not is_variable(variable):
         message = f"set_release_env: {abbreviate(variable)!r} is not a valid variable name"
@@ -288,11 +289,20 @@ def _unsupported(container_yaml: ContainerYaml) -> Iterator[Finding]:
         yield Finding("yaml-variable", ERROR, message, "use letters, digits and _", FILE, line)
 
 
+#: Effect of a key → code, severity and message of the finding.
+_WARNINGS = {
+    Effect.DEPRECATED: ("yaml-deprecated", WARNING, "is deprecated"),
+    Effect.IGNORED: ("yaml-ignored", WARNING, "is ignored by builders"),
+    Effect.REPLACED: ("yaml-replaced", WARNING, "has no effect"),
+}
+
+
 def _ineffective(document: YamlDocument, values: dict[str, object]) -> Iterator[Finding]:
-    for key, value in values.items():
-        line = document.line((key,))
-        if key in DEPRECATED:
-            yield Finding("yaml-deprecated", WARNING, f"key {key} is deprecated", DEPRECATED[key], FILE, line)
-        elif key in IGNORED and value not in (None, {}, []):
-            message = f"key {key} is ignored by builders"
-            yield Finding("yaml-ignored", WARNING, message, IGNORED[key], FILE, line)
+    for key in KEYS:
+        value: object = values
+        for name in key.path:
+            value = value.get(name) if isinstance(value, dict) else None
+        if key.effect in _WARNINGS and key.applies_to(value):
+            code, severity, message = _WARNINGS[key.effect]
+            text = f"key {key.name} {message}: {key.reason}"
+            yield Finding(code, severity, text, key.solution, FILE, document.line(key.path))

@@ -72,6 +72,7 @@ class ImageBuild:
     :param timeout: seconds
     :param network: network access of RUN and ADD, one of ``network.NETWORKS``
     :param arguments: values of ARG
+    :param ignore_file: file in ``context`` whose patterns exclude files from COPY; empty for that of buildah's choice
     :param contexts: further directories for COPY --from
     """
 
@@ -84,6 +85,7 @@ class ImageBuild:
     timeout: float
     network: str = NONE
     arguments: Mapping[str, str] = field(default_factory=dict)
+    ignore_file: str = ""
     contexts: Mapping[str, Path] = field(default_factory=dict)
 
 
@@ -186,6 +188,8 @@ class Buildah:
             *(f"--build-arg={name}={value}" for name, value in request.arguments.items() if name != EPOCH),
             *(f"--build-context={name}={folder}" for name, folder in request.contexts.items()),
             *(f"--volume={mount}" for mount in request.mounts),
+            # The Dockerfile is not in the context: buildah would not find its ignore file.
+            *([f"--ignorefile={request.context / request.ignore_file}"] if request.ignore_file else []),
             *("--file", request.dockerfile, "--", request.context),
         ]
 

@@ -120,9 +120,9 @@ def test_identity_labels_do_not_depend_on_variables(packager: Packager, box: Box
         ({"sources": f"SHA512 (../a) = {'0' * 128}\n"}, {}, "sources has an invalid entry: name or hash of '../a'"),
         ({"sources": "SHA512 (a) = ../../x\n"}, {}, "sources has an invalid entry: name or hash of 'a'"),
         (
-            {"container.yaml": "compose: {packages: [x]}\n"},
+            {"container.yaml": "compose: {modules: [x]}\n"},
             {},
-            "container.yaml:1: key compose is not supported",
+            "container.yaml:1: key compose.modules is not supported",
         ),
         ({"container.yaml": "tags: {}\n"}, {}, "container.yaml:1: tags is "),
         ({"additional-tags": "a b\n"}, {}, "additional-tags:1: tag 'a b' must consist of"),

@@ -297,10 +297,10 @@ def test_invalid_release(packager: Packager) -> None:
 
 
 def test_container_yaml_that_needs_a_missing_service_is_refused(packager: Packager) -> None:
-    packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "compose:\n  packages: [httpd]\n"})
+    packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "compose:\n  modules: [httpd]\n"})
     done = packager.build("--dry-run")
     assert done.returncode == REFUSED
-    assert "container.yaml:1: error: key compose is not supported: it requires a compose service (ODCS)" in done.stderr
+    assert "container.yaml:2: error: key compose.modules is not supported: packages of other streams" in done.stderr
 
 
 def test_global_rpkg_options_are_not_parsed_as_command_options(packager: Packager, box: Box) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.ignore_file import find_ignore_file
 from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
 from fedpkg_container.engines.cgroups import out_of_memory
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
@@ -84,6 +85,7 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
     """
     checks.check_instructions(recipe.dockerfile)
     checks.check_here_documents(recipe.dockerfile, engine)
+    checks.check_sources(recipe.dockerfile, recipe.context)
     pinned = build_dir / "Dockerfile"
     pinned.write_text(recipe.render())
     request = ImageBuild(
@@ -96,6 +98,7 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
         timeout=recipe.timeout,
         network=recipe.network,
         arguments=recipe.build_arguments,
+        ignore_file=find_ignore_file(recipe.context, recipe.dockerfile.file),
         contexts={help_page.BUILD_CONTEXT: recipe.help_page} if recipe.help_page else {},
     )
     disk_monitor = DiskMonitor(build_dir, recipe.limits)

@@ -15,6 +15,7 @@ from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building.labels import build_labels
 from fedpkg_container.image.building.recipe import release_environment
 from fedpkg_container.image.resolve import checks, names
+from fedpkg_container.image.resolve.lookaside import read_sources
 from fedpkg_container.image.resolve.names import check_component, check_owner, check_reserved
 from fedpkg_container.image.resolve.parents import Parent, ParentResolver
 from fedpkg_container.image.resolve.repo_files import fetch_repo_file
@@ -112,6 +113,7 @@ class Planner:
         container_yaml, tags = self._read_build_files()
         dockerfile = Dockerfile.read(self.context.checkout, self.context.config.build_arguments)
         checks.check_instructions(dockerfile)
+        checks.check_sources(dockerfile, self.context.checkout, lookaside=[entry.file for entry in read_sources(self.context.checkout)])
         identity = identify(dockerfile, self.context.task.options)
         self._check_package(identity)
         _log.info(
@@ -145,6 +147,9 @@ class Planner:
             location = f"{first.file}:{first.line}" if first.line else first.file
             more = f" (and {len(errors) - 1} more)" if errors[1:] else ""
             raise BuildFailedError(f"{location}: {first.message}{more}", solution=first.solution)
+        for finding in container_yaml.findings:
+            if finding.code == "yaml-replaced":
+                self.report(f"{finding.file}:{finding.line}: {finding.message}")
         return container_yaml, tags
 
     def _check_package(self, identity: Identity) -> None:
