@@ -113,7 +113,9 @@ class Planner:
         container_yaml, tags = self._read_build_files()
         dockerfile = Dockerfile.read(self.context.checkout, self.context.config.build_arguments)
         checks.check_instructions(dockerfile)
-        checks.check_sources(dockerfile, self.context.checkout, lookaside=[entry.file for entry in read_sources(self.context.checkout)])
+        checks.check_sources(
+            dockerfile, self.context.checkout, lookaside=[entry.file for entry in read_sources(self.context.checkout)]
+        )
         identity = identify(dockerfile, self.context.task.options)
         self._check_package(identity)
         _log.info(
@@ -149,7 +151,7 @@ class Planner:
             raise BuildFailedError(f"{location}: {first.message}{more}", solution=first.solution)
         for finding in container_yaml.findings:
             if finding.code == "yaml-replaced":
-                self.report(f"{finding.file}:{finding.line}: {finding.message}")
+                self.context.log.report(f"{finding.file}:{finding.line}: {finding.message}")
         return container_yaml, tags
 
     def _check_package(self, identity: Identity) -> None:
