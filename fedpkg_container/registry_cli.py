@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from fedpkg_container import __version__
 from fedpkg_container.commands.registry import COMMANDS
 
 PROGRAM = "fedpkg-container-registry"
@@ -19,6 +20,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Distribute container images from Koji's candidate registry."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_common(parser, default=None)
     parser.set_defaults(files=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")

@@ -1,4 +1,4 @@
-"""The log of steps: one record for each completed step of a build or import."""
+"""The log of steps: one record for each completed step of a build, an import or a prune."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def reached(name: str, **details: object) -> None:
     """Log a completed step at INFO.
 
     The record has the attributes ``step``, the name, and ``details``, a dict. A handler of this logger that raises an
-    error ends the build at this step.
+    error ends the command at this step.
 
     :param name: what has been done, e.g. ``reserved``
     :param details: what it was done to, e.g. ``nvr="hello-web-1-1"``; shown as ``name=value``

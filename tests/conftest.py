@@ -27,7 +27,9 @@ from tests.support import markers
 
 # How long an example takes says more of the machine than of the code.
 _ANY_MACHINE = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.register_profile("quick", _ANY_MACHINE, max_examples=50)
+#: Examples of a property test in make check.
+QUICK = 50
+hypothesis_settings.register_profile("quick", _ANY_MACHINE, max_examples=QUICK)
 hypothesis_settings.register_profile("thorough", _ANY_MACHINE, max_examples=600)
 # pytest --hypothesis-profile=thorough chooses one too.
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))

@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -97,6 +98,8 @@ class Instruction:
 
 
 FILE = "Dockerfile"
+#: Names of the file, in buildah's order: the first that exists is used.
+FILES = ("Containerfile", FILE)
 SCRATCH = "scratch"
 #: Option of COPY or RUN that names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
 _FROM_OPTION = re.compile(r"(?:^--|,|=)from=([^\s,]+)", re.MULTILINE)
@@ -115,6 +118,9 @@ class Dockerfile:
     :param arguments: ARG values of the build, overriding the defaults
     :raises RefusedError: if it cannot be parsed, or is too large (``dockerfile_limits``)
     """
+
+    #: Name of the file that it was read from.
+    file = FILE
 
     def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
         dockerfile_limits.check_text(text)
@@ -139,15 +145,19 @@ class Dockerfile:
 
     @classmethod
     def read(cls, directory: Path, arguments: Mapping[str, str] | None = None) -> Dockerfile:
-        """Read and parse the Dockerfile in a directory; a symbolic link out of the directory is not followed.
+        """Read and parse the Containerfile or Dockerfile in a directory; links out of the directory are not followed.
 
         :param arguments: ARG values of the build, overriding the defaults
         :raises RefusedError: if there is none, or it is not text
         """
-        content = read_bytes(directory, FILE, max_bytes=MAX_FILE_BYTES)
+        name = find_file(directory)
+        content = read_bytes(directory, name, max_bytes=MAX_FILE_BYTES)
         if content is None:
-            raise RefusedError(f"there is no {FILE} in {directory}", solution="add one, commit and push it")
-        return cls(decode(content, FILE), arguments)
+            reason = f"there is no {' or '.join(FILES[::-1])} in {directory}"
+            raise RefusedError(reason, solution="add one, commit and push it")
+        dockerfile = cls(decode(content, name), arguments)
+        dockerfile.file = name
+        return dockerfile
 
     @property
     def has_here_documents(self) -> bool:
@@ -309,6 +319,11 @@ class Dockerfile:
             elif step.name == "ARG":
                 lines += [line for name, line in overrides.items() if name in value]
         return "".join(f"{line}\n" for line in [*lines, *last])
+
+
+def find_file(directory: Path) -> str:
+    """Return the name of the Containerfile or Dockerfile that buildah uses; ``Dockerfile`` if there is neither."""
+    return next((name for name in FILES if os.path.lexists(directory / name)), FILE)
 
 
 def _at_original_lines(steps: Sequence[dockerfile_lexer.Step]) -> str:

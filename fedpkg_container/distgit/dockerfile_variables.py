@@ -9,7 +9,6 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from dockerfile_parse.util import extract_key_values
 
@@ -75,7 +74,7 @@ class _Stage:
             all_values.append(value)
 
 
-def settings(structure: Iterable[Mapping[str, Any]], arguments: Mapping[str, str]) -> list[Setting]:
+def settings(structure: Iterable[Mapping[str, object]], arguments: Mapping[str, str]) -> list[Setting]:
     """Return the variables and labels for each instruction.
 
     :param structure: instructions from dockerfile-parse

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import koji
 
 from fedpkg_container.errors import LostContactError, NotAuthenticatedError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.session import CONNECTION_ERRORS, failure_reason, is_permanent
 from fedpkg_container.model.polling import PollInterval
 
@@ -31,7 +32,7 @@ class HubRetry:
 
     def __init__(
         self,
-        session: Any,
+        session: HubSession,
         task_id: int,
         interval: PollInterval,
         login: Callable[[], None] | None,

@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import koji
 from koji.daemon import SCM, incremental_upload
@@ -23,13 +23,13 @@ from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspac
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.cancellation import Cancellation
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
-from fedpkg_container.steps import reached
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +37,12 @@ _log = logging.getLogger(__name__)
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     """A task that uploads its log while it runs, and cleans up when it ends."""
 
-    def checkHost(self, hostdata: dict[str, Any]) -> bool:  # noqa: N802, ARG002, the name is Koji's
+    # Attributes of Koji's class, which has no type annotations.
+    id: int
+    session: HubSession
+    workdir: str
+
+    def checkHost(self, hostdata: Mapping[str, object]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Return whether this builder can build: with an invalid configuration, tasks are left to other builders."""
         try:
             read_builder_config()
@@ -45,10 +50,6 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             _log.error("declining task %s: %s", self.id, error.reason)
             return False
         return True
-
-    def checkpoint(self, step: str) -> None:
-        """Log a completed step of a build; tests override this to stop there."""
-        reached(step)
 
     @contextlib.contextmanager
     def supervised(self, log_name: str) -> Iterator[BuildLog]:
@@ -149,13 +150,13 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         workspace: Workspace,
         *,
         scratch: bool,
-        build_tag: Any = None,
+        build_tag: int | None = None,
     ) -> Checkout:
         """Check that a source URL is allowed, and check out its commit."""
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not a valid source URL: {url}", solution="pass git+https://HOST/PATH#COMMIT")
         scm = SCM(url)
-        task = self.session.getTaskInfo(self.id)
+        task = self.session.getTaskInfo(self.id, strict=True)
         channel = self.session.getChannel(task["channel_id"], strict=True)["name"]
         scm.assert_allowed(
             allowed=self.options.allowed_scms,

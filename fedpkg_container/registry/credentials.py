@@ -113,7 +113,7 @@ def find(repository: str, auth_file: Path | None) -> Credentials | None:
     return None
 
 
-def _find_in_file(path: Path, content: Mapping[str, Any], repository: str) -> Credentials | None:
+def _find_in_file(path: Path, content: Mapping[str, object], repository: str) -> Credentials | None:
     registry = repository.partition("/")[0]
     for name, helper in _table(content, "credHelpers").items():
         if _normalize(name) == registry:
@@ -144,7 +144,7 @@ def _names(repository: str) -> Iterator[str]:
         name = name.rpartition("/")[0]
 
 
-def _content(path: Path, *, required: bool) -> dict[str, Any]:
+def _content(path: Path, *, required: bool) -> dict[str, object]:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
@@ -158,7 +158,7 @@ def _content(path: Path, *, required: bool) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _table(content: Mapping[str, object], name: str) -> Mapping[str, object]:
     table = content.get(name)
     return table if isinstance(table, dict) else {}
 

@@ -224,7 +224,7 @@ def _error_codes(response: Response) -> list[object]:
     return [error.get("code") for error in _errors(response)]
 
 
-def _errors(response: Response) -> list[dict[str, Any]]:
+def _errors(response: Response) -> list[dict[str, object]]:
     """Return the first errors in a response's JSON; empty if there are none."""
     try:
         errors = json.loads(response.content)["errors"][:3]

@@ -71,7 +71,7 @@ class HubApplication:
         body = self._answer(environ, name, parameters).encode()
         return _reply(start_response, "200 OK", body, "text/xml")
 
-    def _answer(self, environ: Environ, name: str, parameters: Any) -> str:
+    def _answer(self, environ: Environ, name: str, parameters: object) -> str:
         """Marshalled result or fault of one call."""
         try:
             with self.database.transaction():
@@ -83,7 +83,7 @@ class HubApplication:
             answer = koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(*fault_of(error)))
         return answer
 
-    def _run(self, environ: Environ, name: str, parameters: Any) -> Any:
+    def _run(self, environ: Environ, name: str, parameters: Any) -> object:
         context._threadclear()
         context.database = self.database
         context.opts = self.options
@@ -118,7 +118,7 @@ class _BadRequestError(Exception):
     pass
 
 
-def _read_call(environ: Environ) -> tuple[str, Any]:
+def _read_call(environ: Environ) -> tuple[str, object]:
     length = content_length(environ)
     if not 0 < length <= LONGEST_REQUEST:
         raise _BadRequestError("Invalid request: empty" if length <= 0 else "Invalid request: too long")
@@ -165,7 +165,7 @@ class AccessLog:
         began = time.time()
         status: list[str] = []
 
-        def started(code: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        def started(code: str, headers: list[tuple[str, str]], *rest: object) -> Any:
             status.append(code.split()[0])
             return start_response(code, headers, *rest)
 

@@ -101,7 +101,7 @@ def run(name: str, parameters: Sequence[Any]) -> Any:
     return entry.function(*bound.args, **bound.kwargs)
 
 
-def _multicall(parameters: Sequence[Any]) -> list[Any]:
+def _multicall(parameters: Sequence[object]) -> list[Any]:
     """Run several calls in one request; a failed one is undone alone."""
     if len(parameters) != 1:
         raise koji.ParameterError(f"multiCall() takes 1 argument, got {len(parameters)}")

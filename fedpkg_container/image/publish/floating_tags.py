@@ -13,13 +13,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import RegistryError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.evr import compare_evr, evr_key
 from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.koji_types import QueryOptions
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
@@ -53,7 +54,7 @@ class FloatingTagUpdater:
     :param repository: in the candidate registry
     """
 
-    session: Any
+    session: HubSession
     registry: Registry
     repository: ImageReference
 
@@ -96,7 +97,7 @@ class FloatingTagUpdater:
         """Return the builds that request floating tags of this repository: ``oldest`` and newer ones."""
         if self.session.getPackageID(oldest.name) is None:
             return []
-        options = {"order": "-build_id", "limit": MAX_BUILDS}
+        options: QueryOptions = {"order": "-build_id", "limit": MAX_BUILDS}
         complete = koji.BUILD_STATES["COMPLETE"]
         builds = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
         nvrs = {build["build_id"]: NVR(build["name"], build["version"], build["release"]) for build in builds}
@@ -105,7 +106,7 @@ class FloatingTagUpdater:
             calls_by_id = [(build_id, calls.getBuild(build_id), calls.listTags(build_id)) for build_id in ids]
         tagged_builds = []
         for build_id, build, tags in calls_by_id:
-            recorded = RecordedImage.of(build.result)
+            recorded = RecordedImage.of(build.result or {})
             image = recorded.by_digest
             if tags.result and image and image.tagged("") == self.repository.tagged(""):
                 tagged_builds.append(TaggedBuild(nvrs[build_id], image, recorded.floating_tags))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
@@ -13,6 +12,7 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.koji_types import BuildInfo, ParentBuild
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference, imported_builds
 from fedpkg_container.registry.skopeo import Registry
@@ -20,7 +20,7 @@ from fedpkg_container.registry.skopeo import Registry
 _log = logging.getLogger(__name__)
 
 #: Returns a Koji build by NVR or ID; None if it does not exist.
-FindBuild = Callable[["str | int"], "dict[str, Any] | None"]
+FindBuild = Callable[["str | int"], "BuildInfo | None"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Parent:
 
     name: str
     pinned: ImageReference
-    build: dict[str, Any] | None
+    build: ParentBuild | None
 
 
 @dataclass(frozen=True)
@@ -117,16 +117,16 @@ class ParentResolver:
             )
         return Parent(name, pinned, self._find_koji_build(pinned))
 
-    def _find_koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
+    def _find_koji_build(self, pinned: ImageReference) -> ParentBuild | None:
         """Return the Koji build that recorded the digest of an image: the one in its labels, or an import."""
         labels = (self.registry.configuration(pinned, self.platforms[0]).get("config") or {}).get("Labels")
-        label_values: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
+        label_values: Mapping[str, object] = labels if isinstance(labels, dict) else {}
         parts = [label_values.get(name) for name in ("com.redhat.component", "version", "release")]
         labeled_nvr = "-".join(str(part) for part in parts)
         candidates = [labeled_nvr] if all(isinstance(part, str) and part for part in parts) else []
         return self._matching_build(pinned, candidates) or self._matching_build(pinned, self._import_builds(pinned))
 
-    def _matching_build(self, pinned: ImageReference, builds: Iterable[str | int]) -> dict[str, Any] | None:
+    def _matching_build(self, pinned: ImageReference, builds: Iterable[str | int]) -> ParentBuild | None:
         """Return the first of some builds for which Koji recorded this image."""
         for nvr_or_id in builds:
             build = self.find_build(nvr_or_id)
@@ -140,7 +140,7 @@ class ParentResolver:
             yield from imported_builds(self.registry.tags(pinned))
 
 
-def _format_platform(platform: Mapping[str, Any]) -> str:
+def _format_platform(platform: Mapping[str, object]) -> str:
     """Return the platform of a single image, for messages."""
     system, variant = platform.get("os", "linux"), platform.get("variant")
     parts = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import SCRATCH, Dockerfile
-from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.files import write_atomically
 from fedpkg_container.image.building.log import BuildLog

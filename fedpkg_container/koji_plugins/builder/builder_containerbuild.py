@@ -7,30 +7,32 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
 from xmlrpc.client import Fault
 
 import jsonschema  # noqa: F401, used for options: imported once here, not by the process of each task
 import koji
-import requests
 
 from fedpkg_container import logs
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.call_log import log_calls
-from fedpkg_container.hub.session import log_in_as
+from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.hub.session import log_in_as, log_out
 from fedpkg_container.hub.tasks import first_failure
 from fedpkg_container.image import arch_result
 from fedpkg_container.image.arch_build import ArchBuild
+from fedpkg_container.image.arch_result import ArchTaskResult
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.container_build import ContainerBuild
-from fedpkg_container.image.task import BuildTask
+from fedpkg_container.image.task import BuildContext, BuildTask
 from fedpkg_container.koji_plugins.container_task import ContainerTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
-from fedpkg_container.model.options import option_problems, unavailable_options, without_none
+from fedpkg_container.model.koji_types import BuildTaskResult, TargetInfo
+from fedpkg_container.model.options import BuildOptions, option_problems, unavailable_options, without_none
 from fedpkg_container.model.platforms import Platforms
+from fedpkg_container.steps import reached
 
 #: Logger of Koji that all records of this package go to: its level and handlers are those of kojid.
 KOJI_LOGGER = "koji.build.container"
@@ -64,7 +66,7 @@ class BuildContainerTask(ContainerTask):
     Methods = ["buildContainer"]
     _taskWeight = 0.5
 
-    def handler(self, src: str, target: str, opts: dict[str, Any] | None = None) -> dict[str, Any]:
+    def handler(self, src: str, target: str, opts: dict[str, object] | None = None) -> BuildTaskResult:
         """Build a container image and record it.
 
         :returns: pull specs (``repositories``), IDs of Koji builds as strings (``koji_builds``), ``user_warnings``, and
@@ -83,17 +85,23 @@ class BuildContainerTask(ContainerTask):
                 raise BuildFailedError(
                     f"build target {target} does not exist", solution="list the targets: koji list-targets"
                 )
-            owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
+            owner = self.session.getUser(self.session.getTaskInfo(self.id, strict=True)["owner"])
+            assert owner is not None, "Koji's tasks have owners"
             arches = self._build_tag_arches(target_info, options)
             with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
                 build_tag = target_info["build_tag"]
                 checkout = self.checkout(src, log, config, workspace, scratch=scratch, build_tag=build_tag)
-                self.checkpoint("fetched")
+                reached("fetched", source=checkout.source_url)
                 platforms = ContainerYaml.read(checkout.path).platforms
                 task = BuildTask(
-                    self.id, checkout.source_url, target_info, owner, options, self._remaining_arches(arches, platforms)
+                    self.id,
+                    checkout.source_url,
+                    target_info,
+                    owner["name"],
+                    options,
+                    self._remaining_arches(arches, platforms),
                 )
-                return ContainerBuild(
+                context = BuildContext(
                     task=task,
                     config=config,
                     session=self.session,
@@ -101,11 +109,10 @@ class BuildContainerTask(ContainerTask):
                     checkout=checkout.path,
                     koji_topdir=self.koji_topdir,
                     log=log,
-                    run_arch_tasks=self._run_arch_tasks,
-                    on_step=self.checkpoint,
-                ).run()
+                )
+                return ContainerBuild(context, self._run_arch_tasks).run()
 
-    def _build_tag_arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    def _build_tag_arches(self, target: TargetInfo, options: BuildOptions) -> list[str]:
         """Return the architectures of the build tag, limited to the requested ones."""
         build_config = self.session.getBuildConfig(target["build_tag"])
         arches = [koji.canonArch(arch) for arch in (build_config["arches"] or "").split()]
@@ -141,7 +148,7 @@ class BuildContainerTask(ContainerTask):
         return remaining
 
     @contextlib.contextmanager
-    def _cg_session(self, config: BuilderConfig) -> Iterator[Any]:
+    def _cg_session(self, config: BuilderConfig) -> Iterator[HubSession]:
         """Provide the session that reserves and imports: that of the site's shared account, or the builder's own."""
         account = config.content_generator
         if not account.certificate and not account.keytab:
@@ -153,8 +160,7 @@ class BuildContainerTask(ContainerTask):
         try:
             yield session
         finally:
-            with contextlib.suppress(koji.GenericError, requests.RequestException):
-                session.logout()
+            log_out(session)
 
     def _run_arch_tasks(self, specs: list[BuildSpec]) -> list[BuiltImage]:
         """Run a subtask per architecture, all in parallel; return their images.
@@ -177,7 +183,7 @@ class BuildContainerTask(ContainerTask):
             raise (first_failure(self.session, task_ids) or error) from error
         return [self._download_result(results[task_id], task_id, spec.arch) for task_id, spec in zip(task_ids, specs)]
 
-    def _download_result(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
+    def _download_result(self, result: Mapping[str, object], task_id: int, arch: str) -> BuiltImage:
         """Download the description of an image from the output of its task."""
 
         def read(name: str, offset: int, size: int) -> bytes:
@@ -204,7 +210,7 @@ class CreateContainerTask(ContainerTask):
     Methods = ["createContainer"]
     _taskWeight = 2.0
 
-    def handler(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def handler(self, spec: dict[str, object]) -> ArchTaskResult:
         """Build the image of one architecture and push it to staging.
 
         :param spec: packed ``fedpkg_container.model.build.BuildSpec``
@@ -214,20 +220,19 @@ class CreateContainerTask(ContainerTask):
         with self.supervised(f"{build_spec.arch}.log") as log, logs.subject(f"{build_spec.nvr} {build_spec.arch}"):
             config = read_builder_config()
             with self.engine(config) as engine:
-                checkout = self.checkout(build_spec.source, log, config, engine.workspace, scratch=build_spec.scratch)
-                self.checkpoint("fetched again")
+                checkout = self.checkout(
+                    build_spec.source_url, log, config, engine.workspace, scratch=build_spec.scratch
+                )
+                reached("fetched again", arch=build_spec.arch)
                 build = ArchBuild(
                     spec=build_spec,
                     config=config,
                     engine=engine,
-                    checkout=checkout.path,
-                    timestamp=checkout.time,
+                    checkout=checkout,
                     koji_topdir=self.koji_topdir,
-                    build_dir=engine.folder,
                     log=log,
                     upload=lambda path, directory: self.session.uploadWrapper(
-                        str(path), f"{build_spec.upload}/{directory}"
+                        str(path), f"{build_spec.upload_directory}/{directory}"
                     ),
-                    on_step=self.checkpoint,
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
