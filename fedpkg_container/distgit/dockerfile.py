@@ -304,13 +304,16 @@ class Dockerfile:
         """
         overrides = {name: f"ARG {name}={value}" for name, value in (arguments or {}).items()}
         lines: list[str] = []
-        stages = iter(self.stages)
+        stages = iter(enumerate(self.stages))
+        built = self.built_stages
         for step in self._steps:
             value = step.value
             starts_stage = step.name == "FROM" and bool(value)
             if starts_stage:
-                stage = next(stages)
-                image = pinned.get(stage.image, stage.image)
+                number, stage = next(stages)
+                # buildah 1.28 fails at the end ("layer not known") if only stages that are not built stand on a stage.
+                is_unused = stage.is_earlier_stage and number not in built
+                image = SCRATCH if is_unused else pinned.get(stage.image, stage.image)
                 if image and image != stage.written:
                     value = f"{image} AS {stage.name}" if stage.name else image
             lines += [f"{step.name} {value}", *step.documents]
