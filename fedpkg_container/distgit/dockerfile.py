@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_limits
+from fedpkg_container.distgit.dockerfile_expansion import Value
 from fedpkg_container.distgit.dockerfile_facts import NOTHING_KNOWN, BuildFacts
 from fedpkg_container.distgit.dockerfile_lexer import Source, Step, read_source
 from fedpkg_container.distgit.dockerfile_limits import MAX_FILE_BYTES
@@ -96,6 +97,11 @@ class Dockerfile:
     def triggered(self) -> list[Instruction]:
         """The instructions from ONBUILD of known parents and of earlier stages."""
         return self._reading.triggered
+
+    @property
+    def environment(self) -> Mapping[str, Value]:
+        """The ENV of the image, without that of an unknown parent."""
+        return self._reading.environment
 
     @cached_property
     def effective_instructions(self) -> list[Instruction]:

@@ -43,6 +43,8 @@ class Value:
 
 
 EMPTY = Value("")
+#: Characters of a word that are not read as they are.
+SPECIAL = frozenset("$\"'\\")
 #: Returns the value of a variable, which may be unknown; None if it is not set.
 Lookup = Callable[[str], "Value | None"]
 
@@ -81,12 +83,9 @@ class Expansion:
 
         :raises DockerfileSyntaxError: if buildah refuses the word
         """
-        if not _SPECIAL.intersection(word):
+        if not SPECIAL.intersection(word):
             return Value(word)
         return _Word(self, word).read()
-
-
-_SPECIAL = frozenset("$\"'\\")
 
 
 class _Word:

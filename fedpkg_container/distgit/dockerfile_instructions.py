@@ -54,6 +54,10 @@ def _value(item: Instruction) -> str:
     return "" if item.words else "has no value"
 
 
+def _ports(item: Instruction) -> str:
+    return "" if any(word.text for word in item.words) else "has no value"
+
+
 def _some(item: Instruction) -> str:
     return "" if item.pairs else "has no value"
 
@@ -147,7 +151,7 @@ RULES: dict[str, Rule] = {
         "`ARG NAME` and `ARG NAME=VALUE`, several in one instruction; before the first FROM for all FROM, and for"
         " stages that declare them again. `ARG TARGETARCH` and the other platform arguments must be declared in each"
         " stage that uses them",
-        "a value for a platform argument: versions of buildah treat it differently",
+        "a value for TARGETPLATFORM or BUILDPLATFORM: newer versions of buildah refuse it",
         _some,
     ),
     "LABEL": Rule("`LABEL NAME=VALUE …` and `LABEL NAME VALUE`", "a word without `=` after the first", _some),
@@ -180,14 +184,13 @@ RULES: dict[str, Rule] = {
         {
             **_COPY_OPTIONS,
             "checksum": Option(versions.ADD_CHECKSUM),
-            "keep-git-dir": Option(versions.KEEP_GIT_DIR, takes_value=False),
         },
     ),
     "CMD": Rule(f"{_COMMAND}", "nothing"),
     "ENTRYPOINT": Rule(f"{_COMMAND}", "nothing"),
     "WORKDIR": Rule("one directory", "no value", _value),
     "USER": Rule("one user", "no value", _value),
-    "EXPOSE": Rule("ports", "no value", _value),
+    "EXPOSE": Rule("ports", "no value", _ports),
     "VOLUME": Rule("directories, or a JSON array", "no value", _value),
     "HEALTHCHECK": Rule(
         "`NONE`, and `CMD` with a command",

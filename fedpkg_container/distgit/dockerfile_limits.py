@@ -36,8 +36,8 @@ UNKNOWN_VALUE_LENGTH = 2048
 _SETTING = frozenset({"ARG", "ENV", "LABEL"})
 #: Instructions in which some builder substitutes variables.
 _SUBSTITUTING = _SETTING | {"RUN", "FROM", "COPY", "ADD", "EXPOSE", "VOLUME", "WORKDIR", "USER", "STOPSIGNAL"}
-#: A variable, and whether it has a pattern substitution, which may multiply its length.
-_VARIABLE = re.compile(r"\$(\{*)(\w+)(/?)")
+#: A variable, and whether all matches of a pattern in it are replaced, which may multiply its length.
+_VARIABLE = re.compile(r"\$(\{*)(\w+)((?://)?)")
 #: Shorter names that other parsers may read there.
 _PLAIN, _DIGIT = re.compile("[A-Za-z0-9_]+"), re.compile("[0-9]")
 
@@ -132,9 +132,13 @@ class _Lengths:
 
     def _length(self, text: str) -> int:
         """Return the maximum number of characters of a text after substitution."""
-        found = [(self._of(name), bool(braces and slash)) for braces, name, slash in _VARIABLE.findall(text)]
-        length = len(text) + sum(variable for variable, _ in found)
-        return length + sum(variable * (length - variable) for variable, is_replaced in found if is_replaced)
+        found = list(_VARIABLE.finditer(text))
+        lengths = [self._of(each[2]) for each in found]
+        length = len(text) + sum(lengths)
+        for each, variable in zip(found, lengths):
+            if each[1] and each[3]:  # the replacement is in the rest of the text, with its variables
+                length += variable * (len(text) - each.end() + sum(lengths) - variable)
+        return length
 
     def _of(self, name: str) -> int:
         plain, digit = _PLAIN.match(name), _DIGIT.match(name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from fedpkg_container.distgit import dockerfile_limits, dockerfile_words
-from fedpkg_container.distgit.dockerfile_expansion import EMPTY, Expansion, Lookup, Value, unknown
+from fedpkg_container.distgit.dockerfile_expansion import EMPTY, SPECIAL, Expansion, Lookup, Value, unknown
 from fedpkg_container.distgit.dockerfile_facts import (
     BUILD_TIME_ARGUMENTS,
     DEFAULT_PATH,
@@ -17,8 +17,14 @@ from fedpkg_container.distgit.dockerfile_facts import (
 )
 from fedpkg_container.distgit.dockerfile_lexer import Source, Step, read_source
 from fedpkg_container.distgit.dockerfile_patterns import Budget
-from fedpkg_container.distgit.dockerfile_versions import HEADING_PLATFORM, HERE_DOCUMENTS, STAGE_ARGUMENTS, Feature
-from fedpkg_container.distgit.dockerfile_words import DockerfileSyntaxError
+from fedpkg_container.distgit.dockerfile_versions import (
+    HEADING_PLATFORM,
+    HERE_DOCUMENTS,
+    IGNORED_DEFAULTS,
+    STAGE_ARGUMENTS,
+    Feature,
+)
+from fedpkg_container.distgit.dockerfile_words import DockerfileParseError, DockerfileSyntaxError
 
 SCRATCH = "scratch"
 #: Instructions whose words are substituted, apart from ENV, LABEL, ARG and FROM.
@@ -42,6 +48,7 @@ class Instruction:
     :param is_json: whether the words are from a JSON array
     :param documents: lines of its here-documents
     :param problem: why buildah refuses to read it, to be used after its name; empty if it does not
+    :param is_unparsable: whether buildah refuses it even if it is not executed
     :param features: what it needs of newer versions of buildah
     """
 
@@ -55,6 +62,7 @@ class Instruction:
     is_json: bool = False
     documents: tuple[str, ...] = ()
     problem: str = ""
+    is_unparsable: bool = False
     features: frozenset[Feature] = frozenset()
 
     @property
@@ -130,11 +138,13 @@ class Reading(NamedTuple):
 
     :param instructions: the instructions of the file
     :param triggered: instructions from ONBUILD of the parents, which are executed after FROM
+    :param environment: ENV of the image, as far as it is known
     """
 
     instructions: list[Instruction]
     stages: list[Stage]
     triggered: list[Instruction]
+    environment: Mapping[str, Value]
 
 
 def read(source: Source, facts: BuildFacts) -> Reading:
@@ -145,7 +155,11 @@ def read(source: Source, facts: BuildFacts) -> Reading:
     reader = _Reader(source, facts)
     for step in source.steps:
         reader.add(step)
-    return Reading(reader.instructions, reader.stages, reader.triggered)
+    state = reader.state
+    environment = {name: Value(value) for name, value in state.parent.items()} | state.own
+    if state.is_known:
+        environment.setdefault("PATH", Value(DEFAULT_PATH))
+    return Reading(reader.instructions, reader.stages, reader.triggered, environment)
 
 
 def read_alone(step: Step, stage: int, escape: str) -> Instruction:
@@ -187,8 +201,9 @@ class _Reader:
             expansion.features.add(HERE_DOCUMENTS)
         try:
             instruction = self._evaluate(instruction, expansion)
-        except DockerfileSyntaxError as problem:
-            instruction = replace(instruction, problem=problem.reason)
+        except DockerfileSyntaxError as error:
+            is_unparsable = isinstance(error, DockerfileParseError)
+            instruction = replace(instruction, problem=error.reason, is_unparsable=is_unparsable)
         return replace(instruction, features=frozenset(expansion.features))
 
     def _lookup_in_heading(self, expansion: Expansion) -> Lookup:
@@ -268,13 +283,23 @@ class _Reader:
         if name in self._facts.arguments:
             target[name] = Value(self._facts.arguments[name])
         elif name in PLATFORM_ARGUMENTS:
-            if default is not None:
-                raise DockerfileSyntaxError(f"gives {name} a value, which versions of buildah treat differently")
-            target[name] = self._facts.predefined(name)
+            target[name] = self._predefined(name, default)
         elif default is not None:
             target[name] = default
         elif name in self._heading:
             target[name] = self._heading[name]
+
+    def _predefined(self, name: str, default: Value | None) -> Value:
+        """Return the value of a declared platform argument: defaults are ignored, but not by all versions."""
+        value = self._facts.predefined(name)
+        if default is None or name in ("TARGETOS", "TARGETARCH"):
+            return value
+        if name in ("TARGETPLATFORM", "BUILDPLATFORM"):
+            raise DockerfileSyntaxError(f"gives {name} a value, which newer versions of buildah refuse")
+        if name == "TARGETVARIANT" and value.text:
+            return value
+        ignored = IGNORED_DEFAULTS.known_to(self._facts.version)
+        return unknown(name) if ignored is None else value if ignored else default
 
     def _start_stage(self, step: Step) -> None:
         """Read FROM, and prepare the variables of its stage."""
@@ -292,8 +317,8 @@ class _Reader:
                 raise DockerfileSyntaxError("requires either one argument, or three: FROM IMAGE [AS NAME]")
             image = expansion.expand(written)
             instruction = replace(instruction, option_values=tuple(expansion.expand(each.text) for each in options))
-        except DockerfileSyntaxError as problem:
-            instruction = replace(instruction, problem=problem.reason)
+        except DockerfileSyntaxError as error:
+            instruction = replace(instruction, problem=error.reason)
         words_read = (image, Value("AS"), Value(name)) if name else (image,)
         self.instructions.append(
             replace(instruction, words=words_read if written else (), features=frozenset(expansion.features))
@@ -332,7 +357,10 @@ class _Reader:
         return _State(config.environment if config else {}, config is not None, arguments=arguments)
 
     def _inherit_arguments(self, state: _State, below: _State, written: str) -> None:
-        """Declare the arguments of the stage below, as newer versions of buildah do, without substitution."""
+        """Declare the arguments of the stage below, as newer versions of buildah do.
+
+        Some of them substitute variables and remove quotes, independently of their own version: unknown.
+        """
         known = STAGE_ARGUMENTS.known_to(self._facts.version)
         if known is False or "$" in written:
             return
@@ -341,7 +369,7 @@ class _Reader:
             name, equals, default = word.partition("=")
             if not equals or name not in PLATFORM_ARGUMENTS:
                 self._set_argument(state.arguments, name, Value(default) if equals else None)
-            if known is None and name in state.arguments:
+            if (known is None or SPECIAL.intersection(word)) and name in state.arguments:
                 state.arguments[name] = unknown(name)
 
     def _execute_triggers(self, image: Value, earlier: int | None) -> None:

@@ -120,16 +120,23 @@ def _instructions(dockerfile: Dockerfile) -> Iterator[Finding]:
 
 def check_accepted(dockerfile: Dockerfile) -> Iterator[Finding]:
     """Yield findings about what buildah refuses or ignores, also in instructions deferred by ONBUILD."""
+    built = dockerfile.built_stages
     for instruction, effective in zip(dockerfile.instructions, dockerfile.effective_instructions):
-        both = [instruction] if effective is instruction else [instruction, effective]
-        for item in both:
-            if item.name in RULES:
-                yield from _accepted(item, dockerfile.facts.version)
+        executed = instruction.stage in built or instruction.stage < 0 or instruction.name == "FROM"
+        yield from _accepted(instruction, dockerfile.facts.version, executed=executed)
+        if effective is not instruction:
+            yield from _accepted(effective, dockerfile.facts.version, executed=False)
 
 
-def _accepted(item: Instruction, version: tuple[int, ...] | None) -> Iterator[Finding]:
+def _accepted(item: Instruction, version: tuple[int, ...] | None, *, executed: bool) -> Iterator[Finding]:
+    """Yield findings about an instruction.
+
+    :param executed: whether this build executes it: otherwise buildah does not notice what it would refuse
+    """
+    if item.name not in RULES:
+        return
     for problem in problems(item):
-        severity = ERROR if problem.is_error else WARNING
+        severity = ERROR if problem.is_error and (executed or item.is_unparsable) else WARNING
         message = f"{item.name} {problem.message}"
         yield Finding(problem.code, severity, message, problem.solution, FILE, item.line)
     for feature in sorted(features(item), key=lambda feature: feature.name):
@@ -139,7 +146,7 @@ def _accepted(item: Instruction, version: tuple[int, ...] | None) -> Iterator[Fi
         since = ".".join(map(str, feature.since))
         mine = "" if version is None else f"; this is {'.'.join(map(str, version))}"
         message = f"{item.name} needs buildah {since} or newer on builders ({feature.name}){mine}"
-        severity = WARNING if version is None else ERROR
+        severity = ERROR if version is not None and executed else WARNING
         yield Finding("buildah-version", severity, message, "write it without that", FILE, item.line)
 
 

@@ -36,16 +36,16 @@ HERE_DOCUMENTS = Feature("here-documents", (1, 33))
 ADD_CHECKSUM = Feature("ADD --checksum", (1, 33))
 START_INTERVAL = Feature("HEALTHCHECK --start-interval", (1, 36))
 PATTERNS = Feature("${NAME#…}, ${NAME%…} and ${NAME/…}", (1, 37))
-EXCLUDE = Feature("--exclude", (1, 37))
-LINK = Feature("--link", (1, 37))
-KEEP_GIT_DIR = Feature("ADD --keep-git-dir", (1, 37))
+IGNORED_DEFAULTS = Feature("a platform argument that ignores its default", (1, 37))
+EXCLUDE = Feature("--exclude", (1, 38))
+LINK = Feature("--link", (1, 41))
 COPY_PARENTS = Feature("COPY --parents", (1, 40))
 STAGE_ARGUMENTS = Feature("ARG of an earlier stage", (1, 41))
 HEADING_PLATFORM = Feature("a platform argument in ARG before the first FROM", (1, 42))
 
 FEATURES = (
     *(ERROR_IF_EMPTY, RUN_NETWORK, HERE_DOCUMENTS, ADD_CHECKSUM, START_INTERVAL, PATTERNS, EXCLUDE, LINK),
-    *(KEEP_GIT_DIR, COPY_PARENTS, STAGE_ARGUMENTS, HEADING_PLATFORM),
+    *(COPY_PARENTS, STAGE_ARGUMENTS, HEADING_PLATFORM, IGNORED_DEFAULTS),
 )
 
 

@@ -32,6 +32,10 @@ class DockerfileSyntaxError(Exception):
         self.reason = reason
 
 
+class DockerfileParseError(DockerfileSyntaxError):
+    """An instruction that buildah refuses before it executes any, even in a stage that is not built."""
+
+
 def trim(text: str) -> str:
     """Return a text without white space around it."""
     return text.strip(_TRIMMED)
@@ -144,7 +148,7 @@ def quoted_words(text: str, escape: str = "\\") -> list[str]:
 def assignments(text: str, escape: str = "\\") -> list[tuple[str, str]]:
     """Return the names and values of ENV or LABEL, not yet substituted.
 
-    :raises DockerfileSyntaxError: if they are neither NAME=VALUE… nor NAME VALUE
+    :raises DockerfileParseError: if they are neither NAME=VALUE… nor NAME VALUE
     """
     words = quoted_words(text, escape)
     if not words:
@@ -152,18 +156,18 @@ def assignments(text: str, escape: str = "\\") -> list[tuple[str, str]]:
     if "=" not in words[0]:
         parts = SPACE.split(text, maxsplit=1)
         if len(parts) < 2:
-            raise DockerfileSyntaxError(f"has no value for {parts[0][:80]}")
+            raise DockerfileParseError(f"has no value for {parts[0][:80]}")
         return [(parts[0], parts[1])]
     for word in words:
         if "=" not in word:
-            raise DockerfileSyntaxError(f"has a word without =: {word[:80]}")
+            raise DockerfileParseError(f"has a word without =: {word[:80]}")
     return [word.partition("=")[::2] for word in words]
 
 
 def json_array(text: str) -> list[str] | None:
     """Return the strings of a JSON array at the start of a value; None if there is none. Text after it is ignored.
 
-    :raises DockerfileSyntaxError: if the members of the array are not strings
+    :raises DockerfileParseError: if the members of the array are not strings
     """
     if not text.startswith("["):
         return None
@@ -172,7 +176,7 @@ def json_array(text: str) -> list[str] | None:
     except (ValueError, RecursionError):
         return None
     if not all(isinstance(item, str) for item in array):
-        raise DockerfileSyntaxError("has a JSON array with values that are not strings")
+        raise DockerfileParseError("has a JSON array with values that are not strings")
     return [_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", item) for item in array]
 
 
