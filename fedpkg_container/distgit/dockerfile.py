@@ -204,6 +204,11 @@ class Dockerfile:
         return {name: label.value for name, label in self.label_details.items() if not label.unknown}
 
     @property
+    def unknown_labels(self) -> frozenset[str]:
+        """The labels of the image whose values are not known here."""
+        return frozenset(name for name, label in self.label_details.items() if label.unknown)
+
+    @property
     def foreign_sources(self) -> list[tuple[str, int]]:
         """Images that COPY, ADD or RUN --mount use without a FROM, with line numbers.
 

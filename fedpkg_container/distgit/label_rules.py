@@ -101,6 +101,13 @@ def incomplete(name: str, label: Label) -> str:
     return f"label {name} = {label.value!r} is incomplete: {_variables(label.unset)} {verb} no value"
 
 
+def depends_on_parents(dockerfile: Dockerfile) -> bool:
+    """Whether a label of the NVR has a variable that parent images may set."""
+    details = dockerfile.label_details
+    labels = (details.get(name) or details.get(OLD_LABEL_NAMES[name]) for name in IDENTITY)
+    return bool(dockerfile.parents) and any(label.unknown for label in labels if label)
+
+
 def _unresolved(labels: dict[str, Label]) -> Iterator[Finding]:
     """Yield findings about variables in the labels that decide NVR, repository and tags."""
     for name in IDENTITY:
