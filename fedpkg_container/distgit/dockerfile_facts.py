@@ -11,7 +11,7 @@ from fedpkg_container.model.platforms import Platform
 
 #: PATH of an image that does not set it.
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#: Arguments that builders set to a value of their own.
+#: Arguments that builders set to another value.
 BUILD_TIME_ARGUMENTS = ("SOURCE_DATE_EPOCH",)
 #: Predefined arguments: of the image's platform, and of the machine that builds it.
 TARGET_ARGUMENTS = ("TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT")

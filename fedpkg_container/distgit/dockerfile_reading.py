@@ -359,7 +359,7 @@ class _Reader:
     def _inherit_arguments(self, state: _State, below: _State, written: str) -> None:
         """Declare the arguments of the stage below, as newer versions of buildah do.
 
-        Some of them substitute variables and remove quotes, independently of their own version: unknown.
+        Some of them substitute variables and remove quotes, whatever their version is: unknown.
         """
         known = STAGE_ARGUMENTS.known_to(self._facts.version)
         if known is False or "$" in written:

@@ -101,7 +101,7 @@ REFUSED: dict[str, tuple[str, str]] = {
     "option of FROM": ("FROM --x=1 scratch\nLABEL a=1\n", "FROM --x=1 is not an option of FROM"),
     "STOPSIGNAL": ("FROM scratch\nSTOPSIGNAL SIGNO\n", "SIGNO is not a signal"),
     "SHELL": ("FROM scratch\nSHELL /bin/bash -c\n", "SHELL needs a JSON array"),
-    "unknown instruction": ("FROM scratch\nLABLE a=1\n", "unknown instruction LABLE; did you mean LABEL?"),
+    "unknown instruction": ("FROM scratch\nLABELS a=1\n", "unknown instruction LABELS; did you mean LABEL?"),
     "quote": ('FROM scratch\nLABEL a="1\n', "LABEL has an unbalanced quote"),
     "quote in COPY": ('FROM scratch\nCOPY "a b" /\n', "COPY has an unbalanced quote"),
     "LABEL without a value": ("FROM scratch\nLABEL a\n", "LABEL has no value for a"),
