@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flatten
 from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines, print_stderr
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.distgit.dockerfile import Dockerfile
     from fedpkg_container.hub.events import Submitted
+    from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.model.build import BuildRequest, Preflight
     from fedpkg_container.model.findings import Finding
+    from fedpkg_container.model.options import BuildOptions
 
 __all__ = ["add_arguments", "run"]
 
@@ -48,10 +50,12 @@ def run(client: Client) -> int:
             f"--release {checkout.branch}: the build will fail if branch {checkout.branch} does not contain this commit"
         )
     request = _request(client, checkout)
+    _log_request(request)
     session, preflight, findings = _check(client, checkout, request)
     if arguments.dry_run:
         _print_request(client, request, preflight)
         return 0
+    assert session is not None, "--offline is only allowed with --dry-run"
     with defer_signals() as pending:
         task_id = _submit(client, session, request, preflight)
         if arguments.nowait:
@@ -61,6 +65,17 @@ def run(client: Client) -> int:
         submitted = _submitted(client, task_id, request, preflight, checkout)
         warnings = tuple(str(finding) for finding in findings)
         return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
+
+
+def _log_request(request: BuildRequest) -> None:
+    import logging
+
+    from fedpkg_container.redaction import redact_message, redact_url
+
+    options = redact_message(str({name: value for name, value in request.options.items() if name != "userdata"}))
+    source, _, commit = request.source.partition("#")
+    _log = logging.getLogger(__name__)
+    _log.info("building %s at %s for target %s, options %s", redact_url(source), commit, request.target, options)
 
 
 def _submitted(
@@ -76,12 +91,13 @@ def _submitted(
 
 def _request(client: Client, checkout: Checkout) -> BuildRequest:
     from fedpkg_container.model.build import BACKGROUND, BuildRequest
+    from fedpkg_container.model.options import without_none
 
     arguments = client.args
     if arguments.target:
         client.cmd.target = arguments.target
     arches = flatten(arguments.arches)
-    options = {
+    options: BuildOptions = {
         "scratch": arguments.scratch or None,
         "isolated": arguments.isolated or None,
         "release": arguments.build_release,
@@ -99,12 +115,12 @@ def _request(client: Client, checkout: Checkout) -> BuildRequest:
     return BuildRequest(
         source=checkout.source,
         target=client.cmd.target if arguments.target else default_target,
-        options={key: value for key, value in options.items() if value is not None},
+        options=without_none(options),
         priority=BACKGROUND if arguments.background else None,
     )
 
 
-def _userdata(client: Client) -> dict[str, Any] | None:
+def _userdata(client: Client) -> dict[str, object] | None:
     import json
 
     text = client.args.userdata
@@ -119,7 +135,9 @@ def _userdata(client: Client) -> dict[str, Any] | None:
     return dict(data)
 
 
-def _check(client: Client, checkout: Checkout, request: BuildRequest) -> tuple[Any, Preflight, list[Finding]]:
+def _check(
+    client: Client, checkout: Checkout, request: BuildRequest
+) -> tuple[HubSession | None, Preflight, list[Finding]]:
     """Check the files and the state of the hub before the submission.
 
     :returns: session (None with ``--offline``), result of the hub's checks, and remaining findings (warnings)
@@ -137,7 +155,8 @@ def _check(client: Client, checkout: Checkout, request: BuildRequest) -> tuple[A
         raise_on_errors(
             [*file_findings, Finding("target", ERROR, "unknown target: the checkout is not on a branch", solution)]
         )
-    session, preflight, note = None, Preflight([]), ""
+    session: HubSession | None = None
+    preflight, note = Preflight([]), ""
     try:
         if not arguments.offline:
             session, preflight = _query_hub(client, checkout, request, dockerfile)
@@ -184,7 +203,7 @@ def _gating(client: Client) -> Sequence[Finding]:
 
 def _query_hub(
     client: Client, checkout: Checkout, request: BuildRequest, dockerfile: Dockerfile | None
-) -> tuple[Any, Preflight]:
+) -> tuple[HubSession, Preflight]:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.distgit.container_yaml import ContainerYaml
     from fedpkg_container.hub import preflight
@@ -218,7 +237,7 @@ def _print_request(client: Client, request: BuildRequest, preflight: Preflight) 
     print_lines(*format_fields(fields))
 
 
-def _submit(client: Client, session: Any, request: BuildRequest, preflight: Preflight) -> int:
+def _submit(client: Client, session: HubSession, request: BuildRequest, preflight: Preflight) -> int:
     """Submit the build, report the task and return its ID."""
     from fedpkg_container.commands.following import follow_up_commands
     from fedpkg_container.hub.session import hub_errors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class Label:
 
 
 FILE = "Dockerfile"
+#: Names of the file, in buildah's order: the first that exists is used.
+FILES = ("Containerfile", FILE)
 #: Option of COPY or RUN that names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
 _FROM_OPTION = re.compile(r"(?:^--|,|=)from=([^\s,]+)", re.MULTILINE)
 #: Instructions that can copy from an image or a stage.
@@ -55,6 +58,9 @@ class Dockerfile:
     :raises RefusedError: if it cannot be split into instructions, or is too large (``dockerfile_limits``)
     """
 
+    #: Name of the file that it was read from.
+    file = FILE
+
     def __init__(self, text: str, facts: BuildFacts = NOTHING_KNOWN) -> None:
         dockerfile_limits.check_text(text)
         self._source: Source = read_source(text)
@@ -66,22 +72,28 @@ class Dockerfile:
 
     @classmethod
     def read(cls, directory: Path, facts: BuildFacts = NOTHING_KNOWN) -> Dockerfile:
-        """Read and parse the Dockerfile in a directory; a symbolic link out of the directory is not followed.
+        """Read and parse the Containerfile or Dockerfile in a directory; links out of the directory are not followed.
 
         :param facts: what is known of the build
         :raises RefusedError: if there is none, or it is not text
         """
-        content = read_bytes(directory, FILE, max_bytes=MAX_FILE_BYTES)
+        name = find_file(directory)
+        content = read_bytes(directory, name, max_bytes=MAX_FILE_BYTES)
         if content is None:
-            raise RefusedError(f"there is no {FILE} in {directory}", solution="add one, commit and push it")
-        return cls(decode(content, FILE), facts)
+            reason = f"there is no {' or '.join(FILES[::-1])} in {directory}"
+            raise RefusedError(reason, solution="add one, commit and push it")
+        dockerfile = cls(decode(content, name), facts)
+        dockerfile.file = name
+        return dockerfile
 
     def with_facts(self, facts: BuildFacts) -> Dockerfile:
         """Return the same file, read with other facts.
 
         :raises RefusedError: if it is too large with them, or ONBUILD of a parent cannot be read
         """
-        return Dockerfile(self._text, facts)
+        dockerfile = Dockerfile(self._text, facts)
+        dockerfile.file = self.file
+        return dockerfile
 
     @property
     def has_here_documents(self) -> bool:
@@ -238,12 +250,15 @@ class Dockerfile:
         """
         overrides = {name: f"ARG {name}={value}" for name, value in (arguments or {}).items()}
         lines: list[str] = self._source.head
-        stages = iter(self.stages)
+        stages = iter(enumerate(self.stages))
+        built = self.built_stages
         for step, instruction in zip(self._source.steps, self.instructions):
             value = step.value
             if step.name == "FROM":
-                stage = next(stages)
-                image = pinned.get(stage.image, stage.image)
+                number, stage = next(stages)
+                # buildah 1.28 fails at the end ("layer not known") if only stages that are not built stand on a stage.
+                is_unused = stage.is_earlier_stage and number not in built
+                image = SCRATCH if is_unused else pinned.get(stage.image, stage.image)
                 if image and image != stage.written:
                     value = f"{image} AS {stage.name}" if stage.name else image
             elif instruction.name in _COPYING:
@@ -269,6 +284,11 @@ class Dockerfile:
             if text != value[option.start : option.end] and _PLAIN_OPTION.fullmatch(text):
                 value = value[: option.start] + text + value[option.end :]
         return value
+
+
+def find_file(directory: Path) -> str:
+    """Return the name of the Containerfile or Dockerfile that buildah uses; ``Dockerfile`` if there is neither."""
+    return next((name for name in FILES if os.path.lexists(directory / name)), FILE)
 
 
 def _is_parent(stage: Stage) -> bool:

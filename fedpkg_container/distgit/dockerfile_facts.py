@@ -31,13 +31,14 @@ class ParentConfig:
     triggers: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, configuration: Mapping[str, Any]) -> ParentConfig:
+    def read(cls, configuration: Mapping[str, object]) -> ParentConfig:
         """Return the relevant parts of an image configuration, which may contain anything.
 
         :param configuration: the image's, as stored in a registry
         :raises ValueError: if its ENV or ONBUILD are not lists of texts
         """
-        config = configuration.get("config") or {}
+        found = configuration.get("config") or {}
+        config: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
         listed = (config.get("Env") or [], config.get("OnBuild") or [])
         if not all(isinstance(part, list) and all(isinstance(item, str) for item in part) for part in listed):
             raise ValueError("ENV or ONBUILD of the image is not a list of texts")

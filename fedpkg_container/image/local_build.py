@@ -15,7 +15,7 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts
 from fedpkg_container.distgit.dockerfile_versions import parse_version
 from fedpkg_container.engines import rootless
-from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces

@@ -6,20 +6,24 @@ It is outside of the plugin's directory, where kojid would load it as a plugin.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import koji
 from koji.daemon import SCM, incremental_upload
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container import logs
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.cancellation import Cancellation
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
@@ -27,22 +31,25 @@ from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
+_log = logging.getLogger(__name__)
+
 
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     """A task that uploads its log while it runs, and cleans up when it ends."""
 
-    def checkHost(self, hostdata: dict[str, Any]) -> bool:  # noqa: N802, ARG002, the name is Koji's
+    # Attributes of Koji's class, which has no type annotations.
+    id: int
+    session: HubSession
+    workdir: str
+
+    def checkHost(self, hostdata: Mapping[str, object]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Return whether this builder can build: with an invalid configuration, tasks are left to other builders."""
         try:
             read_builder_config()
         except FedpkgContainerError as error:
-            self.logger.error("declining task %s: %s", self.id, error.reason)
+            _log.error("declining task %s: %s", self.id, error.reason)
             return False
         return True
-
-    def checkpoint(self, step: str) -> None:
-        """Log a completed step of a build; tests override this to stop there."""
-        self.logger.debug("task %s: %s", self.id, step)
 
     @contextlib.contextmanager
     def supervised(self, log_name: str) -> Iterator[BuildLog]:
@@ -56,7 +63,9 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         if os.getppid() != daemon:
             raise Interrupted("kojid has died")
         path = Path(self.workdir) / log_name
-        with BuildLog(path) as log, path.open("rb") as reader:
+        log_calls(self.session)
+        with logs.subject(f"task {self.id}"), BuildLog(path) as log, path.open("rb") as reader:
+            _log.info("%s started", self.method)
             canceled = Cancellation(self.session, self.id)
 
             def send() -> None:
@@ -70,6 +79,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             except FedpkgContainerError as error:
                 message = f"{error.reason}. {error.solution}".rstrip(". ")
                 log.append(f"failed: {message}")
+                _log.debug("raised here", exc_info=error)
                 raise koji.BuildError(message) from error
             except Interrupted:
                 if os.getppid() != daemon:
@@ -95,6 +105,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         """Provide an engine with a store of its own, which is removed afterwards."""
         workspaces = self._workspaces(config)
         isolation = config.isolation or choose(workspaces)
+        _log.info("RUN is %s", isolation)
         with workspaces.open(f"task-{self.id}") as workspace:
             engine = Buildah(
                 workspaces,
@@ -121,10 +132,10 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         try:
             removed = engine.bases.prune(config.base_images_keep)
         except (FedpkgContainerError, OSError) as error:
-            self.logger.warning("cannot remove base images: %s", error)
+            _log.warning("cannot remove base images: %s", error)
         else:
             if removed:
-                self.logger.info("removed %d unused base images", len(removed))
+                _log.info("removed %d unused base images", len(removed))
 
     @property
     def koji_topdir(self) -> KojiTopdir:
@@ -139,13 +150,13 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         workspace: Workspace,
         *,
         scratch: bool,
-        build_tag: Any = None,
+        build_tag: int | None = None,
     ) -> Checkout:
         """Check that a source URL is allowed, and check out its commit."""
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not a valid source URL: {url}", solution="pass git+https://HOST/PATH#COMMIT")
         scm = SCM(url)
-        task = self.session.getTaskInfo(self.id)
+        task = self.session.getTaskInfo(self.id, strict=True)
         channel = self.session.getChannel(task["channel_id"], strict=True)["name"]
         scm.assert_allowed(
             allowed=self.options.allowed_scms,

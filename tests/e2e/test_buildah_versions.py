@@ -38,7 +38,7 @@ def test_run_has_the_time_of_the_commit(victim: Victim, own: str) -> None:
     dockerfile = Dockerfile(f'{own}{SHELL}{own}RUN echo "epoch: ${EPOCH}"\n')
     with victim.workspaces.open("epoch") as workspace, BuildLog(workspace.folder / "build.log") as log:
         recipe = BuildRecipe(
-            dockerfile, victim.context(), {}, {}, TIMESTAMP, os.uname().machine, 120.0, arguments={EPOCH: "6"}
+            dockerfile, victim.context(), {}, {}, TIMESTAMP, os.uname().machine, 120.0, build_arguments={EPOCH: "6"}
         )
         engine = Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
         build_image(engine, recipe, [], workspace.folder, log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 from pathlib import Path
+from typing import Any
 
 import koji
 import pytest
@@ -117,7 +118,8 @@ def test_a_hub_that_is_gone_before_the_answer(box: Box, monkeypatch: pytest.Monk
 def test_the_hub_refuses_bad_options_before_a_task_exists(box: Box) -> None:
     session = box.session(PACKAGER)
     before = session.listTasks(queryOpts={"countOnly": True})
-    bad = BuildRequest("git+https://127.0.0.1/x#1", site.TARGET, {"git_branch": "rawhide", "colour": "red"})
+    options: Any = {"git_branch": "rawhide", "colour": "red"}
+    bad = BuildRequest("git+https://127.0.0.1/x#1", site.TARGET, options)
     with pytest.raises(RefusedError, match=r"unknown option \('colour' was unexpected\)"):
         submit(session, bad)
     assert session.listTasks(queryOpts={"countOnly": True}) == before

@@ -11,6 +11,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.hub.session import log_out
 
 AnyBox = TypeVar("AnyBox", bound=Box)
 
@@ -43,4 +44,4 @@ def furnish(box: Box, folder: Path, *, dnf: bool = False, more: Sequence[Package
     site.import_rpms(session, [*rpms, *further])
     site.regenerate(session)
     base.publish(box, rpms)
-    session.logout()
+    log_out(session)

@@ -81,7 +81,7 @@ LARGEST = {
 #: What the checks and the planning of a build do with it. 300 MB are what Python and all modules need, and little more.
 SCRIPT = """
 import resource, sys
-from fedpkg_container.distgit import copy_rules, dockerfile_rules, label_rules
+from fedpkg_container.distgit import copy_sources, dockerfile_rules, label_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts, ParentConfig
 from fedpkg_container.errors import RefusedError
@@ -91,7 +91,7 @@ try:
     dockerfile = Dockerfile(sys.stdin.read())
     for check in (dockerfile_rules.check, dockerfile_rules.check_run, label_rules.check):
         list(check(dockerfile))
-    list(copy_rules.copied_directories(dockerfile))
+    list(copy_sources.sources(dockerfile))
     dockerfile.changed({}), dockerfile.labels, dockerfile.foreign_sources
     print("read")
 except RefusedError as error:

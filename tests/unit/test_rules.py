@@ -167,6 +167,31 @@ def test_directory_instead_of_a_file(tmp_path: Path, name: str) -> None:
     assert [finding.severity for finding in rules.check(_checkout(tmp_path))] == ["error"]
 
 
+def test_a_containerfile_is_used_first(tmp_path: Path) -> None:
+    """As buildah does."""
+    (tmp_path / "Containerfile").write_text(GOOD.replace("base:1", "base"))
+    found = _found(tmp_path, GOOD)
+    assert [(finding.code, finding.file, finding.line) for finding in found] == [
+        ("from-tag", "Containerfile", 1), ("dockerfile-ignored", "Dockerfile", 0)
+    ]  # fmt: skip
+    (tmp_path / "Dockerfile").unlink()
+    assert [(finding.code, finding.file) for finding in rules.check(_checkout(tmp_path))] == [
+        ("from-tag", "Containerfile")
+    ]
+    (tmp_path / "Dockerfile").symlink_to("Containerfile")
+    assert [finding.code for finding in rules.check(_checkout(tmp_path))] == ["from-tag"]
+
+
+@pytest.mark.parametrize("content", ["", "\x00", None])
+def test_an_unusable_containerfile_does_not_lead_to_the_dockerfile(tmp_path: Path, content: str | None) -> None:
+    if content is None:
+        (tmp_path / "Containerfile").mkdir()
+    else:
+        (tmp_path / "Containerfile").write_text(content)
+    errors = [finding for finding in _found(tmp_path, GOOD) if finding.severity == "error"]
+    assert {finding.file for finding in errors} == {"Containerfile"}
+
+
 def test_unreadable_sources(tmp_path: Path) -> None:
     (tmp_path / "sources").write_text("what is this\n")
     assert [finding.code for finding in _found(tmp_path, GOOD)] == ["sources"]

@@ -13,6 +13,7 @@ from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import CONTENT_GENERATOR
 from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.image.base.base_import import BaseImport, import_context
 from fedpkg_container.image.base.identity import identify
 from fedpkg_container.image.base.source import open_base_source
@@ -141,7 +142,7 @@ def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1
             koji_tag=DEST_TAG,
         )
         importer.run(source, identify(source, "", ""))
-    session.logout()
+    log_out(session)
     return str(ImageReference(account.candidate, IMAGE, tag=version))
 
 

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_rules
+from fedpkg_container.distgit.copy_sources import ContextCheck
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.file_tree import TreeOnDisk
+from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.engines import machine
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
@@ -22,8 +25,23 @@ def check_instructions(dockerfile: Dockerfile) -> None:
     """
     for finding in (*dockerfile_rules.check_run(dockerfile), *dockerfile_rules.check(dockerfile)):
         if finding.severity == ERROR:
-            location = f"{finding.file}:{finding.line}" if finding.line else finding.file
+            file = dockerfile.file if finding.file == FILE else finding.file
+            location = f"{file}:{finding.line}" if finding.line else file
             raise BuildFailedError(f"{location}: {finding.message}", solution=finding.solution)
+
+
+def check_sources(dockerfile: Dockerfile, directory: Path, *, lookaside: Sequence[str] = ()) -> None:
+    """Reject sources of COPY that are missing or excluded, and git submodules, which are empty directories.
+
+    :param directory: the checkout, as git created it
+    :param lookaside: names of files that will be downloaded into it
+    :raises BuildFailedError: if there are any
+    """
+    tree = TreeOnDisk(directory, extra=lookaside, fresh=True)
+    for finding in ContextCheck(tree, IgnoreFile.read(directory, dockerfile.file)).findings(dockerfile):
+        if finding.severity == ERROR:
+            file = dockerfile.file if finding.file == FILE else finding.file
+            raise BuildFailedError(f"{file}:{finding.line}: {finding.message}", solution=finding.solution)
 
 
 def check_onbuild(name: str, triggers: Sequence[str]) -> None:
@@ -65,7 +83,7 @@ def check_runnable(dockerfile: Dockerfile, arch: str, directory: Path) -> None:
     if not lines or machine.executes(go_arch(arch), directory):
         return
     raise BuildFailedError(
-        f"{FILE}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"
+        f"{dockerfile.file}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"
         f" binfmt_misc handler for {arch}",
         solution=f"avoid RUN, or build on a machine that executes {arch} (or emulates it: see docs/howto/site.md)",
     )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
@@ -13,12 +13,15 @@ from fedpkg_container.distgit.dockerfile_facts import ParentConfig
 from fedpkg_container.errors import BuildFailedError, RegistryError, UsageError
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.koji_types import BuildInfo, ParentBuild
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference, imported_builds
 from fedpkg_container.registry.skopeo import Registry
 
+_log = logging.getLogger(__name__)
+
 #: Returns a Koji build by NVR or ID; None if it does not exist.
-FindBuild = Callable[["str | int"], "dict[str, Any] | None"]
+FindBuild = Callable[["str | int"], "BuildInfo | None"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Parent:
 
     name: str
     pinned: ImageReference
-    build: dict[str, Any] | None
+    build: ParentBuild | None
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class ParentResolver:
                     solution="build without --koji-parent-build",
                 )
             images[dockerfile.base] = self._image_of_build(override, images[dockerfile.base])
+            _log.info("parent %s replaced with the image of build %s", dockerfile.base, override)
         return [self._resolve(name, image, platforms[name]) for name, image in images.items()]
 
     def config_of(self, parent: Parent, platform: Platform) -> ParentConfig:
@@ -132,16 +136,16 @@ class ParentResolver:
             )
         return Parent(name, pinned, self._find_koji_build(pinned, platforms[0]))
 
-    def _find_koji_build(self, pinned: ImageReference, platform: Platform) -> dict[str, Any] | None:
+    def _find_koji_build(self, pinned: ImageReference, platform: Platform) -> ParentBuild | None:
         """Return the Koji build that recorded the digest of an image: the one in its labels, or an import."""
         labels = (self.registry.configuration(pinned, platform).get("config") or {}).get("Labels")
-        label_values: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
+        label_values: Mapping[str, object] = labels if isinstance(labels, dict) else {}
         parts = [label_values.get(name) for name in ("com.redhat.component", "version", "release")]
         labeled_nvr = "-".join(str(part) for part in parts)
         candidates = [labeled_nvr] if all(isinstance(part, str) and part for part in parts) else []
         return self._matching_build(pinned, candidates) or self._matching_build(pinned, self._import_builds(pinned))
 
-    def _matching_build(self, pinned: ImageReference, builds: Iterable[str | int]) -> dict[str, Any] | None:
+    def _matching_build(self, pinned: ImageReference, builds: Iterable[str | int]) -> ParentBuild | None:
         """Return the first of some builds for which Koji recorded this image."""
         for nvr_or_id in builds:
             build = self.find_build(nvr_or_id)
@@ -155,7 +159,7 @@ class ParentResolver:
             yield from imported_builds(self.registry.tags(pinned))
 
 
-def parent_config(name: str, configuration: Mapping[str, Any]) -> ParentConfig:
+def parent_config(name: str, configuration: Mapping[str, object]) -> ParentConfig:
     """Return the relevant parts of the configuration of a parent image.
 
     :param name: reference in FROM
@@ -167,7 +171,7 @@ def parent_config(name: str, configuration: Mapping[str, Any]) -> ParentConfig:
         raise RegistryError(f"{name}: {error}", solution="use another base image") from error
 
 
-def _format_platform(platform: Mapping[str, Any]) -> str:
+def _format_platform(platform: Mapping[str, object]) -> str:
     """Return the platform of a single image, for messages."""
     system, variant = platform.get("os", "linux"), platform.get("variant")
     parts = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]
