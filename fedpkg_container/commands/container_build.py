@@ -9,10 +9,11 @@ from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet,
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
+    from fedpkg_container.distgit.dockerfile import Dockerfile
     from fedpkg_container.hub.events import Submitted
     from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.model.build import BuildRequest, Preflight
@@ -148,7 +149,7 @@ def _check(
     from fedpkg_container.model.findings import ERROR, Finding
 
     arguments = client.args
-    file_findings, labels = _check_files(client, checkout)
+    file_findings, dockerfile = _check_files(client, checkout)
     if not request.target:
         solution = "switch to a branch, or pass --target"
         raise_on_errors(
@@ -158,7 +159,7 @@ def _check(
     preflight, note = Preflight([]), ""
     try:
         if not arguments.offline:
-            session, preflight = _query_hub(client, checkout, request, labels)
+            session, preflight = _query_hub(client, checkout, request, dockerfile)
     except FedpkgContainerError as error:
         if not any(finding.severity == ERROR for finding in apply_overrides(file_findings, skip=arguments.skip_check)):
             raise
@@ -171,14 +172,16 @@ def _check(
     return session, preflight, findings
 
 
-def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Mapping[str, str]]:
-    """Return the findings about the files of the checkout, and the labels of the Dockerfile."""
+def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Dockerfile | None]:
+    """Return the findings about the files of the checkout, and the Dockerfile; None if it cannot be read."""
+    from fedpkg_container.commands.parents import known_parents
     from fedpkg_container.distgit import rules
-    from fedpkg_container.distgit.dockerfile import Dockerfile
 
-    findings = [*rules.check(checkout, local=client.args.local), *_gating(client)]
-    readable = all(finding.code != "no-dockerfile" for finding in findings)
-    return findings, Dockerfile.read(checkout.path).labels if readable else {}
+    dockerfile, _ = rules.read(checkout.path)
+    if dockerfile is not None and not client.args.offline:
+        dockerfile = known_parents(dockerfile)
+    findings = rules.check(checkout, local=client.args.local, dockerfile=dockerfile)
+    return [*findings, *_gating(client)], dockerfile
 
 
 def _gating(client: Client) -> Sequence[Finding]:
@@ -199,7 +202,7 @@ def _gating(client: Client) -> Sequence[Finding]:
 
 
 def _query_hub(
-    client: Client, checkout: Checkout, request: BuildRequest, labels: Mapping[str, str]
+    client: Client, checkout: Checkout, request: BuildRequest, dockerfile: Dockerfile | None
 ) -> tuple[HubSession, Preflight]:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.distgit.container_yaml import ContainerYaml
@@ -209,7 +212,9 @@ def _query_hub(
     profile = koji_profile(client)
     session = anonymous_session(profile) if client.args.dry_run else connect(profile, client.cmd)
     with hub_errors(session.baseurl):
-        return session, preflight.preflight(session, request, labels, ContainerYaml.read(checkout.path).platforms)
+        labels, unknown = (dockerfile.labels, dockerfile.unknown_labels) if dockerfile else ({}, frozenset())
+        platforms = ContainerYaml.read(checkout.path).platforms
+        return session, preflight.preflight(session, request, labels, platforms, unknown)
 
 
 def _print_request(client: Client, request: BuildRequest, preflight: Preflight) -> None:

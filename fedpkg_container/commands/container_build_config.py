@@ -186,11 +186,11 @@ def _difference(before: str, after: str, file: str) -> str:
 
 def _check(directory: Path, *, as_json: bool) -> int:
     from fedpkg_container.distgit.rules import check_files
-    from fedpkg_container.model.findings import ERROR
+    from fedpkg_container.model.findings import ERROR, WARNING
 
     findings = check_files(directory)
     errors = sum(finding.severity == ERROR for finding in findings)
-    warnings = len(findings) - errors
+    warnings = sum(finding.severity == WARNING for finding in findings)
     if as_json:
         import dataclasses
 

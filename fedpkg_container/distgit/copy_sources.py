@@ -14,7 +14,6 @@ from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 
 _URL = re.compile(r"(?:https?|ftp|git)://|git@")
-_VARIABLE = re.compile(r"\$\{?(\w+)")
 
 
 @dataclass(frozen=True)
@@ -53,23 +52,8 @@ def sources(dockerfile: Dockerfile) -> Iterator[tuple[Instruction, str]]:
 
 def _words(instruction: Instruction) -> list[str]:
     """Return the sources of an instruction, without URLs, here-documents and words with unknown variables."""
-    try:
-        arguments = instruction.arguments
-    except ValueError:
-        return []
-    has_unknown = any(not instruction.variables.get(name) for name in _VARIABLE.findall(instruction.value))
-    return [
-        word
-        for word in arguments[:-1]
-        if not _URL.match(word)
-        and not word.startswith("<<")
-        and not (has_unknown and not _is_written(word, instruction))
-    ]
-
-
-def _is_written(word: str, instruction: Instruction) -> bool:
-    """Return whether a word is in the Dockerfile as it is, without variables."""
-    return "$" not in word and word in instruction.value.replace('"', " ").replace("'", " ").split()
+    words = [word.text for word in instruction.words[:-1] if word.is_known]
+    return [word for word in words if not _URL.match(word) and not word.startswith("<<")]
 
 
 def relative(pattern: str) -> str:

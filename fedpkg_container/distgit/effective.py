@@ -104,7 +104,10 @@ class EffectiveConfig:
         for key, name in LABELS.items():
             candidates = (labels.get(name), labels.get(OLD_LABEL_NAMES[name]))
             label = next((candidate for candidate in candidates if candidate and candidate.value), None)
-            if label:
+            if label and (label.unknown or label.unset):
+                names = " ".join(f"${name}" for name in sorted(label.unknown | label.unset))
+                yield Setting(key, None, f"{file}:{label.line}, {names} of the base image")
+            elif label:
                 yield Setting(key, label.value, f"{file}:{label.line}")
             else:
                 yield Setting(key, None, f"{DEFAULT}: assigned by Koji" if key == "release" else file)

@@ -19,14 +19,15 @@ from fedpkg_container.model.options import default_components
 HELP = "help.md"
 
 
-def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
+def check(checkout: Checkout, *, local: bool = False, dockerfile: Dockerfile | None = None) -> list[Finding]:
     """Return all findings about a checkout, in the order of the files.
 
     :param local: whether to check for a local build, which uses the files on disk
+    :param dockerfile: the Dockerfile, if it has been read; None to read it
     """
     if local:
         return check_files(checkout.path, checkout.submodules)
-    dockerfile, unreadable = _read(checkout.path)
+    dockerfile, unreadable = (dockerfile, []) if dockerfile else read(checkout.path)
     files = _files(checkout.path, dockerfile, checkout.tracked, checkout.submodules)
     findings = [*_state(checkout), *unreadable, *files]
     if dockerfile is not None:
@@ -40,11 +41,11 @@ def check_files(path: Path, submodules: frozenset[str] = frozenset()) -> list[Fi
 
     :param submodules: paths of git submodules
     """
-    dockerfile, unreadable = _read(path)
+    dockerfile, unreadable = read(path)
     return [*unreadable, *_files(path, dockerfile, None, submodules)]
 
 
-def _read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
+def read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
     """Read the Dockerfile; return it, or a finding if it cannot be read."""
     try:
         return Dockerfile.read(path), []

@@ -180,7 +180,7 @@ class Buildah:
             *("buildah", "--default-mounts-file", "/etc/containers/mounts.conf"),
             *("build", "--format", "docker", "--pull-never", "--identity-label=false"),
             *("--timestamp", str(request.timestamp), "--iidfile", self.workspace.work / _IMAGE_ID),
-            *request.platform.options(),
+            *("--os", "linux", *request.platform.options()),  # without the first, TARGETARCH would be that of the host
             *(*self.isolation.options(), "--network", "host", "--http-proxy=false", "--cap-drop", "NET_RAW"),
             f"--volume={no_cgroups}:{_CGROUPS}:ro,nosuid,nodev",
             *hook.options(self.workspace, request.timestamp),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, TagInfo
-from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
+from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES, label_value
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
 from fedpkg_container.text import format_duration, printable_line, strip_credentials
@@ -90,12 +90,17 @@ CHANNEL = "container-binary"
 
 
 def preflight(
-    session: HubSession, request: BuildRequest, labels: Mapping[str, str], platforms: Platforms = ALL_PLATFORMS
+    session: HubSession,
+    request: BuildRequest,
+    labels: Mapping[str, str],
+    platforms: Platforms = ALL_PLATFORMS,
+    unknown: Collection[str] = (),
 ) -> Preflight:
     """Check a build request on the hub.
 
-    :param labels: labels in the Dockerfile
+    :param labels: labels in the Dockerfile whose values are known
     :param platforms: platforms in container.yaml
+    :param unknown: labels whose values only the builder knows; no NVR is expected then
     """
     findings = list(_repositories(request))
     target = session.getBuildTarget(request.target)
@@ -105,7 +110,8 @@ def preflight(
         return Preflight([*findings, Finding("target", ERROR, message, solution)])
     component, version = (printable_line(label_value(labels, name)) for name in (COMPONENT_LABEL, "version"))
     release = printable_line(str(request.options.get("release") or label_value(labels, "release")))
-    has_name = bool(component and version)
+    is_decided = bool(request.options.get("release")) or not {"release", OLD_LABEL_NAMES["release"]} & set(unknown)
+    has_name = bool(component and version and is_decided)
     with session.multicall(strict=False) as multicall:
         tag = multicall.getTag(target["dest_tag"])
         package = multicall.getPackageConfig(target["dest_tag"], component)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts
+from fedpkg_container.distgit.dockerfile_versions import parse_version
 from fedpkg_container.engines import network
 from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
@@ -25,6 +28,8 @@ from fedpkg_container.image.publish.index import format_warnings
 from fedpkg_container.image.record.arch_files import ArchFiles, Upload
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
+from fedpkg_container.image.resolve.identity import check_identity, with_parents
+from fedpkg_container.image.resolve.parents import parent_config
 from fedpkg_container.image.resolve.repositories import KojiTopdir, RepositoryMounts, local_repo_file
 from fedpkg_container.image.resolve.source import Checkout, forget_history
 from fedpkg_container.model.build import BuildSpec, BuiltImage
@@ -57,7 +62,7 @@ class ArchBuild:
         :raises RegistryError: if a registry is unavailable or refused a request
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.checkout.path, spec.build_arguments)
+        dockerfile = Dockerfile.read(self.checkout.path, self._facts)
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.engine.folder)
         check_disk = disk_guard(self.checkout.path, self.config.limits, log)
@@ -67,8 +72,12 @@ class ArchBuild:
         lookaside.fetch_sources(
             self.checkout.path, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, deadline
         )
-        base_images = {name: self._pull(name, pinned, deadline) for name, pinned in spec.parents.items()}
+        base_images = self._pull_parents(dockerfile, deadline)
         reached("pulled", arch=spec.arch)
+        dockerfile = with_parents(
+            dockerfile, {name: parent_config(name, base.configuration) for name, base in base_images.items()}
+        )
+        check_identity(dockerfile, spec.identity, spec.arch)
         base_ids = {name: base.image_id for name, base in base_images.items()}
         log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         with ThreadPoolExecutor(1) as executor:
@@ -97,6 +106,17 @@ class ArchBuild:
             reached("sent", arch=spec.arch)
             return replace(built, warnings=warnings, files=files, variants=variants)
 
+    @property
+    def _facts(self) -> BuildFacts:
+        """What is known of the build before the parent images are pulled."""
+        return BuildFacts(
+            arguments=self.spec.build_arguments,
+            platform=platform_of(self.spec.arch),
+            machine=platform_of(platform.machine()),
+            environment=self.spec.environment,
+            version=parse_version(self.engine.version()),
+        )
+
     def _push(self, image_id: str) -> tuple[ImageReference, dict[str, str]]:
         """Push to staging, under tags unique to this build; return the image, and the digests of its other formats.
 
@@ -115,6 +135,19 @@ class ArchBuild:
         check_labels(Registry(self.config.access), pushed, own_labels(self.spec))
         return reference, variants
 
+    def _pull_parents(self, dockerfile: Dockerfile, deadline: Deadline) -> dict[str, BaseImage]:
+        """Pull the parent images of this architecture.
+
+        :raises BuildFailedError: if the build was planned with other parent images
+        """
+        missing = [name for name in dockerfile.parents if name not in self.spec.parents]
+        if missing:
+            raise BuildFailedError(
+                f"FROM {missing[0]} is not a parent image of the plan of the build",
+                solution="use the same version of buildah on all builders",
+            )
+        return {name: self._pull(name, self.spec.parents[name], deadline) for name in dockerfile.parents}
+
     def _pull(self, name: str, pinned: str, deadline: Deadline) -> BaseImage:
         """Pull a parent image.
 
@@ -123,8 +156,8 @@ class ArchBuild:
         """
         self.log.report(f"pulling {pinned}")
         check_disk = disk_guard(self.engine.folder, self.config.limits, self.log)
-        image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
-        base = self.engine.bases.pull(image, platform, deadline=deadline, tick=check_disk)
+        image = ImageReference.parse(pinned)
+        base = self.engine.bases.pull(image, platform_of(self.spec.arch), deadline=deadline, tick=check_disk)
         checks.check_onbuild(name, base.triggers)
         return base
 
@@ -135,7 +168,7 @@ class ArchBuild:
             dockerfile=dockerfile,
             context=self.checkout.path,
             parents={name: base.name for name, base in base_images.items()},
-            labels={**merge_labels(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
+            labels={**merge_labels(spec.labels, dockerfile.label_details), **spec.identity, "architecture": spec.arch},
             timestamp=self.checkout.time,
             arch=spec.arch,
             timeout=spec.timeout,

@@ -181,9 +181,10 @@ def test_single_image_imported_with_chosen_names_is_a_parent(
     with registry_of(scene.box).repository(image) as repository:
         assert [each.digest for each in repository.manifest(image.digest).manifests] == [digest]
     site = read_builder_config(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
-    resolver = ParentResolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
+    platform = platform_of("x86_64")
+    resolver = ParentResolver(site, registry_of(scene.box), [platform], scene.hub.getBuild)
     for pinned in (image, image.at(digest)):
-        assert resolver._find_koji_build(pinned) == {"id": build["id"], "nvr": nvr}
+        assert resolver._find_koji_build(pinned, platform) == {"id": build["id"], "nvr": nvr}
 
 
 @pytest.mark.parametrize(

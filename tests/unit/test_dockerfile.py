@@ -117,11 +117,6 @@ def test_any_words_yield_values_or_an_error(text: str) -> None:
     assert dockerfile.base in ("", *dockerfile.parents)
 
 
-def test_error_names_instruction_without_value() -> None:
-    with pytest.raises(RefusedError, match=r"line 2: LABEL has no value"):
-        Dockerfile("FROM r.io/a:1\nLABEL\n")
-
-
 def test_foreign_sources() -> None:
     text = """\
 FROM r.io/a:1 AS build

@@ -78,6 +78,11 @@ def test_every_check_is_documented() -> None:
     assert (MAN.parent / "reference" / "checks.md").read_text() == make["page"]()
 
 
+def test_every_instruction_is_documented() -> None:
+    make = runpy.run_path(str(MAN.parent / "make_dockerfile.py"))
+    assert (MAN.parent / "reference" / "dockerfile.md").read_text() == make["page"]()
+
+
 def test_every_key_of_container_yaml_is_documented() -> None:
     make = runpy.run_path(str(MAN.parent / "make_container_yaml.py"))
     assert (MAN.parent / "reference" / "container-yaml.md").read_text() == make["page"]()

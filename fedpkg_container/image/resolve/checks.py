@@ -19,18 +19,15 @@ from fedpkg_container.model.platforms import go_arch
 
 
 def check_instructions(dockerfile: Dockerfile) -> None:
-    """Reject unsupported options of RUN, and COPY from images that no FROM names.
+    """Reject what buildah refuses, unsupported options of RUN, and COPY from images that no FROM names.
 
-    :raises BuildFailedError: if there are any
+    :raises BuildFailedError: if there is any of these
     """
-    for finding in dockerfile_rules.check_run(dockerfile):
+    for finding in (*dockerfile_rules.check_run(dockerfile), *dockerfile_rules.check(dockerfile)):
         if finding.severity == ERROR:
-            raise BuildFailedError(f"{dockerfile.file}:{finding.line}: {finding.message}", solution=finding.solution)
-    for image, line in dockerfile.foreign_sources:
-        raise BuildFailedError(
-            f"{dockerfile.file}:{line}: --from={image} is not an image of a FROM",
-            solution=f"add a stage: FROM {image} AS files, and use --from=files",
-        )
+            file = dockerfile.file if finding.file == FILE else finding.file
+            location = f"{file}:{finding.line}" if finding.line else file
+            raise BuildFailedError(f"{location}: {finding.message}", solution=finding.solution)
 
 
 def check_sources(dockerfile: Dockerfile, directory: Path, *, lookaside: Sequence[str] = ()) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import koji
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.errors import BuildFailedError, UsageError
+from fedpkg_container.distgit.dockerfile_facts import ParentConfig
+from fedpkg_container.errors import BuildFailedError, RegistryError, UsageError
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.koji_types import BuildInfo, ParentBuild
@@ -50,14 +51,25 @@ class ParentResolver:
     platforms: Sequence[Platform]
     find_build: FindBuild
 
-    def resolve(self, dockerfile: Dockerfile, override: str = "") -> list[Parent]:
+    def resolve(
+        self,
+        dockerfile: Dockerfile,
+        override: str = "",
+        by_platform: Mapping[Platform, Dockerfile] | None = None,
+    ) -> list[Parent]:
         """Return every parent of a Dockerfile, by digest.
 
         :param override: NVR of a Koji build that replaces the base image of the last stage
+        :param by_platform: the Dockerfile as read for each platform; None if FROM does not depend on the platform
         :raises BuildFailedError: if a parent lacks an architecture or is not allowed, or the override does not match
         :raises RegistryError: if a parent does not exist, or its registry is unavailable
         """
-        images = {name: self._parse(name) for name in dockerfile.parents}
+        readings = by_platform or dict.fromkeys(self.platforms, dockerfile)
+        platforms: dict[str, list[Platform]] = {}
+        for platform, reading in readings.items():
+            for name in reading.parents:
+                platforms.setdefault(name, []).append(platform)
+        images = {name: self._parse(name) for name in platforms}
         if override:
             if not dockerfile.base:
                 raise BuildFailedError(
@@ -66,7 +78,14 @@ class ParentResolver:
                 )
             images[dockerfile.base] = self._image_of_build(override, images[dockerfile.base])
             _log.info("parent %s replaced with the image of build %s", dockerfile.base, override)
-        return [self._resolve(name, image) for name, image in images.items()]
+        return [self._resolve(name, image, platforms[name]) for name, image in images.items()]
+
+    def config_of(self, parent: Parent, platform: Platform) -> ParentConfig:
+        """Return the ENV and ONBUILD of a parent image.
+
+        :raises RegistryError: if they are malformed, or the registry is unavailable
+        """
+        return parent_config(parent.name, self.registry.configuration(parent.pinned, platform))
 
     def _parse(self, name: str) -> ImageReference:
         try:
@@ -95,7 +114,7 @@ class ParentResolver:
             )
         return image
 
-    def _resolve(self, name: str, image: ImageReference) -> Parent:
+    def _resolve(self, name: str, image: ImageReference, platforms: Sequence[Platform]) -> Parent:
         if not self.config.allows_parent(image):
             raise BuildFailedError(
                 f"FROM {image}: base images from {image.registry} are not allowed on this site",
@@ -104,7 +123,7 @@ class ParentResolver:
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
         available = manifest.platforms if manifest.is_index else [self.registry.configuration(pinned)]
-        missing = [platform for platform in self.platforms if not any(map(platform.matches, available))]
+        missing = [platform for platform in platforms if not any(map(platform.matches, available))]
         if missing:
             single = (
                 ""
@@ -115,11 +134,11 @@ class ParentResolver:
                 f"{image} has no image for {', '.join(sorted(map(str, missing)))}{single}",
                 solution="build without these architectures, or use another base image",
             )
-        return Parent(name, pinned, self._find_koji_build(pinned))
+        return Parent(name, pinned, self._find_koji_build(pinned, platforms[0]))
 
-    def _find_koji_build(self, pinned: ImageReference) -> ParentBuild | None:
+    def _find_koji_build(self, pinned: ImageReference, platform: Platform) -> ParentBuild | None:
         """Return the Koji build that recorded the digest of an image: the one in its labels, or an import."""
-        labels = (self.registry.configuration(pinned, self.platforms[0]).get("config") or {}).get("Labels")
+        labels = (self.registry.configuration(pinned, platform).get("config") or {}).get("Labels")
         label_values: Mapping[str, object] = labels if isinstance(labels, dict) else {}
         parts = [label_values.get(name) for name in ("com.redhat.component", "version", "release")]
         labeled_nvr = "-".join(str(part) for part in parts)
@@ -138,6 +157,18 @@ class ParentResolver:
         """Yield IDs of the builds as which images of a repository were imported, newest first."""
         if pinned.registry == self.config.candidate:
             yield from imported_builds(self.registry.tags(pinned))
+
+
+def parent_config(name: str, configuration: Mapping[str, object]) -> ParentConfig:
+    """Return the relevant parts of the configuration of a parent image.
+
+    :param name: reference in FROM
+    :raises RegistryError: if they are malformed
+    """
+    try:
+        return ParentConfig.read(configuration)
+    except ValueError as error:
+        raise RegistryError(f"{name}: {error}", solution="use another base image") from error
 
 
 def _format_platform(platform: Mapping[str, object]) -> str:

@@ -11,10 +11,14 @@ import koji
 from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts
+from fedpkg_container.distgit.dockerfile_versions import parse_version
+from fedpkg_container.engines import versions
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building.labels import build_labels
 from fedpkg_container.image.building.recipe import release_environment
 from fedpkg_container.image.resolve import checks, names
+from fedpkg_container.image.resolve.identity import ArchReadings, Identity
 from fedpkg_container.image.resolve.lookaside import read_sources
 from fedpkg_container.image.resolve.names import check_component, check_owner, check_reserved
 from fedpkg_container.image.resolve.parents import Parent, ParentResolver
@@ -23,52 +27,13 @@ from fedpkg_container.image.task import BuildContext
 from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.findings import ERROR
 from fedpkg_container.model.limits import Deadline
-from fedpkg_container.model.nvr import COMPONENT_LABEL, MAX_NVR_LENGTH, NVR, label_value
-from fedpkg_container.model.options import BuildOptions
+from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Registry
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Identity:
-    """The NVR of a build, and its repository in the registry.
-
-    :param release: empty for the hub's next one
-    :param repository_path: without the registry
-    """
-
-    component: str
-    version: str
-    release: str
-    repository_path: str
-
-
-def identify(dockerfile: Dockerfile, options: BuildOptions) -> Identity:
-    """Return the identity of a build.
-
-    :raises BuildFailedError: if a label is missing, or the labels give no valid NVR or repository
-    """
-    labels = dockerfile.labels
-    component = names.valid_package(names.required_label(labels, COMPONENT_LABEL))
-    version = names.valid_nvr_part("version", names.required_label(labels, "version"))
-    release = str(options.get("release") or label_value(labels, "release"))
-    if release:
-        names.valid_nvr_part("release", release)
-    if len(f"{component}-{version}-{release}") > MAX_NVR_LENGTH:
-        raise BuildFailedError(
-            f"the NVR from the labels has more than {MAX_NVR_LENGTH} characters", solution="shorten the labels"
-        )
-    try:
-        koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
-    except koji.GenericError as error:
-        raise BuildFailedError(
-            f"the labels do not give a valid NVR: {error}", solution="fix com.redhat.component"
-        ) from error
-    return Identity(component, version, release, names.valid_repository(names.required_label(labels, "name")))
 
 
 @dataclass(frozen=True)
@@ -111,12 +76,23 @@ class Planner:
         :raises RegistryError: if a parent image does not exist, or its registry is unavailable
         """
         container_yaml, tags = self._read_build_files()
-        dockerfile = Dockerfile.read(self.context.checkout, self.context.config.build_arguments)
-        checks.check_instructions(dockerfile)
-        checks.check_sources(
-            dockerfile, self.context.checkout, lookaside=[entry.file for entry in read_sources(self.context.checkout)]
-        )
-        identity = identify(dockerfile, self.context.task.options)
+        context = self.context
+        readings = ArchReadings.read(context.checkout, context.task.arches, self._facts(container_yaml))
+        sources = [entry.file for entry in read_sources(context.checkout)]
+        for dockerfile in readings.by_platform.values():
+            checks.check_instructions(dockerfile)
+            checks.check_sources(dockerfile, context.checkout, lookaside=sources)
+        parents = None
+        if readings.needs_parents:
+            resolver = self._resolver
+            parents = self._parents(readings, resolver)
+            readings = readings.with_parents(
+                {
+                    platform: {parent.name: resolver.config_of(parent, platform) for parent in parents}
+                    for platform in readings.by_platform
+                }
+            )
+        identity = readings.identify(context.task.options)
         self._check_package(identity)
         _log.info(
             "planned %s-%s, release %s, repository %s, architectures %s",
@@ -129,12 +105,12 @@ class Planner:
         floating = names.RequestedFloatingTags(self.context.config.floating_tag_sources, container_yaml.tags, tags.tags)
         repo_files = self._repo_files()
         return Plan(
-            dockerfile=dockerfile,
+            dockerfile=readings.first,
             container_yaml=container_yaml,
             identity=identity,
             floating_tags=floating,
             network=self._network(repo_files),
-            parents=self._parents(dockerfile),
+            parents=self._parents(readings, self._resolver) if parents is None else parents,
             yum_repository=self._yum_repository(),
             repo_files=repo_files,
         )
@@ -170,11 +146,22 @@ class Planner:
         with self._registry.repository(ImageReference(config.candidate, identity.repository_path)) as repository:
             check_owner(repository, component, session.getBuild)
 
-    def _parents(self, dockerfile: Dockerfile) -> list[Parent]:
-        context, task = self.context, self.context.task
-        platforms = [platform_of(arch) for arch in task.arches]
-        resolver = ParentResolver(context.config, self._registry, platforms, context.session.getBuild)
-        parents = resolver.resolve(dockerfile, task.options.get("koji_parent_build") or "")
+    def _facts(self, container_yaml: ContainerYaml) -> BuildFacts:
+        """Return what is known of the build on every architecture."""
+        environment = dict.fromkeys(release_environment(container_yaml, ""))
+        version = parse_version(versions.installed("buildah"))
+        return BuildFacts(arguments=self.context.config.build_arguments, environment=environment, version=version)
+
+    @property
+    def _resolver(self) -> ParentResolver:
+        context = self.context
+        platforms = [platform_of(arch) for arch in context.task.arches]
+        return ParentResolver(context.config, self._registry, platforms, context.session.getBuild)
+
+    def _parents(self, readings: ArchReadings, resolver: ParentResolver) -> list[Parent]:
+        context = self.context
+        override = context.task.options.get("koji_parent_build") or ""
+        parents = resolver.resolve(readings.first, override, readings.by_platform)
         for parent in parents:
             koji_build = f" (Koji build {parent.build['nvr']})" if parent.build else ""
             if not parent.build:
