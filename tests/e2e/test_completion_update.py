@@ -16,9 +16,9 @@ def test_values_are_updated_after_a_submission(small_box: Box, tmp_path: Path) -
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build("--nowait", env={"XDG_CACHE_HOME": str(tmp_path / "cache")})
     assert done.returncode == 0, done.stderr
-    found = lambda: list((tmp_path / "cache").rglob("hub.json"))  # noqa: E731
-    eventually(lambda: bool(found()), lambda: list((tmp_path / "cache").rglob("*")))
-    values = json.loads(found()[0].read_text())
+    eventually(lambda: any(tmp_path.rglob("hub.json")), lambda: list(tmp_path.rglob("cache/**/*")))
+    (path,) = tmp_path.rglob("hub.json")
+    values = json.loads(path.read_text())
     assert site.TARGET in values["targets"]
     assert (values["user"], len(values["tasks"])) == ("packager", 1)
     packager.cancel_builds()

@@ -179,7 +179,7 @@ def _fork_updates() -> None:
         finally:
             os._exit(0)
 
-    process.start = forking
+    process.start = forking  # type: ignore[assignment]
 
 
 def main() -> None:
