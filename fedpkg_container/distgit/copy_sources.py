@@ -14,8 +14,6 @@ from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 
 _URL = re.compile(r"(?:https?|ftp|git)://|git@")
-#: Number of files after which a search gives up.
-MAX_VISITED = 50_000
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,9 @@ class ContextCheck:
         """Yield the problems of the files that a source matches: broken links, submodules, and excluded files."""
         copied, is_unknown = 0, False
         for path in found:
-            excluded = bool(path) and self.ignored.excludes(path)
+            if not self.tree.spend(len(path)):
+                return
+            excluded = bool(path) and _excludes(self.tree, self.ignored, path)
             resolved = self.tree.resolve(path)
             kind = self.tree.kind(resolved) if resolved is not None else None
             if excluded and (kind is not Kind.DIRECTORY or not self.ignored.includes_below(path)):
@@ -139,12 +139,12 @@ class ContextCheck:
                     yield _submodule(submodule)
                 copied += 1
                 continue
-            content = _Content(self.tree, self.ignored)
-            content.visit(resolved, self._walked(path, resolved))
-            for submodule in content.submodules:
+            directory = _Directory(self.tree, self.ignored, resolved, self._walked(path, resolved))
+            for submodule in directory.submodules():
                 yield _submodule(submodule)
-            copied += not excluded or content.has_files is not False
-            if content.has_files is False and content.has_excluded and not excluded:
+            has_files, has_excluded = directory.content() if self.ignored.patterns else (True, False)
+            copied += not excluded or has_files is not False
+            if has_files is False and has_excluded and not excluded:
                 solution = f"remove its files from {self.ignored.name}"
                 predicate = f"is copied empty: {self.ignored.name} excludes its files"
                 yield Problem("copy-ignored", WARNING, predicate, solution)
@@ -169,11 +169,10 @@ class ContextCheck:
                     continue
                 source = settings.get("source", settings.get("src", ""))
                 resolved = self.tree.resolve(relative(source))
-                content = _Content(self.tree, IgnoreFile())
+                copied = [submodule] if (submodule := self.tree.submodule_of(relative(source))) else []
                 if resolved is not None:
-                    content.visit(resolved, resolved)
-                for submodule in dict.fromkeys([*filter(None, [self.tree.submodule_of(relative(source))]),
-                                                *content.submodules]):  # fmt: skip
+                    copied += _Directory(self.tree, IgnoreFile(), resolved, resolved).submodules()
+                for submodule in copied:
                     yield _finding(f"RUN --mount: {source or '.'}", _submodule(submodule), instruction.line)
 
 
@@ -186,46 +185,61 @@ def _submodule(path: str) -> Problem:
     return Problem("submodule", ERROR, f"includes the git submodule {path}, which builders do not fetch", solution)
 
 
-@dataclass
-class _Content:
-    """What COPY of a directory copies.
+def _excludes(tree: FileTree, ignored: IgnoreFile, path: str) -> bool | None:
+    """Return whether an ignore file excludes a path; None if that is unknown, or takes too long."""
+    if not ignored.patterns:
+        return False
+    return ignored.excludes(path) if tree.spend(len(path) * len(ignored.patterns)) else None
 
-    :param has_files: whether anything but directories is copied; None if that is unknown
-    :param has_excluded: whether anything is excluded
+
+@dataclass(frozen=True)
+class _Directory:
+    """A directory that COPY copies.
+
+    :param top: its path, without links
+    :param walked: its path for the rules of the ignore file
     """
 
     tree: FileTree
     ignored: IgnoreFile
-    has_files: bool | None = False
-    has_excluded: bool = False
+    top: str
+    walked: str
 
-    def __post_init__(self) -> None:
-        self.submodules: list[str] = []
-        self._visited = 0
-
-    def visit(self, top: str, walked: str) -> None:
-        """Read a directory and those below it, by the rules of the ignore file.
-
-        :param walked: path of the directory for these rules
-        """
-        pending = [(top, walked)]
+    def content(self) -> tuple[bool | None, bool]:
+        """Return whether any file is copied, None if that is unknown; and whether any is excluded, as far as read."""
+        has_files: bool | None = False
+        has_excluded = False
+        pending = [(self.top, self.walked)]
         while pending:
             directory, walked = pending.pop()
             for name in sorted(self.tree.names(directory)):
-                self._visited += 1
-                if self._visited > MAX_VISITED:
-                    self.has_files = self.has_files or None
-                    return
+                if not self.tree.spend(len(name)):
+                    return None, has_excluded
                 path, shown = posixpath.join(directory, name), posixpath.join(walked, name)
-                kind = self.tree.kind(path)
-                excluded = self.ignored.excludes(shown) if self.ignored.patterns else False
-                self.has_excluded |= excluded is not False
-                if kind is Kind.DIRECTORY:
+                excluded = _excludes(self.tree, self.ignored, shown)
+                has_excluded |= excluded is not False
+                if self.tree.kind(path) is Kind.DIRECTORY:
                     if not excluded or self.ignored.includes_below(shown, walking=True):
                         pending.append((path, shown))
                 elif excluded is None:
-                    self.has_files = self.has_files or None
-                elif not excluded and kind is Kind.SUBMODULE:
-                    self.submodules.append(path)
+                    has_files = None
                 elif not excluded:
-                    self.has_files = True
+                    return True, has_excluded
+        return has_files, has_excluded
+
+    def submodules(self) -> Iterator[str]:
+        """Yield the git submodules that are copied."""
+        prefix = f"{self.top}/" if self.top else ""
+        for submodule in sorted(self.tree.submodules()):
+            if submodule.startswith(prefix) and self._copies(submodule[len(prefix) :]):
+                yield submodule
+
+    def _copies(self, path: str) -> bool:
+        """Return whether a directory below this one is copied, and not excluded with one of those above it."""
+        names = path.split("/")
+        for length in range(1, len(names) + 1):
+            shown = posixpath.join(self.walked, *names[:length])
+            is_last = length == len(names)
+            if self.ignored.excludes(shown) and (is_last or not self.ignored.includes_below(shown, walking=True)):
+                return False
+        return True

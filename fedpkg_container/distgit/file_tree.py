@@ -11,7 +11,7 @@ import os
 import posixpath
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import Enum
 from pathlib import Path
 
@@ -19,8 +19,8 @@ from fedpkg_container.distgit import wildcards
 
 #: Maximum number of links to follow for one path, as in the Linux kernel.
 MAX_LINKS = 40
-#: Maximum number of results of one pattern.
-MAX_RESULTS = 100_000
+#: Maximum number of characters to match against patterns, in all checks of one Dockerfile: a few seconds.
+MAX_WORK = 500_000
 
 
 class Kind(Enum):
@@ -36,6 +36,13 @@ class Kind(Enum):
 class FileTree(ABC):
     """A tree of files. Paths are relative to its root, without ``.`` and ``..``; the root is an empty path."""
 
+    _work = MAX_WORK
+
+    def spend(self, characters: int) -> bool:
+        """Count characters that are matched against a pattern; return False if that takes too long in total."""
+        self._work -= characters
+        return self._work >= 0
+
     @abstractmethod
     def kind(self, path: str) -> Kind | None:
         """Return the kind of a file; None if it does not exist.
@@ -50,6 +57,10 @@ class FileTree(ABC):
     @abstractmethod
     def target(self, path: str) -> str:
         """Return the target of a link as it is written; empty if it cannot be read."""
+
+    @abstractmethod
+    def submodules(self) -> frozenset[str]:
+        """Return the paths of all git submodules."""
 
     def resolve(self, path: str) -> str | None:
         """Return a path with all links resolved; None if it does not exist, or there are too many links."""
@@ -92,7 +103,7 @@ class FileTree(ABC):
         return ""
 
     def glob(self, pattern: str) -> list[str] | None:
-        """Return the paths that match a pattern, as Go's ``filepath.Glob``; None if there are too many.
+        """Return the paths that match a pattern, as Go's ``filepath.Glob``; None if that takes too long.
 
         Without wildcards, the pattern is a path.
         """
@@ -101,24 +112,27 @@ class FileTree(ABC):
             is_pattern = any(character in component for character in (*wildcards.META, "\\"))
             found: list[str] = []
             for path in reached:
-                found += self._matching(path, component) if is_pattern else self._existing(path, component)
-                if len(found) > MAX_RESULTS:
+                matching = self._matching(path, component) if is_pattern else self._existing(path, component)
+                if matching is None:
                     return None
+                found += matching
             reached = found
         return reached
 
-    def _existing(self, path: str, name: str) -> Iterator[str]:
+    def _existing(self, path: str, name: str) -> list[str]:
         directory = self.resolve(path)
-        if directory is not None and self.kind(posixpath.join(directory, name)) is not None:
-            yield posixpath.join(path, name)
+        exists = directory is not None and self.kind(posixpath.join(directory, name)) is not None
+        return [posixpath.join(path, name)] if exists else []
 
-    def _matching(self, path: str, component: str) -> Iterator[str]:
+    def _matching(self, path: str, component: str) -> list[str] | None:
         tokens = wildcards.parse_glob(component)
         directory = self.resolve(path)
-        if tokens is not None and directory is not None:
-            for name in sorted(self.names(directory)):
-                if wildcards.matches(tokens, name):
-                    yield posixpath.join(path, name)
+        if tokens is None or directory is None:
+            return []
+        names = sorted(self.names(directory))
+        if not wildcards.is_bounded(tokens) or not self.spend(sum(map(len, names))):
+            return None
+        return [posixpath.join(path, name) for name in names if wildcards.matches(tokens, name)]
 
 
 class TreeOnDisk(FileTree):
@@ -136,6 +150,7 @@ class TreeOnDisk(FileTree):
         self._submodules = frozenset(submodules)
         self._extra = frozenset(extra)
         self._fresh = fresh
+        self._found: frozenset[str] | None = None
 
     def kind(self, path: str) -> Kind | None:
         """Return the kind of a file; ``.git`` does not exist, because builds do not have it."""
@@ -153,6 +168,22 @@ class TreeOnDisk(FileTree):
             return Kind.FILE
         is_submodule = not any(True for _ in self.names(path)) if self._fresh else self._is_repository(path)
         return Kind.SUBMODULE if is_submodule else Kind.DIRECTORY
+
+    def submodules(self) -> frozenset[str]:
+        """Return the paths of all git submodules; reads all directories, once."""
+        if self._found is None:
+            found, pending = set(self._submodules), [""]
+            while pending:
+                directory = pending.pop()
+                for name in self.names(directory):
+                    path = posixpath.join(directory, name)
+                    kind = self.kind(path)
+                    if kind is Kind.DIRECTORY:
+                        pending.append(path)
+                    elif kind is Kind.SUBMODULE:
+                        found.add(path)
+            self._found = frozenset(found)
+        return self._found
 
     def _is_repository(self, path: str) -> bool:
         return os.path.lexists(self._root / path / ".git")
@@ -195,6 +226,10 @@ class TreeInGit(FileTree):
                 known = directory in self._names
                 self._names.setdefault(directory, set()).add(name)
                 path = "" if known else directory
+
+    def submodules(self) -> frozenset[str]:
+        """Return the paths of all git submodules."""
+        return self._submodules
 
     def kind(self, path: str) -> Kind | None:
         """Return the kind of a file."""

@@ -163,6 +163,9 @@ def _parse(written: str, line: int) -> tuple[Pattern | None, tuple[str, str, str
             return None, (ERROR, f"malformed pattern {text}: buildah fails", "fix brackets and backslashes")
         special = special or regular_expression
         tokens.append(token)
+    if not wildcards.is_bounded(tokens):
+        warning = f"pattern {text[:80]} is not checked: it has more than {wildcards.MAX_WILDCARDS} wildcards"
+        return Pattern(text, line, is_exception, None), (WARNING, warning, "use fewer wildcards")
     if special:
         warning = f"pattern {text}: buildah reads {special} as part of a regular expression"
         return Pattern(text, line, is_exception, None), (WARNING, warning, "use ? for special characters")

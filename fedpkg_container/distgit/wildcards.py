@@ -13,6 +13,8 @@ from typing import Union
 
 #: Characters that make a word of COPY a pattern.
 META = "*?["
+#: Maximum number of wildcards in a pattern. Each takes time for each character of a path.
+MAX_WILDCARDS = 20
 
 
 class Wildcard(Enum):
@@ -111,11 +113,20 @@ def parse_glob(pattern: str) -> list[Token] | None:
     return tokens
 
 
+def is_bounded(tokens: Sequence[Token]) -> bool:
+    """Return whether a pattern has no more than ``MAX_WILDCARDS`` wildcards of variable length."""
+    return sum(token in (Wildcard.STAR, Wildcard.ALL, Wildcard.DIRECTORIES) for token in tokens) <= MAX_WILDCARDS
+
+
 def matches(tokens: Sequence[Token], path: str, *, or_above: bool = False) -> bool:
     """Return whether a path matches a parsed pattern.
 
     :param or_above: also if one of the directories above it matches
     """
+    if tokens and isinstance(tokens[0], str) and not path.startswith(tokens[0]):
+        return False
+    if tokens and isinstance(tokens[-1], str) and not or_above and not path.endswith(tokens[-1]):
+        return False
     reached = _closure(tokens, {0})
     # Positions within ``**/`` whose characters so far do not end with a slash.
     pending: set[int] = set()

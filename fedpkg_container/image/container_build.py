@@ -11,7 +11,6 @@ import koji
 import requests
 
 from fedpkg_container import logs
-from fedpkg_container.distgit.dockerfile import FILE as DOCKERFILE
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.hub.reservation import Reservation, Reservations
 from fedpkg_container.image.building import help_page
@@ -137,7 +136,7 @@ class ContainerBuild:
         }
         if reservation is not None:
             provenance = replace(self._provenance(plan, nvr, started), sbom=attachments.sbom)
-            files = [*attachments.files, Attachment(context.checkout / DOCKERFILE)]
+            files = [*attachments.files, Attachment(context.checkout / plan.dockerfile.file)]
             build_id = self._recorder.run(provenance, published, images, reservation, upload_directory, files)
             result["koji_builds"] = [str(build_id)]
         warnings += tag_notes

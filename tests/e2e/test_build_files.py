@@ -42,8 +42,10 @@ def test_a_containerfile_with_its_ignore_file_and_links(packager: Packager, box:
     session = box.session(ADMIN)
     logs = session.getBuildLogs(f"{packager.name}-container-1.0-1")
     session.logout()
-    (path,) = [log["path"] for log in logs if log["name"] == f"{MACHINE}.Dockerfile"]
-    assert "COPY 2.4/root" in (box.layout.topdir / path).read_text()
+    paths = {log["name"]: box.layout.topdir / log["path"] for log in logs}
+    assert "COPY 2.4/root" in paths[f"{MACHINE}.Dockerfile"].read_text()
+    assert paths["Containerfile"].read_text() == (packager.checkout / "Containerfile").read_text()
+    assert "Dockerfile" not in paths
 
 
 @pytest.mark.parametrize("where", ["builder", "client"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fedpkg_container.distgit import rules, wildcards
 from fedpkg_container.distgit.copy_sources import ContextCheck
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.distgit.file_tree import Kind, TreeInGit, TreeOnDisk
+from fedpkg_container.distgit.file_tree import MAX_WORK, Kind, TreeInGit, TreeOnDisk
 from fedpkg_container.distgit.ignore_file import MAX_PATTERNS, IgnoreFile
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.resolve.checks import check_sources
@@ -165,15 +165,34 @@ def test_links_are_resolved_within_the_tree(tmp_path: Path) -> None:
         assert tree.resolve("etc/passwd/x") is tree.resolve("loop") is tree.resolve("nosuch\0") is None
 
 
-def test_hostile_patterns_take_little_time(tmp_path: Path) -> None:
-    """With a backtracking matcher, these take years."""
-    name = "a" * 200
-    tokens = wildcards.parse_glob("*a" * 100 + "b")
+def test_patterns_with_many_wildcards_are_not_evaluated(tmp_path: Path) -> None:
+    """With a backtracking matcher, the first takes years; with this one, time grows with the number of wildcards."""
+    tokens = wildcards.parse_glob("*a" * 20 + "b")
     assert tokens is not None
-    assert not wildcards.matches(tokens, name)
+    assert not wildcards.matches(tokens, "a" * 200)
     ignored = IgnoreFile.parse("**/a" * 200 + "b\n" + "(a*)*b\n", ".dockerignore")
-    assert [ignored.excludes("a/" * 400), len(ignored.patterns)] == [None, 2]
+    assert [pattern.matches("a") for pattern in ignored.patterns] == [None, None]
+    assert [finding.severity for finding in ignored.findings] == ["warning", "warning"]
     assert len(IgnoreFile.parse("a\n" * (MAX_PATTERNS + 5), ".dockerignore").patterns) == MAX_PATTERNS
+    (tmp_path / "a").write_text("")
+    assert TreeOnDisk(tmp_path).glob("*a" * 21) is None
+
+
+def test_the_work_of_all_checks_is_limited(tmp_path: Path) -> None:
+    """Thousands of COPY with patterns, in a directory with thousands of files."""
+    names = [f"file-{number}" for number in range(2000)]
+    dockerfile = Dockerfile("FROM scratch\n" + "COPY f*0 /\n" * 900)
+    ignored = IgnoreFile.parse("*-1\n" * 1000, ".dockerignore")
+    work: list[int] = []
+
+    class Counting(TreeInGit):
+        def spend(self, characters: int) -> bool:
+            within = super().spend(characters)
+            work.append(characters if within else 0)
+            return within
+
+    assert list(ContextCheck(Counting(tmp_path, names), ignored).findings(dockerfile)) == []
+    assert 0 < sum(work) <= MAX_WORK
 
 
 _TEXT = st.lists(st.sampled_from([*"a*?[]^!-\\/.|(+# \n\r\t", "**", "d/", "\ufeff", "é"]), max_size=20).map("".join)

@@ -6,6 +6,7 @@ import errno
 import io
 import itertools
 import logging
+import re
 import subprocess
 import sys
 import types
@@ -17,11 +18,13 @@ import pytest
 import requests
 
 from fedpkg_container import logs, steps
+from fedpkg_container.box.box import PLUGINS
 from fedpkg_container.errors import ProgramError, ProgramTimeoutError
 from fedpkg_container.hub.retry import HubRetry
 from fedpkg_container.image.building.log import BuildLog, EchoedLog
 from fedpkg_container.model.polling import PollInterval
 from fedpkg_container.process import run, run_in_background
+from tests.support.waiting import PATIENCE
 
 _LOGGER = logging.getLogger("fedpkg_container.tests")
 SECRET = "Pl4nt3d"
@@ -222,6 +225,27 @@ def test_retries_of_the_hub_are_logged(caplog: pytest.LogCaptureFixture) -> None
     ]
 
 
+#: Sets up Koji's loggers as kojid --fg --verbose does, loads the plugin as kojid does, and logs a step of a task.
+_KOJID = """
+import logging, sys, koji, koji.plugin
+koji.add_stderr_logger("koji")
+logging.getLogger("koji").setLevel(logging.INFO)
+koji.plugin.PluginTracker(path=[sys.argv[1]]).load("builder_containerbuild")
+from fedpkg_container import logs, steps
+with logs.subject("task 7"):
+    steps.reached("built", nvr="hello-web-1-1")
+"""
+
+
+@pytest.mark.programs
+def test_the_builder_plugin_logs_to_kojids_log_once() -> None:
+    command = [sys.executable, "-c", _KOJID, str(PLUGINS / "builder")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "task 7" in line]
+    assert re.search(r"\[INFO\] .*fedpkg_container\.steps:[0-9]+ task 7: step built nvr=hello-web-1-1$", line)
+
+
 @pytest.mark.programs
 def test_completion_does_not_import_logging() -> None:
     program = (
@@ -230,5 +254,7 @@ def test_completion_does_not_import_logging() -> None:
         "fedpkg_container.completion.checkout, fedpkg_container.cli, fedpkg_container.text; "
         "sys.exit(' '.join({'logging', 'fedpkg_container.logs', 'fedpkg_container.redaction'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=PATIENCE
+    )
     assert done.stderr == "\n"

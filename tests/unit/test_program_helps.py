@@ -44,7 +44,6 @@ def _entry_points() -> dict[str, str]:
     return dict(re.split(r" *= *", line, maxsplit=1) for line in arguments["entry_points"]["console_scripts"])
 
 
-@pytest.mark.programs  # GitPython starts git when it is imported
 @pytest.mark.parametrize(("program", "function"), sorted(_entry_points().items()))
 def test_every_program_has_a_version(
     program: str, function: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -225,8 +225,10 @@ class Pruner:
                 problems.append(f"{repository.reference} is skipped: {error.reason}")
                 continue
             plans[repository] = PrunePlan(inventory, policy.decide(inventory))
-            kept = [f"{decision.digest} ({decision.why})" for decision in plans[repository].to_keep]
-            _log.info("%s: keeping %d images: %s", repository.reference, len(kept), ", ".join(kept))
+            to_keep, to_delete = plans[repository].to_keep, plans[repository].to_delete
+            _log.info("%s: %d images needed, %d not", repository.reference, len(to_keep), len(to_delete))
+            for decision in to_keep:
+                _log.debug("%s@%s kept: %s", repository.reference, decision.digest, decision.why)
         return plans, problems
 
     def _delete(
