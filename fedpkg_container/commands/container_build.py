@@ -144,6 +144,7 @@ def _check(
     :raises RefusedError: if a check found an error; with all findings
     """
     from fedpkg_container.commands.findings import apply_overrides, raise_on_errors, report_findings
+    from fedpkg_container.distgit import rules
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.model.build import Preflight
     from fedpkg_container.model.findings import ERROR, Finding
@@ -160,6 +161,8 @@ def _check(
     try:
         if not arguments.offline:
             session, preflight = _query_hub(client, checkout, request, dockerfile)
+            if dockerfile is not None:
+                file_findings += rules.check_architectures(checkout, dockerfile, preflight.arches)
     except FedpkgContainerError as error:
         if not any(finding.severity == ERROR for finding in apply_overrides(file_findings, skip=arguments.skip_check)):
             raise

@@ -6,18 +6,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from fedpkg_container.distgit.dockerfile import Dockerfile
+    from fedpkg_container.registry.skopeo import Access
 
 #: Seconds that the registries of the parent images have to respond.
 TIMEOUT = 1.0
 
 
-def known_parents(dockerfile: Dockerfile) -> Dockerfile:
+def known_parents(dockerfile: Dockerfile, access: Access | None = None) -> Dockerfile:
     """Return a Dockerfile read with the ENV of its parent images, if a label of the NVR depends on it.
 
     The registries are queried without retries. If one of them does not respond in time, the values remain unknown: the
     builder decides.
 
     :param dockerfile: read without its parent images
+    :param access: registry access settings; None for the user's own
     """
     from fedpkg_container.distgit.label_rules import depends_on_parents
 
@@ -33,7 +35,7 @@ def known_parents(dockerfile: Dockerfile) -> Dockerfile:
     from fedpkg_container.registry.skopeo import Access, Registry
 
     deadline = Deadline("reading the parent images", TIMEOUT, error=RegistryError)
-    registry = Registry(Access(deadline=deadline).without_retries(TIMEOUT))
+    registry = Registry(replace((access or Access()).without_retries(TIMEOUT), deadline=deadline))
     platform = platform_of("x86_64")
     try:
         configurations = {

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, dockerfile_rules, label_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import FILE, FILES, Dockerfile, find_file
+from fedpkg_container.distgit.dockerfile_facts import TARGET_ARGUMENTS
 from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES
 from fedpkg_container.model.options import default_components
+from fedpkg_container.model.platforms import platform_of
 
 HELP = "help.md"
 
@@ -34,6 +36,25 @@ def check(checkout: Checkout, *, local: bool = False, dockerfile: Dockerfile | N
         about_checkout = [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
         findings += _named(about_checkout, dockerfile)
     return findings
+
+
+def check_architectures(checkout: Checkout, dockerfile: Dockerfile, arches: Sequence[str]) -> list[Finding]:
+    """Return findings about sources of COPY and ADD that depend on the architecture: ``COPY bin-$TARGETARCH /bin``.
+
+    :param dockerfile: read without a platform
+    :param arches: Koji names of the architectures to build for
+    """
+    copied = (word for item in dockerfile.instructions if item.name in ("COPY", "ADD") for word in item.words[:-1])
+    if not any(word.unknown.intersection(TARGET_ARGUMENTS) for word in copied):
+        return []
+    findings: dict[Finding, None] = {}
+    for arch in arches:
+        reading = dockerfile.with_facts(replace(dockerfile.facts, platform=platform_of(arch)))
+        found = copy_rules.check(reading, checkout.path, checkout.tracked, checkout.submodules)
+        findings |= dict.fromkeys(_named(found, dockerfile))
+    known = copy_rules.check(dockerfile, checkout.path, checkout.tracked, checkout.submodules)
+    reported = set(_named(known, dockerfile))
+    return [finding for finding in findings if finding not in reported]
 
 
 def check_files(path: Path, submodules: frozenset[str] = frozenset()) -> list[Finding]:
@@ -107,7 +128,7 @@ def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
         OLD_LABEL_NAMES[COMPONENT_LABEL]
     )
     allowed = default_components(checkout.name)
-    if label and label.value and label.value not in allowed:
+    if label and label.value and not label.unknown and label.value not in allowed:
         message = f"label {COMPONENT_LABEL} = {label.value}, but the repository is named {checkout.name}"
         solution = f"use {' or '.join(allowed)}: builders accept other names only if the site allows them"
         yield Finding("label-repository", WARNING, message, solution, FILE, label.line)

@@ -236,3 +236,19 @@ def test_any_bytes_yield_findings(tmp_path_factory: pytest.TempPathFactory, cont
     (path / "Dockerfile").write_bytes(content)
     (path / "sources").write_bytes(content)
     assert any(finding.severity == "error" for finding in rules.check(_checkout(path)))
+
+
+def test_sources_by_architecture(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM r.io/base:1\nARG TARGETARCH\nCOPY nosuch bin-$TARGETARCH /x/\n{LABELS}")
+    checkout = _checkout(tmp_path, tracked=frozenset({"bin-amd64", "bin-s390x"}))
+    assert [(each.code, each.line) for each in rules.check(checkout)] == [("copy-missing", 3)]
+    dockerfile, _ = rules.read(tmp_path)
+    assert dockerfile is not None
+    assert rules.check_architectures(checkout, dockerfile, ["x86_64", "s390x"]) == []
+    found = rules.check_architectures(checkout, dockerfile, ["x86_64", "aarch64"])
+    assert [(each.code, each.message) for each in found] == [("copy-missing", "COPY: bin-arm64 does not exist")]
+
+
+def test_package_that_only_the_builder_knows_is_not_compared(tmp_path: Path) -> None:
+    codes = [each.code for each in _found(tmp_path, GOOD.replace("hello-container", "$NAME-container"))]
+    assert codes == ["label-unknown"]
