@@ -71,8 +71,6 @@ def _is_path(source: str) -> bool:
     return not _URL.match(source) and not source.startswith("<<")
 
 
-
-
 def relative(pattern: str) -> str:
     """Return the path or pattern that buildah uses for a source, relative to the checkout; empty for the checkout."""
     return posixpath.normpath(f"/{pattern}").lstrip("/")

@@ -56,7 +56,7 @@ def _found(folder: Path, steps: str, **changes: Any) -> list[Finding]:
         ("COPY [^b]*.json /", []),
         ("ARG X\nCOPY file-$X nosuch /x/", ["copy-missing"]),
         ("ARG X\nCOPY file-$X nosuch* /x/", []),
-        ("ENV X=package-2\nCOPY ${X%-2}.json nosuch /x/", ["copy-missing"]),
+        ("ENV X=package-2\nCOPY ${X%-2}.json nosuch /x/", ["buildah-version", "copy-missing"]),
         ("ENV X=package\nCOPY $X.json ${X}.xml /x/", ["copy-missing"]),
         ("COPY [!q]*.json /", ["copy-missing"]),
     ],
