@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fedpkg_container.cluster import settings as cluster_settings
+from fedpkg_container.cluster.settings import ClusterConfig, read_cluster_config
 from fedpkg_container.engines.cgroups import half_of_memory
 from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.engines.isolation import Isolation
@@ -42,7 +44,7 @@ _KNOWN = {
         "retry_timeout",
         "allowed_hosts",
     },
-    "engine": {"state", "account", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
+    "engine": {"kind", "state", "account", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
     "limits": {
         "prepare_timeout",
         "build_timeout",
@@ -59,6 +61,7 @@ _KNOWN = {
     "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
     "tags": {"floating"},
     "lookaside": {"url", "namespaced", "hash"},
+    cluster_settings.SECTION: set(cluster_settings.OPTIONS),
     **{section: set() for section in _FREE_SECTIONS},
 }
 _GIGABYTE = 10**9
@@ -165,6 +168,7 @@ class BuilderConfig:
     :param build_arguments: build arguments of every build
     :param components: source repository, by name or path → packages that it may build in addition to its own
     :param repositories: registry repository → packages that it is reserved for
+    :param cluster: where architectures are built; None: on the builder
     """
 
     candidate: str
@@ -185,6 +189,7 @@ class BuilderConfig:
     build_arguments: dict[str, str] = field(default_factory=dict)
     components: dict[str, tuple[str, ...]] = field(default_factory=dict)
     repositories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    cluster: ClusterConfig | None = None
 
     @property
     def address_guard(self) -> AddressGuard:
@@ -206,13 +211,18 @@ class BuilderConfig:
         return not self.sources or any(name == source or name.startswith(f"{source}/") for source in self.sources)
 
 
+def config_path() -> Path:
+    """Return the path of the configuration file: the one named by ``CONFIG_VARIABLE``, or ``CONFIG_PATH``."""
+    return Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_PATH)
+
+
 def read_builder_config(path: Path | None = None) -> BuilderConfig:
     """Read the configuration file.
 
-    :param path: the file; by default the one named by ``CONFIG_VARIABLE``, or ``CONFIG_PATH``
+    :param path: the file; None for ``config_path()``
     :raises ConfigurationError: if the file cannot be read or has invalid options; all of them are named
     """
-    path = path or Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_PATH)
+    path = path or config_path()
     settings = Settings.read(path)
     denied = settings.networks("engine", "denied_networks")
     config = BuilderConfig(
@@ -236,8 +246,10 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
         build_arguments=settings.section("build_arguments"),
         components=_package_lists(settings, "components", _path_problem),
         repositories=_package_lists(settings, "repositories", repository_problem),
+        cluster=read_cluster_config(settings),
     )
-    problems = settings.problems(_KNOWN, free=_FREE_SECTIONS)
+    arch_options = {cluster_settings.SECTION: set(cluster_settings.ARCH_OPTIONS)}
+    problems = settings.problems(_KNOWN, free=_FREE_SECTIONS, kinds=arch_options)
     if problems:
         raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/howto/site.md")
     return config

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -142,20 +143,37 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         build_tag: Any = None,
     ) -> Checkout:
         """Check that a source URL is allowed, and check out its commit."""
+        scm, callback_data = self.check_source(url, scratch=scratch, build_tag=build_tag)
+        checkout = fetch_checkout(scm, workspace, log.report, disk_guard(workspace.folder, config.limits, log))
+        self.run_callbacks("postSCMCheckout", **callback_data, srcdir=str(checkout.path))
+        return checkout
+
+    def check_source(self, url: str, *, scratch: bool, build_tag: Any = None) -> tuple[SCM, dict[str, Any]]:
+        """Check that a source URL is allowed; return it parsed, and the data of Koji's callbacks.
+
+        :raises BuildFailedError: if it is not a source URL
+        """
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not a valid source URL: {url}", solution="pass git+https://HOST/PATH#COMMIT")
         scm = SCM(url)
-        task = self.session.getTaskInfo(self.id)
-        channel = self.session.getChannel(task["channel_id"], strict=True)["name"]
         scm.assert_allowed(
             allowed=self.options.allowed_scms,
             session=self.session,
             by_config=self.options.allowed_scms_use_config,
             by_policy=self.options.allowed_scms_use_policy,
-            policy_data={"user_id": task["owner"], "channel": channel, "scratch": scratch},
+            policy_data={"user_id": self._task["owner"], "channel": self.channel, "scratch": scratch},
         )
         callback_data = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
         self.run_callbacks("preSCMCheckout", **callback_data)
-        checkout = fetch_checkout(scm, workspace, log.report, disk_guard(workspace.folder, config.limits, log))
-        self.run_callbacks("postSCMCheckout", **callback_data, srcdir=str(checkout.path))
-        return checkout
+        return scm, callback_data
+
+    @cached_property
+    def _task(self) -> dict[str, Any]:
+        """The task, as the hub describes it."""
+        task: dict[str, Any] = self.session.getTaskInfo(self.id)
+        return task
+
+    @cached_property
+    def channel(self) -> str:
+        """Name of the task's channel."""
+        return str(self.session.getChannel(self._task["channel_id"], strict=True)["name"])
