@@ -15,7 +15,7 @@ from fedpkg_container.cluster.manifests import Kind, hub_labels, selector
 
 logger = logging.getLogger(__name__)
 
-#: Objects younger than this are left alone, seconds by the API server's clock: their task may have started a moment ago.
+#: Objects younger than this are left alone, seconds by the API server's clock: their task may be new.
 MIN_AGE = 120.0
 
 

@@ -74,7 +74,7 @@ def _programs() -> str:
 
 
 def _isolated() -> str:
-    """Return how the network is isolated. Without slirp4netns the check succeeds, since a site can use NetworkPolicies."""
+    """Return how the network is isolated; a site can use NetworkPolicies where slirp4netns does not work."""
     try:
         network.check(network.ISOLATED)
     except FedpkgContainerError as error:

@@ -24,7 +24,7 @@ _GZIP = 31
 
 
 def docker_digest(image: BuiltImage) -> str:
-    """Return the digest of the image in docker's format, which archives have; of the primary format if there is none."""
+    """Return the digest of the image in docker's format, which archives have, or else in its primary format."""
     return image.digest if image.media_type == MANIFEST else image.variants.get("v2s2", image.digest)
 
 
