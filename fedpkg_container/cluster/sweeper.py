@@ -15,9 +15,6 @@ from fedpkg_container.cluster.manifests import Kind, hub_labels, selector
 
 logger = logging.getLogger(__name__)
 
-#: Objects younger than this are left alone, seconds by the API server's clock: their task may be new.
-MIN_AGE = 120.0
-
 
 @dataclass(frozen=True)
 class Leftover:
@@ -53,11 +50,12 @@ def sweep(
     hub: str,
     *,
     ended: Callable[[Iterable[int]], set[int]],
-    min_age: float = MIN_AGE,
+    min_age: float = 0.0,
 ) -> list[str]:
     """Delete the objects of builds whose task has ended; return their names.
 
     :param ended: returns which of some tasks have ended or are unknown to the hub
+    :param min_age: seconds by the API server's clock; younger objects are kept
     :raises ClusterError: if a request fails
     """
     old = [each for each in leftovers(client, kind, namespace, hub) if each.age >= min_age]

@@ -180,7 +180,7 @@ def test_the_api_server_is_away_for_too_long(
     assert isinstance(run.error, ClusterUnavailableError)
     simulated.chaos.away = False
     assert target.objects(), "the Job could not be deleted"
-    assert sweep(target.client, JOB, NAMESPACE, target.hub, ended=set, min_age=0)
+    assert sweep(target.client, JOB, NAMESPACE, target.hub, ended=set)
 
 
 def test_the_watch_is_too_old(simulated: Cluster, target: Target) -> None:
@@ -350,17 +350,17 @@ def test_the_sweeper_uses_the_clusters_clock(simulated: Cluster, target: Target,
     found = leftovers(target.client, JOB, NAMESPACE, target.hub)
     assert sorted(each.task_id for each in found) == [7, 8]
     assert all(-2 < each.age < 60 for each in found)
-    assert sweep(target.client, JOB, NAMESPACE, target.hub, ended=set) == []  # they are too young
+    assert sweep(target.client, JOB, NAMESPACE, target.hub, ended=set, min_age=120) == []
     simulated.store.offset = offset + 300
-    deleted = sweep(target.client, JOB, NAMESPACE, target.hub, ended=lambda tasks: set(tasks) - {8})
+    deleted = sweep(target.client, JOB, NAMESPACE, target.hub, min_age=120, ended=lambda tasks: set(tasks) - {8})
     assert [name.split("-")[2] for name in deleted] == ["7"]
     sweep(target.client, JOB, NAMESPACE, target.hub, ended=set)
 
 
 def test_the_sweeper_leaves_other_hubs_alone(simulated: Cluster, target: Target) -> None:
     target.client.request("POST", JOB.collection(NAMESPACE), body=target.build(FOREVER).object())
-    assert sweep(target.client, JOB, NAMESPACE, "https://other.example.org", ended=set, min_age=-10) == []
-    assert sweep(target.client, JOB, NAMESPACE, target.hub, ended=set, min_age=-10)
+    assert sweep(target.client, JOB, NAMESPACE, "https://other.example.org", ended=set) == []
+    assert sweep(target.client, JOB, NAMESPACE, target.hub, ended=set)
 
 
 def test_a_kubeconfig_with_a_wrong_authority(simulated: Cluster, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from tests.support.cluster.server import Cluster
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 from tests.support.site import site_settings
-from tests.support.steps import submit, wait_for_line
+from tests.support.steps import kill_for_good, restart, submit, task_processes, wait_for_line
 
 IMAGE, NAMESPACE = "registry.example.org/pod@sha256:" + "1" * 64, "builds"
 pytestmark = pytest.mark.root
@@ -132,4 +134,48 @@ def test_a_cancel_in_a_pod(packager: Packager, box: Box, cluster: Cluster) -> No
     session.cancelTask(task_id)
     session.logout()
     nothing_left(box)
+    _nothing_in(cluster)
+
+
+def _await_built(packager: Packager, box: Box, task_id: int) -> None:
+    session = box.session(ADMIN)
+    eventually(
+        lambda: session.getTaskInfo(task_id)["state"] == koji.TASK_STATES["CLOSED"],
+        lambda: (session.getTaskInfo(task_id), session.getTaskDescendents(task_id)),
+    )
+    build = session.getBuild(f"{packager.name}-container-1.0-1")
+    session.logout()
+    assert build["state"] == koji.BUILD_STATES["COMPLETE"]
+    nothing_left(box)
+
+
+@pytest.mark.slow
+def test_a_handler_that_is_killed_continues_with_its_pod(packager: Packager, box: Box, cluster: Cluster) -> None:
+    packager.commit(packager.dockerfile("RUN echo forked; sleep 12; echo finished", release="1"))
+    task_id = submit(packager)
+    child = wait_for_line(box, task_id, "\nforked")
+    for pid in task_processes(box, child):
+        os.kill(pid, signal.SIGKILL)
+    _await_built(packager, box, task_id)
+    log = _log(box, task_id)
+    assert (log.count("\nforked\n"), log.count("\nfinished\n")) == (1, 1)
+    assert "of an earlier run of this task" in log
+    assert cluster.requests.count(("create", "jobs")) == 1
+    _nothing_in(cluster)
+
+
+@pytest.mark.slow
+def test_a_builder_that_is_killed_with_all_tasks(packager: Packager, box: Box, cluster: Cluster) -> None:
+    """The task of the build cancels its children when it starts again: the pod of the canceled one is deleted."""
+    box.builder("builder-2").stop()
+    try:
+        packager.commit(packager.dockerfile("RUN echo forked; sleep 12", release="1"))
+        task_id = submit(packager)
+        wait_for_line(box, task_id, "\nforked")
+        kill_for_good(box.builder("builder-1"))
+        box.start_builder("builder-2")
+        _await_built(packager, box, task_id)
+    finally:
+        restart(box)
+    assert cluster.requests.count(("create", "jobs")) == 2
     _nothing_in(cluster)
