@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,10 @@ logger = logging.getLogger(__name__)
 
 #: Pods per build: one more if the cluster takes the first away (eviction, preemption, a lost node).
 ATTEMPTS = 2
+#: Seconds to wait for the end of an object with the same name that is being deleted.
+DELETED_TIMEOUT = 120.0
+#: The server refuses unknown fields, instead of ignoring them.
+STRICT = {"fieldValidation": "Strict"}
 #: Seconds to delete the objects of a build while the API server is unavailable; ``prune`` deletes the rest.
 DELETE_TIMEOUT = 30.0
 
@@ -43,6 +48,7 @@ class ClusterBuild:
     complete_log: Callable[[str], Iterable[bytes]]
     restarts: Callable[[], bool] = lambda: False
     attempt: int = field(default=0, init=False)
+    _adopted: bool = field(default=False, init=False)
 
     def run(self) -> PodResult:
         """Run the build; return its result when the pod has ended. The caller must call ``delete``.
@@ -63,6 +69,7 @@ class ClusterBuild:
                             solution="build again; if it happens again, contact the administrators of the cluster",
                         ) from error
                     self.attempt += 1
+                    self._adopted = False
                     self.log.report(f"the cluster ended the pod: {error}; starting another one")
         except Interrupted:
             if not self.restarts():
@@ -100,46 +107,60 @@ class ClusterBuild:
         """Find the objects of an earlier run of this task: continue with the current build, delete others."""
         labels = {**hub_labels(self.build.hub), manifests.TASK: str(self.build.task_id)}
         found = self._request("GET", self._collection, query={"labelSelector": selector(labels)})
-        names = {item["metadata"]["name"] for item in found.get("items") or []}
+        described = [item["metadata"] for item in found.get("items") or []]
+        names = {metadata["name"] for metadata in described if not metadata.get("deletionTimestamp")}
         own = [attempt for attempt in range(ATTEMPTS) if self.build.name(attempt) in names]
         self.attempt = max(own, default=0)
         for name in sorted(names - {self.build.name(self.attempt)}):
             retrying(lambda name=name: delete(self.client, self.build, name), timeout=DELETE_TIMEOUT)  # type: ignore[misc]
+        self._adopted = bool(own)
         if own:
             self.log.report(f"continuing with pod {self.build.name(self.attempt)} of an earlier run of this task")
 
     def _run_pod(self) -> PodResult:
         name = self.build.name(self.attempt)
-        owner = self._create()
-        if owner is None:
-            owner = self._request("GET", f"{self._collection}/{quoted(name)}")
-        else:
+        if not self._adopted:
+            owner = self._create()
             self.log.report(f"pod {name} in namespace {self.build.config.namespace}")
+        else:
+            owner = self._request("GET", f"{self._collection}/{quoted(name)}")
         self._create_secret(owner)
         return Following(self.client, self.build, self.log, self.directory, self.complete_log, name).run()
 
-    def _create(self) -> dict[str, Any] | None:
-        """Create the Job or Build; None if it exists: from an earlier run, or because a response was lost."""
-        try:
-            return self._request(
-                "POST",
-                self._collection,
-                query={"fieldValidation": "Strict"},
-                body=self.build.object(self.attempt),
-            )
-        except ClusterError as error:
-            if error.status == 409 and error.cause == "AlreadyExists":
-                return None
-            raise
+    def _create(self) -> dict[str, Any]:
+        """Create the Job or Build; return it, also if it exists because a response was lost.
+
+        One that is being deleted keeps its name until its pod has ended.
+
+        :raises ClusterError: if the request is refused
+        """
+        body = self.build.object(self.attempt)
+        deadline = time.monotonic() + DELETED_TIMEOUT
+        while True:
+            try:
+                return self._request("POST", self._collection, query=STRICT, body=body)
+            except ClusterError as error:
+                if error.status != 409 or time.monotonic() > deadline:
+                    raise
+            with _ignoring(404):
+                found = self._request("GET", f"{self._collection}/{quoted(body['metadata']['name'])}")
+                if not found["metadata"].get("deletionTimestamp"):
+                    return found
+                self.log.flush()
+                time.sleep(1)
 
     def _create_secret(self, owner: Mapping[str, Any]) -> None:
-        with _ignoring(409):
-            self._request(
-                "POST",
-                secrets_path(self.build.config.namespace),
-                query={"fieldValidation": "Strict"},
-                body=self.build.secret(self.attempt, owner),
-            )
+        """Create the Secret; replace one that belongs to an object that was deleted."""
+        path, body = secrets_path(self.build.config.namespace), self.build.secret(self.attempt, owner)
+        try:
+            self._request("POST", path, query=STRICT, body=body)
+        except ClusterError as error:
+            if error.status != 409:
+                raise
+            if not self._adopted:
+                with _ignoring(404):
+                    self._request("DELETE", f"{path}/{quoted(body['metadata']['name'])}")
+                self._request("POST", path, query=STRICT, body=body)
 
 
 def secrets_path(namespace: str) -> str:
@@ -168,7 +189,7 @@ def delete_named(client: ClusterClient, kind: manifests.Kind, namespace: str, na
 
 
 @contextlib.contextmanager
-def _ignoring(status: int) -> Any:
+def _ignoring(status: int) -> Iterator[None]:
     try:
         yield
     except ClusterError as error:

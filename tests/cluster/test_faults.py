@@ -384,3 +384,26 @@ def test_the_settings_are_part_of_the_name(target: Target) -> None:
         replace(target.config, apparmor="x"),
     ]
     assert len({build.name(), build.name(1), *(replace(build, config=each).name() for each in others)}) == 4
+
+
+def test_a_job_of_the_same_name_that_is_being_deleted(simulated: Cluster, target: Target) -> None:
+    script = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay('started')\ntime.sleep(4)\nend()"
+    first = target.start(script)
+    first.eventually_prints("started")
+    first.log.canceled = Interrupted("the task was canceled")
+    first.wait()
+    assert target.objects(), "the pod must still run"
+    second = target.start(script).wait()
+    assert second.error is None
+    assert second.text() == ["started"]
+
+
+def test_a_secret_of_a_job_that_was_deleted(simulated: Cluster, target: Target) -> None:
+    build = target.build("say('started')\nend()")
+    path = f"/api/v1/namespaces/{NAMESPACE}/secrets"
+    secret = build.secret(0, {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x", "uid": "gone"}})
+    del secret["metadata"]["ownerReferences"]
+    target.client.request("POST", path, body=secret)
+    run = target.start("say('started')\nend()").wait()
+    assert run.error is None
+    assert not target.has_secret(build.name())

@@ -167,15 +167,17 @@ def test_a_handler_that_is_killed_continues_with_its_pod(packager: Packager, box
 @pytest.mark.slow
 def test_a_builder_that_is_killed_with_all_tasks(packager: Packager, box: Box, cluster: Cluster) -> None:
     """The task of the build cancels its children when it starts again: the pod of the canceled one is deleted."""
-    box.builder("builder-2").stop()
+    session = box.session(ADMIN)
+    session.disableHost("builder-2")
     try:
         packager.commit(packager.dockerfile("RUN echo forked; sleep 12", release="1"))
         task_id = submit(packager)
         wait_for_line(box, task_id, "\nforked")
         kill_for_good(box.builder("builder-1"))
-        box.start_builder("builder-2")
+        session.enableHost("builder-2")
         _await_built(packager, box, task_id)
     finally:
+        session.enableHost("builder-2")
         restart(box)
     assert cluster.requests.count(("create", "jobs")) == 2
     _nothing_in(cluster)
