@@ -33,6 +33,7 @@ from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.nvr import sanitize_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import build_artifact
+from fedpkg_container.registry.digests import validate_digest
 from fedpkg_container.registry.skopeo import Registry
 
 #: Settings of the builder that a pod gets; the others stay on the builder, above all its credentials.
@@ -159,14 +160,16 @@ class ClusterArchBuild:
         """
         try:
             packed = json.loads(files[build_artifact.IMAGE].read_bytes().decode("utf-8", "surrogatepass"))
+            if not isinstance(packed, dict):
+                raise ValueError("not a JSON object")
             image = BuiltImage.unpack(packed)
-        except (KeyError, ValueError, TypeError) as error:
+            digests = [validate_digest(digest) for digest in (image.digest, *image.variants.values())]
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise BuildFailedError(f"the pod for {self.spec.arch} described no image: {error}") from error
         if image.arch != self.spec.arch or image.staging != str(self._staging.at(image.digest)):
             raise BuildFailedError(
                 f"the pod for {self.spec.arch} described another image: {image.arch} in {image.staging}"
             )
-        digests = [image.digest, *image.variants.values()]
         check_labels(
             Registry(self.config.access), [self._staging.at(digest) for digest in digests], own_labels(self.spec)
         )

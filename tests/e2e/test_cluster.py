@@ -181,3 +181,19 @@ def test_a_builder_that_is_killed_with_all_tasks(packager: Packager, box: Box, c
         restart(box)
     assert cluster.requests.count(("create", "jobs")) == 2
     _nothing_in(cluster)
+
+
+def test_a_pod_that_waits(packager: Packager, box: Box, cluster: Cluster) -> None:
+    cluster.chaos.quota = "exceeded quota: builds, used: pods=20, limited: pods=20"
+    packager.commit(packager.dockerfile("RUN true"))
+    task_id = submit(packager, "--scratch")
+    child = wait_for_line(box, task_id, "\nwaiting: the namespace's quota is used up")
+    shown = packager.run("fedpkg", "container-status", str(task_id)).stdout
+    assert f"task {child} is waiting for its pod: the namespace's quota is used up: Error creating" in shown
+    fields = json.loads(packager.run("fedpkg", "container-status", "--json", str(task_id)).stdout)
+    assert [each["task"] for each in fields["waiting"]] == [child]
+    session = box.session(ADMIN)
+    session.cancelTask(task_id)
+    session.logout()
+    _nothing_in(cluster)
+    nothing_left(box)
