@@ -168,6 +168,8 @@ class Following:
 
     def _see(self, event: PodSeen) -> None:
         pod = event.pod
+        if self._pod is not None and reasons.ended(self._pod, self._kind.container):
+            return  # only its log is missing
         if pod is None:
             if self._pod is not None:
                 raise TakenAwayError("the pod was deleted")

@@ -13,6 +13,9 @@ ADMISSION, QUOTA, SCHEDULE, IMAGE, START = "admission", "quota", "schedule", "im
 #: Reasons of a container that waits for its image (kubelet).
 _IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "RegistryUnavailable",
                   "ImageInspectError"}  # fmt: skip
+#: Reasons of a kubelet that rejects a pod which the scheduler gave to it, or whose node is shut down.
+_NODE_REASONS = {"NodeAffinity", "NodeLost", "NodeShutdown", "Preempting", "Shutdown", "Terminated",
+                 "UnexpectedAdmissionError"}  # fmt: skip
 #: Longest message of the cluster that is shown, characters.
 _LENGTH = 500
 
@@ -108,13 +111,15 @@ def ended(pod: Object, container: str) -> Ended | None:
     conditions = status.get("conditions") or []
     disruption: Object = next((each for each in conditions if each.get("type") == "DisruptionTarget"), {})
     reason = str(status.get("reason") or (terminated or {}).get("reason") or disruption.get("reason") or "")
-    evicted_for_storage = reason == "Evicted" and not disruption
+    own_fault = reason == "Evicted" and not disruption  # it used too much disk space
+    is_deleted = bool((pod.get("metadata") or {}).get("deletionTimestamp"))
+    by_node = not terminated and (reason in _NODE_REASONS or reason.startswith("OutOf"))
     return Ended(
         exit_code=(terminated or {}).get("exitCode"),
         reason=reason,
         text=_text(status.get("message") or disruption.get("message")),
         message=str((terminated or {}).get("message") or ""),
-        taken_away=not evicted_for_storage and bool(disruption or (pod.get("metadata") or {}).get("deletionTimestamp")),
+        taken_away=not own_fault and (bool(disruption) or is_deleted or by_node),
     )
 
 

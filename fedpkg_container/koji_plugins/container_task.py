@@ -9,6 +9,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,9 +36,12 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     def checkHost(self, hostdata: dict[str, Any]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Return whether this builder can build: with an invalid configuration, tasks are left to other builders."""
         try:
-            read_builder_config()
+            config = read_builder_config()
         except FedpkgContainerError as error:
             self.logger.error("declining task %s: %s", self.id, error.reason)
+            return False
+        if config.cluster and find_spec("kubernetes") is None:
+            self.logger.error("declining task %s: the Python package kubernetes is not installed", self.id)
             return False
         return True
 

@@ -186,11 +186,16 @@ def test_the_api_server_is_away_for_too_long(
 def test_the_watch_is_too_old(simulated: Cluster, target: Target) -> None:
     run = target.start(COUNTING)
     run.eventually_prints("line 5")
+    simulated.chaos.away = True
+    simulated.store.create("configmaps", "other", {"metadata": {"name": "x"}})  # the newest version is not the pod's
     simulated.store.compact()
-    simulated.chaos.restart()
+    simulated.store.delete("configmaps", "other", "x")
+    simulated.chaos.away = False
+    listed = simulated.requests.count(("list", "pods"))
     run.wait()
     assert run.error is None
     assert run.text() == COUNTED
+    assert simulated.requests.count(("list", "pods")) > listed
 
 
 def test_the_log_is_cut_again_and_again(simulated: Cluster, target: Target) -> None:

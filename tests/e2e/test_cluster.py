@@ -18,6 +18,7 @@ from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.cluster.site_manifests import BUILDER, SiteOptions, site_objects
 from fedpkg_container.engines.sandbox import interpreter
+from fedpkg_container.model.pod import INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
 from fedpkg_container.model.reference import ImageReference
 from tests.support.cluster.contained import contained
 from tests.support.cluster.server import Cluster
@@ -82,7 +83,9 @@ def _nothing_in(cluster: Cluster) -> None:
 
 
 def test_a_build_in_a_pod(packager: Packager, box: Box, cluster: Cluster) -> None:
-    packager.commit(packager.dockerfile("RUN echo printed-by-run; id -u > /written", release="1"))
+    hidden = " && ".join(f"test ! -e {path}" for path in (INPUT_DIRECTORY, STATE_DIRECTORY, TOPDIR, MESSAGE_PATH))
+    run = f"RUN {hidden} && ! env | busybox grep FEDPKG_CONTAINER && echo printed-by-run"
+    packager.commit(packager.dockerfile(run, release="1"))
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
     log = _log(box, int(re.search(r"task:? (\d+)", done.stdout)[1]))  # type: ignore[index]
