@@ -6,8 +6,8 @@ import contextlib
 import json
 import tempfile
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedpkg_container.cluster.client import ClusterClient
@@ -17,8 +17,8 @@ from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import BuildSpec
 
-#: Seconds that the pod may run.
-TIMEOUT = 900
+#: Seconds that the pod may run, and to wait for an API server that cannot be reached.
+TIMEOUT, API_TIMEOUT = 900, 30
 
 
 @dataclass
@@ -41,10 +41,14 @@ class _Output:
         pass
 
 
-def check_cluster(config: ClusterConfig, arch: str, show: Callable[[str], None]) -> dict[str, str]:
+def check_cluster(
+    config: ClusterConfig, arch: str, site: str, files: Mapping[str, bytes], show: Callable[[str], None]
+) -> dict[str, str]:
     """Run a pod that tests itself; return the outcome of each test: ``ok``, or ``failed``, and details.
 
     :param arch: Koji architecture of the pod
+    :param site: the pod's site file
+    :param files: further input files, as of a build
     :param show: called with each line about the pod
     :raises ClusterError: if the API server refuses a request or cannot be reached
     :raises BuildFailedError: if the pod does not start, or ends without a result
@@ -53,8 +57,9 @@ def check_cluster(config: ClusterConfig, arch: str, show: Callable[[str], None])
         task_id=0, arch=arch, source="", component="check", version="0", release="0", image="check", scratch=True,
         parents={}, labels={}, repository="", staging="", upload="", timeout=TIMEOUT,
     )  # fmt: skip
+    config = replace(config, timeouts=replace(config.timeouts, api=API_TIMEOUT))
     build = PodBuild(
-        task_id=0, hub=f"check-{uuid.uuid4()}", spec=spec, site="", files={}, timeout=TIMEOUT, config=config,
+        task_id=0, hub=f"check-{uuid.uuid4()}", spec=spec, site=site, files=files, timeout=TIMEOUT, config=config,
         checks=True,
     )  # fmt: skip
     output = _Output(show)

@@ -30,8 +30,13 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
 MAX_RESPONSE_SIZE = 32 << 20
 #: Seconds between two attempts: initial and maximum; doubled after each attempt.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
-#: Statuses that mean that the server, or a proxy before it, is temporarily unavailable.
-_UNAVAILABLE = (429, 500, 502, 503, 504)
+#: Statuses that mean that the server, or a proxy before it, is temporarily unavailable; and 401, although the
+#: credentials were read again: a token that expired may not have been replaced yet.
+_UNAVAILABLE = (401, 429, 500, 502, 503, 504)
+_SOLUTIONS = {
+    401: "check the credentials of the kubeconfig",
+    403: "compare the role of the account with: fedpkg-container-cluster manifests",
+}
 
 Result = TypeVar("Result")
 
@@ -293,13 +298,10 @@ def _error(method: str, url: str, response: urllib3.HTTPResponse) -> ClusterErro
     message = str(status.get("message") or content[:500].decode(errors="replace")).strip()
     cause = str(status.get("reason") or "")
     text = f"{method} {url}: HTTP {response.status}: {message}"
+    solution = _SOLUTIONS.get(response.status, "")
     if response.status in _UNAVAILABLE:
-        error = ClusterUnavailableError(text, status=response.status, cause=cause)
+        error = ClusterUnavailableError(text, solution=solution, status=response.status, cause=cause)
         after = response.headers.get("Retry-After", "")
         error.retry_after = min(float(after), LONGEST_PAUSE) if after.isascii() and after.isdigit() else 0.0
         return error
-    solutions = {
-        401: "check the credentials of the kubeconfig",
-        403: "compare the role of the account with: fedpkg-container-cluster manifests",
-    }
-    return ClusterError(text, solution=solutions.get(response.status, ""), status=response.status, cause=cause)
+    return ClusterError(text, solution=solution, status=response.status, cause=cause)

@@ -189,7 +189,7 @@ class Following:
     def _note(self, event: Failed) -> None:
         """Note a failed request: wait for a server that is unavailable or whose token is renewed, or fail."""
         error = event.error
-        if not isinstance(error, ClusterUnavailableError) and error.status not in (401, 404, 410):
+        if not isinstance(error, ClusterUnavailableError) and error.status not in (404, 410):
             raise error
         if error.status in (404, 410):  # the log of a pod that was deleted: the watch reports that
             return

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.cluster import manifests
-from fedpkg_container.cluster.client import ClusterClient, ClusterError, quoted, retrying
+from fedpkg_container.cluster.client import ClusterClient, ClusterError, ClusterUnavailableError, quoted, retrying
 from fedpkg_container.cluster.following import Following, Log, PodResult, TakenAwayError
 from fedpkg_container.cluster.manifests import PodBuild, hub_labels, kind_of, selector
 from fedpkg_container.cluster.settings import Timeouts
@@ -88,11 +88,18 @@ class ClusterBuild:
 
     def _request(self, method: str, path: str, **options: Any) -> dict[str, Any]:
         """Make a request, and repeat it while the API server is unavailable."""
+        reported: set[int] = set()
+
+        def report(error: ClusterUnavailableError) -> None:
+            if error.status not in reported:
+                self.log.report(f"waiting for the API server: {error.reason}")
+            reported.add(error.status)
+
         return retrying(
             lambda: self.client.request(method, path, **options),
             timeout=self._timeouts.api,
             tick=self.log.flush,
-            on_wait=lambda error: logger.warning("%s", error.reason),
+            on_wait=report,
         )
 
     @property

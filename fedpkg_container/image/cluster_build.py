@@ -101,7 +101,7 @@ class ClusterArchBuild:
             hub=self.hub,
             spec=replace(self._spec(), upload=""),
             site=pod_site(self.site),
-            files=self._files(),
+            files=pod_files(self.config, self.cluster, self.koji_topdir.url),
             timeout=self.spec.timeout + limits.prepare_timeout + ALLOWANCE,
             config=self.cluster,
         )
@@ -124,20 +124,6 @@ class ClusterArchBuild:
         text = f"[{BUILD_TAG}]\nname=repository of the build tag\nbaseurl={url}\nenabled=1\ngpgcheck=0\n"
         network = ISOLATED if spec.network == NONE else spec.network
         return replace(spec, repository="", network=network, repo_files={**spec.repo_files, BUILD_TAG: text})
-
-    def _files(self) -> dict[str, bytes]:
-        """Return the topurl, the registry's authorities, and the credentials for pods; never the builder's own."""
-        found = {contract.TOPURL_FILE: self.koji_topdir.url.encode()}
-        if self.config.access.certificates:
-            for path in sorted(self.config.access.certificates.glob("*.crt")):
-                found[path.name] = path.read_bytes()
-        if self.cluster.certificates:
-            for path in sorted(self.cluster.certificates.iterdir()):
-                if path.suffix in (".crt", ".cert", ".key"):
-                    found[path.name] = path.read_bytes()
-        if self.cluster.auth_file:
-            found[contract.AUTH_FILE] = self.cluster.auth_file.read_bytes()
-        return found
 
     @property
     def _staging(self) -> ImageReference:
@@ -190,6 +176,21 @@ class ClusterArchBuild:
         return upload_build_files(
             spec, self.log, self.upload, archive, files[build_artifact.DOCKERFILE], self.directory / "upload"
         )
+
+
+def pod_files(config: BuilderConfig, cluster: ClusterConfig, topurl: str) -> dict[str, bytes]:
+    """Return the topurl, the registry's authorities, and the credentials for pods; never the builder's own."""
+    found = {contract.TOPURL_FILE: topurl.encode()}
+    if config.access.certificates:
+        for path in sorted(config.access.certificates.glob("*.crt")):
+            found[path.name] = path.read_bytes()
+    if cluster.certificates:
+        for path in sorted(cluster.certificates.iterdir()):
+            if path.suffix in (".crt", ".cert", ".key"):
+                found[path.name] = path.read_bytes()
+    if cluster.auth_file:
+        found[contract.AUTH_FILE] = cluster.auth_file.read_bytes()
+    return found
 
 
 def pod_site(path: Path) -> str:

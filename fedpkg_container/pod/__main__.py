@@ -24,9 +24,9 @@ def main() -> int:
     """Run the build of this pod; return the exit status."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
     message = Path(os.environ.get(MESSAGE_VARIABLE) or MESSAGE_PATH)
-    if os.environ.get(CHECK_VARIABLE):
-        return selfcheck.main(Path(STATE_DIRECTORY), message)
     inputs = Path(os.environ.get(INPUT_VARIABLE) or INPUT_DIRECTORY)
+    if os.environ.get(CHECK_VARIABLE):
+        return selfcheck.main(Path(STATE_DIRECTORY), inputs, message)
     return run(inputs, message, policed=bool(os.environ.get(POLICED_VARIABLE)))
 
 

@@ -19,14 +19,18 @@ from fedpkg_container.engines.ids import in_user_namespace
 from fedpkg_container.engines.isolation import choose, static_program
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.image.config import read_builder_config
 from fedpkg_container.model.platforms import platform_of
-from fedpkg_container.model.pod import CHECKED, TerminationMessage
-from fedpkg_container.registry.skopeo import Access
+from fedpkg_container.model.pod import CHECKED, SITE_FILE, TerminationMessage
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.skopeo import Access, Registry
+from fedpkg_container.registry.staging import STAGING
 
 #: Layer of the small build, the same on every builder: files of two owners.
 EXPECTED = "sha256:e51619e7a8db90f2dda0612c0fffa14d9b27e685948a95e1580143290181d437"
 TIMESTAMP = 1_700_000_000
-BUILD_TIMEOUT = 300.0
+#: Seconds for the build, and for each request to the registry.
+BUILD_TIMEOUT, REGISTRY_TIMEOUT = 300.0, 20.0
 #: Programs that a build needs.
 PROGRAMS = ("buildah", "skopeo", "git", "rpm", "bwrap", "setpriv", "ip")
 _DOCKERFILE = """FROM scratch AS tools
@@ -38,10 +42,11 @@ COPY --chown=1:2 --from=tools /marker /b/
 """
 
 
-def check(state: Path) -> dict[str, str]:
+def check(state: Path, inputs: Path) -> dict[str, str]:
     """Return the outcome of each check: ``ok``, with details, or the reason of its failure.
 
     :param state: directory for builds
+    :param inputs: directory of the input files
     """
     results: dict[str, str] = {"version": f"ok {__version__}", "architecture": f"ok {platform.machine()}"}
 
@@ -57,6 +62,7 @@ def check(state: Path) -> dict[str, str]:
     attempt("programs", _programs)
     attempt("storage", lambda: f"{shutil.disk_usage(state).free // 10**9} GB free")
     attempt("network isolated", _isolated)
+    attempt("registry", lambda: _registry(inputs))
     attempt("build", lambda: _build(state))
     return results
 
@@ -80,6 +86,14 @@ def _isolated() -> str:
     except FedpkgContainerError as error:
         return f"only by NetworkPolicies ([kubernetes] isolated): {error.reason}"
     return "by slirp4netns"
+
+
+def _registry(inputs: Path) -> str:
+    """Read a staging repository with the pod's credentials; it need not exist."""
+    config = read_builder_config(inputs / SITE_FILE)
+    access = config.access.without_retries(REGISTRY_TIMEOUT)
+    Registry(access).tags(ImageReference(config.candidate, f"{STAGING}/check"))
+    return config.candidate
 
 
 def _build(state: Path) -> str:
@@ -118,12 +132,14 @@ def _build(state: Path) -> str:
     return f"{isolation}, layers as on other builders"
 
 
-def main(state: Path, message: Path) -> int:
+def main(state: Path, inputs: Path, message: Path) -> int:
     """Print the results as JSON; return the exit status.
 
+    :param state: directory for builds
+    :param inputs: directory of the input files
     :param message: file for the termination message
     """
-    results = check(state)
+    results = check(state, inputs)
     os.write(1, json.dumps(results).encode() + b"\n")
     message.write_bytes(TerminationMessage(0, CHECKED).encode())
     return int(any(text.startswith("failed") for text in results.values()))

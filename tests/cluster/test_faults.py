@@ -412,3 +412,30 @@ def test_a_secret_of_a_job_that_was_deleted(simulated: Cluster, target: Target) 
     run = target.start("say('started')\nend()").wait()
     assert run.error is None
     assert not target.has_secret(build.name())
+
+
+@pytest.mark.parametrize("fault", ["away", "token"])
+def test_the_api_server_is_away_at_the_start(simulated: Cluster, target: Target, fault: str) -> None:
+    simulated.chaos.away = fault == "away"
+    if fault == "token":
+        simulated.access.tokens.clear()
+    run = target.start("say('started')\nend()")
+    eventually(lambda: any("waiting for the API server" in line for line in run.log.reports), lambda: run.log, 30)
+    simulated.chaos.away = False
+    simulated.access.grant(BUILDER, "builder-token")
+    run.wait()
+    assert run.error is None
+    assert run.text() == ["started"]
+
+
+def test_a_cancel_while_the_api_server_is_away(
+    simulated: Cluster, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "DELETE_TIMEOUT", 0.1)
+    simulated.chaos.away = True
+    run = target.start("end()")
+    eventually(lambda: bool(run.log.reports), lambda: run.log, 30)
+    run.log.canceled = Interrupted("the task was canceled")
+    run.wait(30)
+    assert isinstance(run.error, Interrupted)
+    simulated.chaos.away = False

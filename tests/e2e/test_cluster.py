@@ -13,6 +13,7 @@ from pathlib import Path
 import koji
 import pytest
 
+from fedpkg_container import cluster_cli
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.cluster.settings import ClusterConfig
@@ -24,7 +25,7 @@ from tests.support.cluster.contained import contained
 from tests.support.cluster.server import Cluster
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
-from tests.support.site import site_settings
+from tests.support.site import FILE, site_settings
 from tests.support.steps import kill_for_good, restart, submit, task_processes, wait_for_line
 
 IMAGE, NAMESPACE = "registry.example.org/pod@sha256:" + "1" * 64, "builds"
@@ -200,3 +201,12 @@ def test_a_pod_that_waits(packager: Packager, box: Box, cluster: Cluster) -> Non
     session.logout()
     _nothing_in(cluster)
     nothing_left(box)
+
+
+def test_a_pod_that_tests_itself(box: Box, cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    site = box.layout.builder(box.layout.builders[0]) / FILE
+    status = cluster_cli.run(cluster_cli.make_parser().parse_args(["check", "--json", "--config", str(site)]))
+    results = json.loads(capsys.readouterr().out)
+    assert status == 0, results
+    assert results["registry"] == f"ok {box.layout.registry_address}"
+    _nothing_in(cluster)

@@ -17,7 +17,7 @@ from fedpkg_container.cluster.manifests import JOB, MAX_SECRET_SIZE, PodBuild, k
 from fedpkg_container.cluster.settings import ARCH_OPTIONS, OPTIONS, ClusterConfig, Placement, Topdir
 from fedpkg_container.cluster.site_manifests import RULES, SiteOptions, as_yaml, site_objects
 from fedpkg_container.errors import BuildFailedError, ConfigurationError
-from fedpkg_container.image.cluster_build import POD_SETTINGS, pod_site
+from fedpkg_container.image.cluster_build import POD_SETTINGS, pod_files, pod_site
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.model import pod as contract
 from fedpkg_container.model.build import BuildSpec
@@ -249,7 +249,14 @@ certificate = {tmp_path}/cert.pem
 a = b
 """
     )
-    read_builder_config(path)
+    (tmp_path / "ca.crt").write_text("authority")
+    config = read_builder_config(path)
+    assert config.cluster is not None
+    assert pod_files(config, replace(config.cluster, auth_file=None), "https://files") == {
+        "topurl": b"https://files",
+        "ca.crt": b"authority",
+    }
+    assert pod_files(config, config.cluster, "")["auth.json"] == b"secret"
     text = pod_site(path)
     assert str(tmp_path) not in text
     assert not {"content_generator", "kubernetes", "components"} & set(re.findall(r"^\[(.*)\]", text, re.MULTILINE))

@@ -6,7 +6,7 @@ import contextlib
 import json
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from fedpkg_container.cluster import streams
@@ -24,7 +24,7 @@ class _Client:
         self.opened, self.version = opened, version
         self.queries: list[dict[str, Any]] = []
         self.lists = 0
-        self.before_open = lambda: None
+        self.before_open: Callable[[], object] = lambda: None
 
     def request(self, _method: str, _path: str, **_options: object) -> dict[str, Any]:
         self.lists += 1
@@ -74,7 +74,7 @@ def _alive(name: str) -> bool:
 def test_a_reader_that_is_stopped_while_it_connects() -> None:
     client, events = _Client([]), queue.Queue[object]()
     watch = _watch(client, events)
-    client.before_open = lambda: watch.stopped.wait(10) and None
+    client.before_open = lambda: watch.stopped.wait(10)
     watch.start()
     assert isinstance(events.get(timeout=10), PodSeen)
     watch.stop()

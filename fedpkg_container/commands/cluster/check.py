@@ -19,9 +19,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
     from fedpkg_container.cluster.check import check_cluster
     from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
+    from fedpkg_container.image.cluster_build import pod_files, pod_site
+    from fedpkg_container.image.config import config_path
 
-    _, cluster = read_config(arguments)
-    results = check_cluster(cluster, arguments.arch, print_stderr)
+    config, cluster = read_config(arguments)
+    site = pod_site(arguments.config or config_path())
+    results = check_cluster(cluster, arguments.arch, site, pod_files(config, cluster, ""), print_stderr)
     if arguments.json:
         print_json(results)
     else:
