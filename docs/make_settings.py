@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from fedpkg_container.cluster import config_keys as cluster
 from fedpkg_container.commands import client_config
 from fedpkg_container.image import config_keys as builder
 from fedpkg_container.registry import config_keys as registry
@@ -19,6 +20,8 @@ DOCS = Path(__file__).parent
 #: The settings of registry.conf; those of connections once, and those of the front end on another page.
 _REGISTRY = [*registry.without_access(registry.KEYS), *registry.ACCESS_KEYS]
 _REGISTRY = [key for key in _REGISTRY if key not in registry.REDIRECTS_KEYS]
+#: The settings of builders, and those of the cluster on another page.
+_BUILDER = [key for key in builder.KEYS if key not in cluster.KEYS]
 _MARKED = r"(?P<first>^[^\n]*\bsettings: {name}\b[^\n]*\n)(?P<old>.*?)(?P<last>^[^\n]*\bend of settings\b)"
 
 
@@ -83,8 +86,9 @@ def _roff(text: str) -> str:
 GENERATED: dict[Path, dict[str, Callable[[], str]]] = {
     DOCS / "howto" / "site.md": {
         "client": lambda: table(client_config.KEYS, sections=False),
-        "builder": lambda: table(builder.KEYS),
+        "builder": lambda: table(_BUILDER),
     },
+    DOCS / "howto" / "cluster.md": {"cluster": lambda: table(cluster.KEYS)},
     DOCS / "howto" / "distribution.md": {"registry": lambda: table(_REGISTRY)},
     DOCS / "howto" / "redirects.md": {
         "redirects": lambda: table(registry.REDIRECTS_KEYS, sections=False, indent="   ")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from fedpkg_container.cluster import config_keys as cluster
 from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.model.nvr import package_problem
 from fedpkg_container.registry.config_keys import CONTENT_GENERATOR_KEYS, access_keys
@@ -68,6 +69,11 @@ KEYS = (
         "second is pushed too, under the build's unique tag with the suffix `-oci` or `-v2s2`, and recorded in "
         "`extra.image.index.digests`. OCI has no HEALTHCHECK: a build that loses it logs a warning",
         FORMATS[0],
+    ),
+    Key(
+        "engine", "kind", choice(*cluster.KINDS),
+        "`local`; `kubernetes` or `openshift-build`: architectures are built in pods, see [cluster.md](cluster.md)",
+        cluster.LOCAL,
     ),
     Key("engine", "state", path, "directory for container stores", "/var/lib/fedpkg-container"),
     Key("engine", "account", str, "account whose subordinate IDs workers use", ACCOUNT),
@@ -171,4 +177,5 @@ KEYS = (
         "repositories", ANY, words(package_problem),
         "repository in the candidate registry: packages for whose images it is reserved, a list", default_text="none",
     ),
+    *cluster.KEYS,
 )  # fmt: skip

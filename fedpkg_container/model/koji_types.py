@@ -310,13 +310,14 @@ class Program(TypedDict):
 
 
 class Buildroot(TypedDict, total=False):
-    """The buildroot of an image: builder, container and programs."""
+    """The buildroot of an image: builder, container and programs; ``extra`` names the image of the pod, if any."""
 
     host: dict[str, str]
     content_generator: Program
     container: dict[str, str]
     tools: list[Program]
     components: list[RPMComponent]
+    extra: dict[str, str]
     id: str
 
 

@@ -345,7 +345,7 @@ class RegistryHTTP:
                     stream=True,
                     allow_redirects=False,
                 )
-                outcome.set(response)
+                outcome.set(response.status_code)
             with self._lock:
                 self.requests += 1
             if response.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):

@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import requests
-
 from fedpkg_container.redaction import host_and_path
 
 _log = logging.getLogger(__name__)
@@ -20,9 +18,9 @@ class Outcome:
     def __init__(self) -> None:
         self._text = ""
 
-    def set(self, response: requests.Response) -> None:
-        """Set it from a response."""
-        self._text = f"HTTP {response.status_code}"
+    def set(self, status: int) -> None:
+        """Set it from the status of a response."""
+        self._text = f"HTTP {status}"
 
     def __str__(self) -> str:
         return self._text

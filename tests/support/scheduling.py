@@ -21,6 +21,8 @@ _KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
 
 #: Seconds of the slowest groups, which start first, and of any other file of tests/e2e.
 _SECONDS = {
+    "tests/cluster/test_faults.py": 90,
+    "tests/e2e/test_cluster.py": 60,
     "tests/security/": 50,
     "tests/e2e/test_import_base.py": 42,
     "tests/e2e/test_arches.py": 40,
@@ -38,6 +40,7 @@ _SECONDS = {
     "tests/unit/test_process.py": 21,
     "tests/e2e/promotion/test_unpromote.py": 18,
     "tests/e2e/promotion/test_promote.py": 18,
+    "tests/cluster/test_job.py": 20,
     "tests/e2e/test_prune.py": 18,
     "tests/unit/test_box_servers.py": 18,
     "tests/unit/test_hub_parameters.py": 13,

@@ -85,7 +85,7 @@ def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
             # Followed here: requests would read redirect responses completely, however long they are.
             with logged_request("GET", url) as outcome:
                 response = session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False)
-                outcome.set(response)
+                outcome.set(response.status_code)
             with response:
                 if not response.is_redirect:
                     response.raise_for_status()
