@@ -59,14 +59,15 @@ def untracked(dockerfile: Dockerfile, path: Path, names: tuple[str, ...]) -> Ite
     :param names: files that are not tracked by git
     """
     ignored, tree = IgnoreFile.read(path, dockerfile.file), TreeOnDisk(path)
-    for instruction, pattern in copy_sources.sources(dockerfile) if names else ():
+    copies = copy_sources.copies(dockerfile) if names else ()
+    for line, pattern in ((copy.instruction.line, source) for copy in copies for source in copy.sources):
         source = copy_sources.relative(pattern)
         if any(character in source for character in wildcards.META):
             continue
         directory = tree.resolve(source) or source
         inside = [name for name in names if not directory or name.startswith(f"{directory}/")]
         if copied := [name for name in inside if not ignored.excludes(name)]:
-            yield copied, instruction.line
+            yield copied, line
 
 
 def _lookaside(path: Path) -> Iterator[str]:

@@ -40,20 +40,35 @@ def missing(_: str) -> Problem:
     return Problem("copy-missing", ERROR, "does not exist", "add it, commit and push")
 
 
-def sources(dockerfile: Dockerfile) -> Iterator[tuple[Instruction, str]]:
-    """Yield the sources of COPY and ADD in the checkout, i.e. without those from stages or images."""
+@dataclass(frozen=True)
+class Copy:
+    """A COPY or ADD of files in the checkout.
+
+    :param sources: paths and patterns, without URLs, here-documents and words with unknown variables
+    :param is_complete: whether no words with unknown variables are left out
+    """
+
+    instruction: Instruction
+    sources: tuple[str, ...]
+    is_complete: bool
+
+
+def copies(dockerfile: Dockerfile) -> Iterator[Copy]:
+    """Yield the COPY and ADD instructions, without those that copy from stages or images."""
     for instruction in dockerfile.instructions:
-        if instruction.name in ("COPY", "ADD") and not any(
+        if instruction.name not in ("COPY", "ADD") or any(
             option.startswith("--from=") for option in instruction.options
         ):
-            for pattern in _words(instruction):
-                yield instruction, pattern
+            continue
+        words = [word for word in instruction.words[:-1] if not word.is_known or _is_path(word.text)]
+        if words:
+            known = tuple(word.text for word in words if word.is_known)
+            yield Copy(instruction, known, len(known) == len(words))
 
 
-def _words(instruction: Instruction) -> list[str]:
-    """Return the sources of an instruction, without URLs, here-documents and words with unknown variables."""
-    words = [word.text for word in instruction.words[:-1] if word.is_known]
-    return [word for word in words if not _URL.match(word) and not word.startswith("<<")]
+def _is_path(source: str) -> bool:
+    """Return whether a source is in the build context: neither a URL nor a here-document."""
+    return not _URL.match(source) and not source.startswith("<<")
 
 
 def relative(pattern: str) -> str:
@@ -74,20 +89,18 @@ class ContextCheck:
 
     def findings(self, dockerfile: Dockerfile) -> Iterator[Finding]:
         """Yield the findings about all sources in a Dockerfile."""
-        instructions: dict[int, tuple[Instruction, list[str]]] = {}
-        for instruction, pattern in sources(dockerfile):
-            instructions.setdefault(id(instruction), (instruction, []))[1].append(pattern)
-        if instructions:
+        all_copies = list(copies(dockerfile))
+        if all_copies:
             yield from self.ignored.findings
-        for instruction, patterns in instructions.values():
-            for pattern, problem in self._instruction(patterns):
-                yield _finding(f"{instruction.name}: {pattern}", problem, instruction.line)
+        for copy in all_copies:
+            for pattern, problem in self._copy(copy):
+                yield _finding(f"{copy.instruction.name}: {pattern}", problem, copy.instruction.line)
         yield from self._mounts(dockerfile)
 
-    def _instruction(self, patterns: list[str]) -> Iterator[tuple[str, Problem]]:
+    def _copy(self, copy: Copy) -> Iterator[tuple[str, Problem]]:
         """Yield the sources of an instruction that have a problem."""
         unmatched = []
-        for pattern in patterns:
+        for pattern in copy.sources:
             path = relative(pattern)
             found = self.tree.glob(path)
             if found is None:
@@ -104,7 +117,8 @@ class ContextCheck:
                 yield pattern, replace(outside, severity=WARNING, predicate=predicate)
             for problem in self._matches(found):
                 yield pattern, problem
-        if len(unmatched) == len(patterns):  # buildah accepts a pattern without a match beside a source with one
+        # buildah accepts a pattern without a match beside a source with one.
+        if copy.is_complete and len(unmatched) == len(copy.sources):
             for pattern in unmatched:
                 if any(character in relative(pattern) for character in wildcards.META):
                     yield pattern, self._outside(pattern) or self.missing(relative(pattern))

@@ -48,6 +48,28 @@ def test_a_containerfile_with_its_ignore_file_and_links(packager: Packager, box:
     assert "Dockerfile" not in paths
 
 
+def test_a_local_build_reads_the_same_files(packager: Packager, tmp_path: Path) -> None:
+    storage = tmp_path / "storage.conf"
+    storage.write_text(f'[storage]\ndriver = "overlay"\ngraphroot = "{tmp_path}/graph"\nrunroot = "{tmp_path}/run"\n')
+    _write(
+        packager,
+        {
+            "Containerfile": packager.dockerfile("COPY 2.4/root *.missing /app/", "RUN echo files: $(ls /app)"),
+            "Containerfile.containerignore": "**/*.log\n",
+            "root/kept": "kept\n",
+            "root/left.log": "left out\n",
+        },
+    )
+    (packager.checkout / "2.4").symlink_to(".")
+    packager.run("git", "add", "--all")
+    packager.run("git", "commit", "--quiet", "--message", "a Containerfile")
+    done = packager.build(
+        "--local", env={"CONTAINERS_STORAGE_CONF": str(storage), "XDG_STATE_HOME": str(tmp_path / "state")}
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "\nfiles: kept\n" in done.stdout
+
+
 @pytest.mark.parametrize("where", ["builder", "client"])
 def test_a_submodule_is_refused(packager: Packager, where: str) -> None:
     commit = packager.commit(packager.dockerfile("COPY vendor /vendor"), files={"README": ""})

@@ -54,6 +54,10 @@ def _found(folder: Path, steps: str, **changes: Any) -> list[Finding]:
         ("COPY lib /", ["copy-missing"]),
         ("COPY ../package.json /", ["copy-outside"]),
         ("COPY [^b]*.json /", []),
+        ("ARG X\nCOPY file-$X nosuch /x/", ["copy-missing"]),
+        ("ARG X\nCOPY file-$X nosuch* /x/", []),
+        ("ENV X=package-2\nCOPY ${X%-2}.json nosuch /x/", ["buildah-version", "copy-missing"]),
+        ("ENV X=package\nCOPY $X.json ${X}.xml /x/", ["copy-missing"]),
         ("COPY [!q]*.json /", ["copy-missing"]),
     ],
 )

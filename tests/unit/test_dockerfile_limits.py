@@ -91,7 +91,7 @@ try:
     dockerfile = Dockerfile(sys.stdin.read())
     for check in (dockerfile_rules.check, dockerfile_rules.check_run, label_rules.check):
         list(check(dockerfile))
-    list(copy_sources.sources(dockerfile))
+    list(copy_sources.copies(dockerfile))
     dockerfile.changed({}), dockerfile.labels, dockerfile.foreign_sources
     print("read")
 except RefusedError as error:
