@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_limits
 from fedpkg_container.distgit.dockerfile_expansion import Value
-from fedpkg_container.distgit.dockerfile_facts import NOTHING_KNOWN, BuildFacts
+from fedpkg_container.distgit.dockerfile_facts import NOTHING_KNOWN, TARGET_ARGUMENTS, BuildFacts
 from fedpkg_container.distgit.dockerfile_lexer import Source, Step, read_source
 from fedpkg_container.distgit.dockerfile_limits import MAX_FILE_BYTES
 from fedpkg_container.distgit.dockerfile_reading import SCRATCH, Instruction, Reading, Stage, read, read_alone
@@ -37,6 +37,11 @@ class Label:
     written: str
     unknown: frozenset[str] = frozenset()
     unset: frozenset[str] = frozenset()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all variables in it have a value."""
+        return not self.unknown and not self.unset
 
 
 FILE = "Dockerfile"
@@ -230,6 +235,8 @@ class Dockerfile:
         known |= set(self.parents)
         sources = []
         for instruction in self.effective_instructions:
+            if self.facts.platform is None and _depends_on_platform(instruction):
+                continue  # builders know the platform
             sources += [(image, instruction.line) for image in _copied_from(instruction) if image not in known]
         return sources
 
@@ -293,6 +300,12 @@ def find_file(directory: Path) -> str:
 
 def _is_parent(stage: Stage) -> bool:
     return not stage.is_earlier_stage and stage.image not in (SCRATCH, "")
+
+
+def _depends_on_platform(instruction: Instruction) -> bool:
+    """Whether the options of an instruction are not known, only because of the platform."""
+    unknown = frozenset().union(*(option.unknown for option in instruction.option_values))
+    return bool(unknown) and unknown.issubset(TARGET_ARGUMENTS)
 
 
 def _copied_from(instruction: Instruction) -> Iterable[str]:

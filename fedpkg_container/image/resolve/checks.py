@@ -9,13 +9,14 @@ from pathlib import Path
 from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.copy_sources import ContextCheck
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts
 from fedpkg_container.distgit.file_tree import TreeOnDisk
 from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.engines import machine
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.model.findings import ERROR
-from fedpkg_container.model.platforms import go_arch
+from fedpkg_container.model.platforms import Platform, go_arch
 
 
 def check_instructions(dockerfile: Dockerfile) -> None:
@@ -51,7 +52,8 @@ def check_onbuild(name: str, triggers: Sequence[str]) -> None:
     :raises BuildFailedError: if it has any
     """
     try:
-        check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
+        facts = BuildFacts(platform=Platform("amd64"))  # any: nothing may depend on what is not known
+        check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""]), facts))
         if any("\n" in trigger for trigger in triggers):
             raise RefusedError("an instruction has several lines")
     except (BuildFailedError, RefusedError) as error:
