@@ -5,9 +5,16 @@ STAMP := $(VENV)/.complete
 STOCK := .stock-venv
 PYTHON ?= /usr/bin/python3
 BASE ?=
-WORKERS ?= 2
+# Processes for the tests: twice the number of processors, as tests also wait, and at most 8.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? 2 * n : 8)))
 
-.PHONY: help setup system demo check check-slow check-stock check-cluster coverage bench lint types layers docs test pictures format clean
+# Percentage of lines below which make coverage fails.
+COVERAGE_FLOOR := 80
+
+# Every process of the tests would compile its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help setup system demo check static check-slow check-stock check-cluster coverage bench lint types layers docs test pictures format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
@@ -39,7 +46,16 @@ $(STAMP): setup.py fedpkg_container/__init__.py
 demo: setup
 	@$(BIN)/python -m fedpkg_container.box.demo $(if $(BASE),--base '$(BASE)')
 
-check: setup lint types layers docs test
+# The static checks run beside the tests. Their output is printed as a whole, when they have ended.
+check: setup
+	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT; \
+	{ $(MAKE) --no-print-directory static >"$$log" 2>&1; status=$$?; echo; cat "$$log"; exit $$status; } & static=$$!; \
+	$(MAKE) --no-print-directory test; tests=$$?; \
+	wait $$static; static=$$?; \
+	test $$static = 0 || echo "make check: the static checks failed, see their output above" >&2; \
+	exit $$((static > tests ? static : tests))
+
+static: lint types layers docs
 
 lint:
 	$(BIN)/ruff check
@@ -60,7 +76,8 @@ test:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 coverage: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov=fedpkg_container --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered \
+	    --cov-fail-under=$(COVERAGE_FLOOR)
 
 check-slow: setup
 	$(BIN)/python -m pytest --hypothesis-profile=thorough -m "slow or hypothesis"

@@ -51,7 +51,6 @@ setup(
     install_requires=[
         "GitPython>=3.1",
         "argcomplete>=2",
-        "dockerfile-parse>=2.0",
         "jsonschema>=4",
         "koji>=1.34",
         "license-expression>=21",

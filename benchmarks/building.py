@@ -20,6 +20,7 @@ from benchmarks.table import Row
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.machines import machines
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.process import run
 from tests.support.furnished import furnish, running
 from tests.support.packager import Packager
@@ -174,7 +175,7 @@ class Service:
         (arch,) = session.getTaskChildren(task_id)
         steps.began.update({ARCH_BEGINS: arch["start_ts"], ARCH_ENDS: arch["completion_ts"]})
         self.parts.append(steps.parts(task["start_ts"], task["completion_ts"]))
-        session.logout()
+        log_out(session)
         return Measured(float(task["completion_ts"] - task["start_ts"]), self._cpu() - used, self.parts[-1])
 
     def _cpu(self) -> float:

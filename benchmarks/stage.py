@@ -15,6 +15,7 @@ import koji.xmlrpcplus
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.shell import environment
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.process import process_ids
 from tests.support.box_hub import submitting_box
 from tests.support.packager import Packager
@@ -50,7 +51,7 @@ class Stage:
         session = self.box.session(ADMIN)
         if session.getUser(name) is None:
             session.createUser(name)
-        session.logout()
+        log_out(session)
         return {**environment(self.box, user=name), "NO_COLOR": "1"}
 
     def quiet(self) -> None:

@@ -32,7 +32,7 @@ exceeds a limit (`distgit/dockerfile_limits.py`). The limits are the same everyw
 | --- | --- |
 | file | {limits.MAX_FILE_BYTES // 1024} KiB |
 | number of instructions | {limits.MAX_INSTRUCTIONS} |
-| one instruction, without its here-documents | {limits.MAX_INSTRUCTION_LENGTH // 1024} KiB |
+| one instruction, without its here-documents | {limits.MAX_INSTRUCTION_LENGTH - 1} bytes |
 | number of values set by ENV, ARG and LABEL | {limits.MAX_VALUES} |
 | one value, or one word of another instruction, with variables substituted | {limits.MAX_VALUE_LENGTH // 1024} KiB |
 | all instructions together, with variables substituted | {limits.MAX_TOTAL_LENGTH // 1024} KiB |

@@ -13,6 +13,7 @@ import koji
 
 from benchmarks.building import furnished
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.hub.session import log_out
 from tests.support.packager import Packager
 
 TARGET = Path(__file__).parent / "reference" / "metadata.json"
@@ -37,7 +38,7 @@ def main() -> None:
         assert done.returncode == 0, done.stderr
         session = box.session(ADMIN)
         build = session.getBuild(f"{packager.name}-container-1.0-1", strict=True)
-        session.logout()
+        log_out(session)
         koji.pathinfo.topdir = str(box.layout.topdir)
         text = (Path(koji.pathinfo.build(build)) / "metadata.json").read_text()
         text = text.replace(box.layout.registry_address, "registry.example.org").replace(packager.name, "hello")

@@ -103,8 +103,16 @@ def make_client(site: str, arguments: list[str]) -> Client:
         client.args.path = str(Path.cwd())
     log = importlib.import_module("pyrpkg").log
     client.setupLogging(log)
+    _show_log(client)
     log.setLevel(logging.DEBUG if client.args.v else logging.WARNING if client.args.q else logging.INFO)
     return client
+
+
+def _show_log(client: Client) -> None:
+    """Show our own log as well: with ``-v`` and ``--debug`` all of it, as rpkg does with its log."""
+    from fedpkg_container import logs
+
+    logs.show(debug=bool(client.args.v or client.args.debug))
 
 
 @contextmanager

@@ -8,6 +8,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import argparse
     import configparser
+    from typing import Protocol
+
+    from fedpkg_container.distgit.rpkg_commands import RpkgCommands
+    from fedpkg_container.hub.session import KojiLogin
+
+    class SiteCommands(RpkgCommands, KojiLogin, Protocol):
+        """The site's ``pyrpkg.Commands``."""
 
 
 def client_class(site: str) -> tuple[type[Client], str]:
@@ -30,15 +37,15 @@ class Client:
     if TYPE_CHECKING:  # attributes and methods of cliClient, which has no type annotations
         name: str
         args: argparse.Namespace
-        cmd: Any
+        cmd: SiteCommands
         parser: argparse.ArgumentParser
         subparsers: argparse._SubParsersAction[argparse.ArgumentParser]
         container_build_parser: argparse.ArgumentParser
 
         def do_imports(self, site: str | None = None) -> None: ...  # noqa: D102
         def parse_cmdline(self) -> None: ...  # noqa: D102
-        def setupLogging(self, log: Any) -> None: ...  # noqa: D102, N802
-        def set_completer(self, name: str, completer: Any) -> None: ...  # noqa: D102
+        def setupLogging(self, log: object) -> None: ...  # noqa: D102, N802
+        def set_completer(self, name: str, completer: object) -> None: ...  # noqa: D102
         def check_remote_rules_gating(self) -> None: ...  # noqa: D102
 
     def __init__(self, config: configparser.ConfigParser, name: str) -> None:
@@ -55,13 +62,26 @@ class Client:
         for completer, kind in RPKG_COMPLETERS.items():
             self.set_completer(completer, Completer(kind))
 
+    def setup_argparser(self) -> None:
+        """Add ``--version`` to the site's global options, unless the site has one."""
+        from fedpkg_container import __version__
+
+        super().setup_argparser()  # type: ignore[misc]
+        if "--version" not in self.parser._option_string_actions:
+            self.parser.add_argument(
+                "--version",
+                action="version",
+                version=f"fedpkg-container {__version__}",
+                help="Show the version of fedpkg-container and exit",
+            )
+
     def load_cmd(self) -> None:
         """Load rpkg's commands object, and record in ``logged_in`` when it logs in to the hub."""
         super().load_cmd()  # type: ignore[misc]
         commands: Any = self._cmd  # type: ignore[attr-defined]
         login = commands.login_koji_session
 
-        def record_login(*arguments: Any) -> None:
+        def record_login(*arguments: object) -> None:
             login(*arguments)
             self.logged_in = True
 

@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+from fedpkg_container import __version__
+
 PROGRAM = "fedpkg-container-cluster"
 COMMANDS = ("manifests", "check", "prune")
 
@@ -16,6 +18,7 @@ COMMANDS = ("manifests", "check", "prune")
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser with all commands."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Set up a cluster for container builds.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_common(parser, default=None)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     for name in COMMANDS:
@@ -30,26 +33,28 @@ def make_parser() -> argparse.ArgumentParser:
 def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPPRESS) -> None:
     """Add options that are valid before and after the command; the suppressed default keeps a value given before."""
     parser.add_argument("--config", type=Path, metavar="FILE", default=default, help="the builder's site file")
-    parser.add_argument("--debug", action="store_true", default=default, help="show tracebacks")
+    parser.add_argument(
+        "-v", "--verbose", action="store_true", default=default, help="log decisions, steps and retries"
+    )
+    parser.add_argument(
+        "--debug", action="store_true", default=default, help="log requests and programs too, and show tracebacks"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a command and return the exit status."""
-    import logging
-
-    from fedpkg_container.commands.terminal import StderrHandler, print_error
+    from fedpkg_container import logs
+    from fedpkg_container.commands.terminal import print_error
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.signals import interruptible
     from fedpkg_container.text import os_error_text
 
-    level = logging.DEBUG if arguments.debug else logging.WARNING
-    logging.basicConfig(format="%(message)s", handlers=[StderrHandler()], level=level)
+    logs.show(verbose=arguments.verbose, debug=arguments.debug)
     try:
         with interruptible(exit_on_second=True):
             return int(arguments.run(arguments))
     except FedpkgContainerError as error:
-        if arguments.debug:
-            logging.getLogger(__name__).exception("%s", error.reason)
+        logs.log_traceback(error)
         print_error(error.reason, error.solution)
         return error.exit_code
     except BrokenPipeError:

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from fedpkg_container import __version__
 from fedpkg_container.commands.registry import COMMANDS
 
 PROGRAM = "fedpkg-container-registry"
@@ -19,6 +20,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=PROGRAM, description="Distribute container images from Koji's candidate registry."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     _add_common(parser, default=None)
     parser.set_defaults(files=True)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
@@ -35,34 +37,32 @@ def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPP
     """Add options that are valid before and after the command; the suppressed default keeps a value given before."""
     parser.add_argument("--config", type=Path, metavar="FILE", default=default, help="configuration of the site")
     parser.add_argument(
-        "--debug", action="store_true", default=default, help="log registry requests and show tracebacks"
+        "-v", "--verbose", action="store_true", default=default, help="log decisions, steps and retries"
+    )
+    parser.add_argument(
+        "--debug", action="store_true", default=default, help="log requests and programs too, and show tracebacks"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a command and return the exit status."""
-    import logging
-
-    from fedpkg_container.commands.terminal import StderrHandler, print_error
+    from fedpkg_container import logs
+    from fedpkg_container.commands.terminal import print_error
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.registry.config import read_site
     from fedpkg_container.registry.config_path import configuration_path
-    from fedpkg_container.registry.response import redact_queries
     from fedpkg_container.signals import interruptible
     from fedpkg_container.text import os_error_text
 
-    complaints = StderrHandler()
-    complaints.addFilter(redact_queries)
-    logging.basicConfig(
-        format="%(message)s", handlers=[complaints], level=logging.DEBUG if arguments.debug else logging.WARNING
-    )
+    logs.show(verbose=arguments.verbose, debug=arguments.debug)
     try:
         with interruptible(exit_on_second=True):
-            site = read_site(configuration_path(arguments.config), files=arguments.files)
+            path = configuration_path(arguments.config)
+            _log_command(arguments.command, path)
+            site = read_site(path, files=arguments.files)
             return int(arguments.run(arguments, site))
     except FedpkgContainerError as error:
-        if arguments.debug:
-            logging.getLogger(__name__).exception("%s", error.reason)
+        logs.log_traceback(error)
         print_error(error.reason, error.solution)
         return error.exit_code
     except BrokenPipeError:
@@ -75,6 +75,14 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print_error("interrupted", "rerun the command; completed steps are skipped")
         return 130
+
+
+def _log_command(command: str, path: Path) -> None:
+    import logging
+
+    from fedpkg_container import __version__
+
+    logging.getLogger(__name__).info("version %s, command %s, configuration %s", __version__, command, path)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from fedpkg_container import logs
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.ids import in_user_namespace
 from fedpkg_container.errors import FedpkgContainerError
@@ -26,7 +27,9 @@ from tests.support import markers
 
 # How long an example takes says more of the machine than of the code.
 _ANY_MACHINE = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.register_profile("quick", _ANY_MACHINE, max_examples=50)
+#: Examples of a property test in make check.
+QUICK = 50
+hypothesis_settings.register_profile("quick", _ANY_MACHINE, max_examples=QUICK)
 hypothesis_settings.register_profile("thorough", _ANY_MACHINE, max_examples=600)
 # pytest --hypothesis-profile=thorough chooses one too.
 hypothesis_settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
@@ -73,6 +76,12 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let only tests with the marker start programs."""
     markers.guard(item)
+
+
+@pytest.fixture(autouse=True)
+def _log_as_imported() -> None:
+    """Undo what a program or a plugin that ran in this process before has set up for the log."""
+    logs.reset()
 
 
 @pytest.hookimpl(trylast=True)

@@ -14,6 +14,7 @@ import koji
 
 import fedpkg_container.koji_plugins
 from fedpkg_container.box import distgit, nginx, registry
+from fedpkg_container.box.admin_session import AdminSession
 from fedpkg_container.box.answers import answers, listens
 from fedpkg_container.box.distribution import Distribution
 from fedpkg_container.box.hub.database import Database
@@ -22,7 +23,9 @@ from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layo
 from fedpkg_container.box.machines import Machine
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.image_records import KojiRecords
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.registry import staging
 from fedpkg_container.registry.skopeo import Access, Registry
 
@@ -176,26 +179,29 @@ class Box:
 
     def session(self, user: str) -> Any:
         """A logged-in koji session of one of the box's users."""
-        session = koji.ClientSession(
-            self.layout.hub_url,
-            {"serverca": str(self.authority.certificate_path), "max_retries": 5, "retry_interval": 1, "timeout": 60},
-        )
+        options = {
+            "serverca": str(self.authority.certificate_path),
+            "max_retries": 5,
+            "retry_interval": 1,
+            "timeout": 60,
+        }
+        session = log_calls(koji.ClientSession(self.layout.hub_url, options))
         session.ssl_login(str(self.credentials(user)), None, str(self.authority.certificate_path))
         return session
 
     def fill(self) -> None:
         """Create missing users and builders on the hub."""
-        session = self.session(ADMIN)
+        session: AdminSession = self.session(ADMIN)
         if session.getUser(CONTENT_GENERATOR) is None:
             session.createUser(PACKAGER)
             session.createUser(CONTENT_GENERATOR)
             session.grantCGAccess(CONTENT_GENERATOR, CONTENT_GENERATOR_NAME, create=True)
         for machine in self.layout.machines:
             self.add_builder(session, machine)
-        session.logout()
+        log_out(session)
 
     @staticmethod
-    def add_builder(session: Any, machine: Machine) -> None:
+    def add_builder(session: AdminSession, machine: Machine) -> None:
         """Register a builder with the hub, unless it is registered."""
         if session.getHost(machine.name) is None:
             session.addHost(machine.name, list(machine.arches))
@@ -209,7 +215,7 @@ class Box:
         certificates = self.layout.builder(self.layout.builders[0]) / "certs"
         registry = Registry(Access(certificates))
         deleted = staging.prune_staging(registry, self.layout.registry_address, KojiRecords(session))
-        session.logout()
+        log_out(session)
         return deleted
 
     def create_repository(self, name: str) -> Path:

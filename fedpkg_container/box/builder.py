@@ -27,9 +27,11 @@ import koji.tasks
 from koji.daemon import TaskManager
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container import logs
 from fedpkg_container.box.pki import write_trust
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.session import CONNECTION_ERRORS
 from fedpkg_container.image.config import CONFIG_VARIABLE
 from fedpkg_container.process import run
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
     from fedpkg_container.box.box import Box
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Bytes of a command line to read: it is only logged.
 LONGEST_COMMAND = 4096
@@ -189,7 +191,7 @@ class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
     Methods = ["newRepo"]
     _taskWeight = 0.5
 
-    def handler(self, tag: str, event: int | None = None, **options: Any) -> list[Any]:  # noqa: ARG002
+    def handler(self, tag: str, event: int | None = None, **options: object) -> list[int]:  # noqa: ARG002
         """Create it; return its ID and event."""
         repo_id, event_id = self.session.host.repoInit(tag, task_id=self.id)
         root = Path(koji.pathinfo.repo(repo_id, tag))
@@ -230,9 +232,9 @@ def _options(path: Path) -> types.SimpleNamespace:
     )
 
 
-def _log_in(options: types.SimpleNamespace) -> Any:
+def _log_in(options: types.SimpleNamespace) -> HubSession:
     retries = {name: int(getattr(options, name)) for name in RETRIES}
-    session = koji.ClientSession(
+    session: HubSession = koji.ClientSession(
         options.server,
         {"serverca": options.serverca, "cert": options.cert, "use_fast_upload": True, "anon_retry": True,
          "offline_retry": True, **retries},
@@ -252,11 +254,8 @@ def _stop(*_: object) -> None:
     raise SystemExit  # not koji's ServerExit: the client library would treat that as a failed call, and retry
 
 
-def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
-    """Run tasks until SIGTERM.
-
-    :param pause_at: build step after which the build process waits while a file exists; for tests
-    """
+def serve(options: types.SimpleNamespace) -> None:
+    """Run tasks until SIGTERM."""
     # TaskManager accepts no tasks while the load is above four times the number of processors. A box runs on a
     # workstation, which has other load too.
     os.getloadavg = lambda: (0.0, 0.0, 0.0)
@@ -264,10 +263,7 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     koji.pathinfo.topdir = options.topdir
     manager = BoxTaskManager(options, session)
     manager.findHandlers({"NewRepoTask": NewRepoTask, "TagBuildTask": TagBuildTask})
-    plugin = _plugin()
-    manager.scanPlugin(plugin)
-    if pause_at:
-        plugin.ContainerTask.checkpoint = lambda _, step: _pause(options, step) if step == pause_at else None
+    manager.scanPlugin(_plugin())
     clean_up(Path(options.workdir).parent)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
@@ -279,7 +275,7 @@ def serve(options: types.SimpleNamespace, *, pause_at: str) -> None:
     except koji.AuthError as error:
         # The tasks' sessions are invalid too: their processes end now, and the hub gets the tasks back from the next
         # builder that is started.
-        logger.error("the hub no longer accepts the session: %s", error)
+        _log.error("the hub no longer accepts the session: %s", error)
         _shut_down(manager)
         raise SystemExit(1) from error
 
@@ -291,7 +287,7 @@ def _shut_down(manager: TaskManager) -> None:
         manager.shutdown()
         manager.session.logout()
     except (*CONNECTION_ERRORS, koji.GenericError) as error:
-        logger.warning("the hub was not told that this builder ends: %s", error)
+        _log.warning("the hub was not told that this builder ends: %s", error)
 
 
 def _take_tasks(manager: TaskManager) -> None:
@@ -300,7 +296,7 @@ def _take_tasks(manager: TaskManager) -> None:
     :raises koji.AuthError: the hub no longer accepts the session
     """
     began = 0.0
-    rounds = Rounds(logger)
+    rounds = Rounds(_log)
     while True:
         taken = False
         with rounds.one():
@@ -326,24 +322,16 @@ def rest(pids: Iterable[int], seconds: float) -> None:
         selector.select(seconds)
 
 
-def _pause(options: types.SimpleNamespace, step: str) -> None:
-    mark = Path(options.ready_file).with_name(f"paused-{step}")
-    mark.touch()
-    while mark.exists():
-        time.sleep(0.1)
-
-
 def main() -> None:
     """Run one builder."""
     parser = argparse.ArgumentParser(description="A builder of a box")
     parser.add_argument("configuration", type=Path)
-    parser.add_argument("--pause-at", default="")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
+    logs.serve()
     logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it logs every open task twice per second
     os.environ[CONFIG_VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
     rootless.enter()
-    serve(_options(arguments.configuration), pause_at=arguments.pause_at)
+    serve(_options(arguments.configuration))
 
 
 if __name__ == "__main__":

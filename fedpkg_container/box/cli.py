@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedpkg_container import __version__
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.errors import FedpkgContainerError, UsageError
@@ -32,6 +33,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-d", "--directory", type=Path, default=default_folder(), help="where it keeps everything (%(default)s)"
     )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log decisions and steps")
+    parser.add_argument(
+        "--debug", action="store_true", help="log programs and requests to the hub too, and show tracebacks"
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_up(commands.add_parser("up", help="start it; a new one is made first"))
     commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
@@ -221,14 +227,19 @@ def _down(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     """Run a command; return status."""
+    from fedpkg_container import logs
+
+    logs.show(verbose=arguments.verbose, debug=arguments.debug)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)
     except FedpkgContainerError as error:
+        logs.log_traceback(error)
         return _complain(error.reason, error.solution, error.exit_code)
     except BrokenPipeError:
         raise
     except OSError as error:
+        logs.log_traceback(error)
         return _complain(os_error_text(error), "", 1)
     except KeyboardInterrupt:
         return _complain(

@@ -99,7 +99,7 @@ class GitApplication:
         return [content]
 
 
-def _text(start_response: Callable[..., Any], status: str, text: str) -> Iterable[bytes]:
+def _text(start_response: Callable[..., object], status: str, text: str) -> Iterable[bytes]:
     start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(text)))])
     return [text.encode()]
 

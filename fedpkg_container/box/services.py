@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import time
@@ -21,6 +22,8 @@ from fedpkg_container.files import write_atomically
 from fedpkg_container.locking import locked
 from fedpkg_container.process import process_status, start
 from fedpkg_container.text import printable
+
+_log = logging.getLogger(__name__)
 
 #: Timeout for a service to respond and for it to end, seconds.
 READY_TIMEOUT = 120.0
@@ -130,6 +133,7 @@ class Service:
         status = process_status(process.pid)
         assert status is not None, "a child is there until it is waited for"
         write_atomically(self.pid_file, f"{process.pid} {status.started}", mode=0o600)
+        _log.info("started %s (process %d), log: %s", self.name, process.pid, self.log)
 
     def wait_ready(self) -> None:
         """Wait until it responds.
@@ -157,6 +161,7 @@ class Service:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
             if time.monotonic() > deadline:
+                _log.warning("%s (process %d) does not end: killing it", self.name, pid)
                 os.kill(pid, signal.SIGKILL)
             time.sleep(0.05)
         self.pid_file.unlink(missing_ok=True)
@@ -167,6 +172,7 @@ class Service:
         """Send SIGTERM without waiting."""
         self.release()
         pid = self.pid
+        _log.info("stopping %s (process %s)", self.name, pid or "none")
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
 

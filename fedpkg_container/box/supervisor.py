@@ -13,11 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from fedpkg_container import logs
 from fedpkg_container.box.services import Service
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import kill_all, process_ids, process_status
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Seconds between two checks of the services.
 INTERVAL = 1.0
@@ -66,7 +67,7 @@ class Supervisor:
             except FileNotFoundError:
                 continue  # stopped meanwhile
             except (FedpkgContainerError, OSError, ValueError, KeyError) as error:
-                logger.error("%s cannot be started: %s", path.stem, error)
+                _log.error("%s cannot be started: %s", path.stem, error)
 
     def _look_at(self, service: Service, watched: _Watched) -> None:
         if service.pid is not None:
@@ -78,18 +79,17 @@ class Supervisor:
             is_stable = now - watched.started >= LONGEST_PAUSE
             watched.pause = 0.0 if is_stable else min(watched.pause * 2, LONGEST_PAUSE) or FIRST_PAUSE
             soon = f" in {watched.pause:g} s" if watched.pause else ""
-            logger.warning("%s (process %s) ended; restarting it%s", service.name, service.last_pid, soon)
+            _log.warning("%s (process %s) ended; restarting it%s", service.name, service.last_pid, soon)
         since = now - watched.ended
         if since < watched.pause:
             return
         if left := _processes_of(service):
             if since < LEFT_TIMEOUT:
                 return
-            logger.warning("%s: killing the processes that it left: %s", service.name, left)
+            _log.warning("%s: killing the processes that it left: %s", service.name, left)
             kill_all(lambda: _processes_of(service))
         watched.started, watched.ended = now, None
-        if service.restart():
-            logger.info("%s was restarted (process %s)", service.name, service.last_pid)
+        service.restart()  # which logs it
 
 
 def _processes_of(service: Service) -> list[int]:
@@ -115,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Restarts what ends in a box")
     parser.add_argument("pid_file", type=Path)
     pid_file: Path = parser.parse_args().pid_file
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.serve()
     # A restart must finish, to write the PID file: signals end only the loop.
     reader, writer = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,7 +16,7 @@ import ssl
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from cheroot.server import HTTPConnection, HTTPRequest
 from cheroot.ssl.builtin import BuiltinSSLAdapter
 from cheroot.wsgi import Server
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Seconds between two checks of the clients.
 WATCH_INTERVAL = 0.5
@@ -46,13 +46,37 @@ LARGEST_HEAD = 64 * 1024
 LARGEST_BODY = 64 * 1024 * 1024
 
 
+@contextlib.contextmanager
+def _disconnection() -> Iterator[None]:
+    """Raise FatalSSLAlert, which ends a connection silently in cheroot, if the client has closed the connection.
+
+    cheroot knows the errors of sockets only: for those of TLS it tries to send the status 500 to the closed connection.
+    """
+    try:
+        yield
+    except (ssl.SSLError, ConnectionError) as error:
+        _log.info("the client closed the connection: %s", error)
+        raise errors.FatalSSLAlert(*error.args) from error
+
+
 class _Request(HTTPRequest):
     """A request that records whether its head has arrived."""
 
     def parse_request(self) -> None:
         """Read the head."""
-        super().parse_request()
+        with _disconnection():
+            super().parse_request()
         self.conn.limit = REQUEST_TIMEOUT
+
+    def respond(self) -> None:
+        """Run the application and send its response."""
+        with _disconnection():
+            super().respond()
+
+    def simple_response(self, status: str, msg: str = "") -> None:
+        """Send a response of the server."""
+        with _disconnection():
+            super().simple_response(status, msg)
 
 
 class _Connection(HTTPConnection):
@@ -82,8 +106,12 @@ class _Connection(HTTPConnection):
             self.since = None
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, and discard what a client that has left did not receive.
+
+        Otherwise the writer would flush it when it is collected, into a closed socket, which Python 3.13 reports.
+        """
         self.server.watched.discard(self)
+        self.wfile.raw.close()
         super().close()
 
     def expired(self, now: float) -> bool:
@@ -109,7 +137,7 @@ class _Connection(HTTPConnection):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return self._may_wait()
         except (OSError, ValueError) as error:
-            logger.info("TLS handshake failed: %s", error)
+            _log.info("TLS handshake failed: %s", error)
             return False
         self.socket.settimeout(self.server.timeout)
         self.ssl_env = self.server.ssl_adapter.get_environ(self.socket)
@@ -120,7 +148,7 @@ class _Connection(HTTPConnection):
 class _Adapter(BuiltinSSLAdapter):
     """Leaves the handshake to the connection."""
 
-    def wrap(self, sock: socket.socket) -> Any:
+    def wrap(self, sock: socket.socket) -> object:
         """The socket, before its handshake."""
         try:
             return self.context.wrap_socket(sock, do_handshake_on_connect=False, server_side=True), {}

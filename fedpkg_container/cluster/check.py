@@ -54,8 +54,9 @@ def check_cluster(
     :raises BuildFailedError: if the pod does not start, or ends without a result
     """
     spec = BuildSpec(
-        task_id=0, arch=arch, source="", component="check", version="0", release="0", image="check", scratch=True,
-        parents={}, labels={}, repository="", staging="", upload="", timeout=TIMEOUT,
+        task_id=0, arch=arch, source_url="", component="check", version="0", release="0", repository_path="check",
+        scratch=True, parents={}, labels={}, yum_repository="", staging_repository="", upload_directory="",
+        timeout=TIMEOUT,
     )  # fmt: skip
     config = replace(config, timeouts=replace(config.timeouts, api=API_TIMEOUT))
     build = PodBuild(

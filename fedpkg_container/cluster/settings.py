@@ -3,32 +3,70 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from fedpkg_container.settings import Settings
+from fedpkg_container.settings import Key, Settings, choice, existing_path, flag, number, words
 
 SECTION = "kubernetes"
 #: Values of ``[engine] kind``: builds on the builder, in a Job, or in a Build of OpenShift.
 LOCAL, KUBERNETES, OPENSHIFT_BUILD = "local", "kubernetes", "openshift-build"
-KINDS = (LOCAL, KUBERNETES, OPENSHIFT_BUILD)
-#: Settings that ``[kubernetes ARCH]`` overrides.
-ARCH_OPTIONS = frozenset({"node_selector", "tolerations", "cpu", "memory", "storage", "image"})
-OPTIONS = ARCH_OPTIONS | {
-    "kubeconfig", "context", "namespace", "arches", "channels", "pull_policy", "pull_secrets", "service_account",
-    "priority_class", "profile", "seccomp", "apparmor", "storage_class", "topdir", "isolated", "certificates",
-    "auth_file", "schedule_timeout", "quota_timeout", "image_timeout", "admission_timeout", "start_timeout",
-    "api_timeout",
-}  # fmt: skip
 #: Security of the pod: a user namespace with two capabilities in it, or a privileged container.
 USER_NAMESPACE, PRIVILEGED = "user-namespace", "privileged"
-PULL_POLICIES = ("IfNotPresent", "Always", "Never")
-_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
-_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_LABEL = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
-_PROFILE = re.compile(r"Unconfined|RuntimeDefault|Localhost/[A-Za-z0-9._/-]+")
+_QUANTITY = r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?"
+_LABEL = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
+
+
+def _matching(pattern: str, what: str) -> Callable[[str], str]:
+    """Return the type of a text; it may be empty.
+
+    :param what: what is allowed
+    """
+
+    def parse(text: str) -> str:
+        if text and not re.fullmatch(pattern, text):
+            raise ValueError(what)
+        return text
+
+    return parse
+
+
+_name = _matching(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", "not a valid name (RFC 1123 label)")
+_quantity = _matching(_QUANTITY, "must be a quantity, e.g. 500m, 4Gi or 40G")
+_profile = _matching(
+    r"Unconfined|RuntimeDefault|Localhost/[A-Za-z0-9._/-]+", "must be Unconfined, RuntimeDefault or Localhost/PROFILE"
+)
+
+
+def _label_problem(word: str) -> str:
+    name, _, value = word.partition("=")
+    is_valid = _LABEL.fullmatch(name) and (not value or _LABEL.fullmatch(value))
+    return "" if is_valid else "must be labels, e.g. disk=ssd"
+
+
+def _labels(text: str) -> dict[str, str]:
+    """Return labels of nodes."""
+    return {name: value for name, _, value in (word.partition("=") for word in words(_label_problem)(text))}
+
+
+def _toleration_problem(word: str) -> str:
+    taint, _, effect = word.rpartition(":")
+    is_valid = effect in _EFFECTS and _LABEL.fullmatch(taint.partition("=")[0])
+    return "" if is_valid else f"must be KEY:EFFECT or KEY=VALUE:EFFECT ({', '.join(_EFFECTS)})"
+
+
+def _tolerations(text: str) -> tuple[Mapping[str, str], ...]:
+    """Return tolerations, as in a pod."""
+    found: list[Mapping[str, str]] = []
+    for word in words(_toleration_problem)(text):
+        taint, _, effect = word.rpartition(":")
+        key, equals, value = taint.partition("=")
+        operator = {"operator": "Equal", "value": value} if equals else {"operator": "Exists"}
+        found.append({"key": key, "effect": effect, **operator})
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -112,7 +150,7 @@ class ClusterConfig:
     context: str = ""
     arches: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
-    pull_policy: str = PULL_POLICIES[0]
+    pull_policy: str = "IfNotPresent"
     pull_secrets: tuple[str, ...] = ()
     service_account: str = "fedpkg-container-build"
     priority_class: str = ""
@@ -135,112 +173,134 @@ class ClusterConfig:
         return self.placements.get(arch) or self.placements[""]
 
 
-def read_cluster_config(settings: Settings) -> ClusterConfig | None:
-    """Read the settings of the cluster; None if builds run on the builder. Problems are recorded in ``settings``."""
-    kind = settings.choice("engine", "kind", KINDS)
-    if kind == LOCAL:
-        return None
-    default, seccomp, apparmor = Timeouts(), *(_profile(settings, name) for name in ("seccomp", "apparmor"))
-    common = _placement(settings, SECTION, Placement(""))
-    arches = settings.section_names(SECTION)
-    placements = {"": common, **{arch: _placement(settings, f"{SECTION} {arch}", common) for arch in arches}}
-    if not all(placement.image for placement in placements.values()):
-        settings.add_problem(SECTION, "image", "is missing: the image of packaging/pod/Containerfile")
-    return ClusterConfig(
-        kind=kind,
-        namespace=_name(settings, "namespace", "fedpkg-container"),
-        placements=placements,
-        kubeconfig=settings.path(SECTION, "kubeconfig"),
-        context=settings.text(SECTION, "context"),
-        arches=settings.words(SECTION, "arches"),
-        channels=settings.words(SECTION, "channels"),
-        pull_policy=settings.choice(SECTION, "pull_policy", PULL_POLICIES),
-        pull_secrets=settings.words(SECTION, "pull_secrets"),
-        service_account=_name(settings, "service_account", ClusterConfig.service_account),
-        priority_class=_name(settings, "priority_class", ""),
-        profile=settings.choice(SECTION, "profile", (USER_NAMESPACE, PRIVILEGED)),
-        seccomp=seccomp,
-        apparmor=apparmor,
-        storage_class=_name(settings, "storage_class", ""),
-        topdir=_topdir(settings),
-        policed=settings.choice(SECTION, "isolated", ("refuse", "policy")) == "policy",
-        certificates=settings.path(SECTION, "certificates"),
-        auth_file=settings.path(SECTION, "auth_file"),
-        timeouts=Timeouts(
-            **{
-                name: settings.number(SECTION, f"{name}_timeout", getattr(default, name), unit="seconds")
-                for name in ("schedule", "quota", "image", "admission", "start", "api")
-            }
-        ),
-    )
-
-
-def _placement(settings: Settings, section: str, common: Placement) -> Placement:
-    default = common.resources
-    return Placement(
-        image=settings.text(section, "image") or common.image,
-        node_selector=_labels(settings, section) or common.node_selector,
-        tolerations=_tolerations(settings, section) or common.tolerations,
-        resources=Resources(
-            *(_quantity(settings, section, name, getattr(default, name)) for name in ("cpu", "memory", "storage"))
-        ),
-    )
-
-
-def _name(settings: Settings, option: str, default: str) -> str:
-    value = settings.text(SECTION, option) or default
-    if value and not _NAME.fullmatch(value):
-        settings.add_problem(SECTION, option, f"= {value}: not a valid name (RFC 1123 label)")
-    return value
-
-
-def _quantity(settings: Settings, section: str, option: str, default: str) -> str:
-    value = settings.text(section, option) or default
-    if not _QUANTITY.fullmatch(value):
-        settings.add_problem(section, option, f"= {value}: must be a quantity, e.g. 500m, 4Gi or 40G")
-        return default
-    return value
-
-
-def _profile(settings: Settings, option: str) -> str:
-    value = settings.text(SECTION, option) or "Unconfined"
-    if not _PROFILE.fullmatch(value):
-        settings.add_problem(SECTION, option, f"= {value}: must be Unconfined, RuntimeDefault or Localhost/PROFILE")
-    return value
-
-
-def _labels(settings: Settings, section: str) -> dict[str, str]:
-    found = {}
-    for word in settings.words(section, "node_selector"):
-        name, _, value = word.partition("=")
-        if not _LABEL.fullmatch(name) or (value and not _LABEL.fullmatch(value)):
-            settings.add_problem(section, "node_selector", f"= {word}: must be labels, e.g. disk=ssd")
-        found[name] = value
-    return found
-
-
-def _tolerations(settings: Settings, section: str) -> tuple[Mapping[str, str], ...]:
-    found: list[Mapping[str, str]] = []
-    for word in settings.words(section, "tolerations"):
-        taint, _, effect = word.rpartition(":")
-        key, equals, value = taint.partition("=")
-        if effect not in _EFFECTS or not _LABEL.fullmatch(key):
-            settings.add_problem(
-                section, "tolerations", f"= {word}: must be KEY:EFFECT or KEY=VALUE:EFFECT ({', '.join(_EFFECTS)})"
-            )
-        operator = {"operator": "Equal", "value": value} if equals else {"operator": "Exists"}
-        found.append({"key": key, "effect": effect, **operator})
-    return tuple(found)
-
-
-def _topdir(settings: Settings) -> Topdir | None:
-    value = settings.text(SECTION, "topdir")
-    kind, _, rest = value.partition(":")
+def _topdir(text: str) -> Topdir | None:
+    """Return how pods read Koji's topdir."""
+    kind, _, rest = text.partition(":")
     server, _, path = rest.partition(":")
-    if kind == "claim" and _NAME.fullmatch(rest):
-        return Topdir(claim=rest)
+    if kind == "claim" and rest:
+        return Topdir(claim=_name(rest))
     if kind == "nfs" and server and path.startswith("/"):
         return Topdir(server=server, path=path)
-    if value:
-        settings.add_problem(SECTION, "topdir", f"= {value}: must be claim:NAME or nfs:SERVER:/PATH")
+    if text:
+        raise ValueError("must be claim:NAME or nfs:SERVER:/PATH")
     return None
+
+
+#: Settings that ``[kubernetes ARCH]`` overrides: name, type, meaning, default.
+_PLACEMENT: tuple[tuple[str, Callable[[str], Any], str, str], ...] = (
+    ("image", str, "image of the pods, by digest", ""),
+    ("cpu", _quantity, "processors of a pod, as request and limit", "2"),
+    ("memory", _quantity, "memory of a pod, as request and limit", "4Gi"),
+    ("storage", _quantity, "space of a pod for builds and base images", "40Gi"),
+    ("node_selector", _labels, "labels of nodes, a list: `KEY=VALUE`; `kubernetes.io/arch` is always set", ""),
+    ("tolerations", _tolerations, "tolerations, a list: `KEY:EFFECT` or `KEY=VALUE:EFFECT`", ""),
+)
+_TIMEOUTS = {
+    "schedule": ("a node", 3600),
+    "quota": ("the namespace's quota", 3600),
+    "image": ("the image of the pod", 600),
+    "admission": ("the acceptance of a pod that admission refuses", 60),
+    "start": ("volumes and the start of the container", 300),
+    "api": ("an API server that cannot be reached", 900),
+}
+#: Where builds run, and the settings of builds in a cluster.
+KIND_KEY = Key(
+    "engine",
+    "kind",
+    choice(LOCAL, KUBERNETES, OPENSHIFT_BUILD),
+    "where architectures are built: `local`, on the builder; `kubernetes`, in a Job; `openshift-build`, in a Build "
+    "of OpenShift with the custom strategy. See [cluster.md](cluster.md)",
+    LOCAL,
+)
+KEYS = (
+    Key(
+        SECTION, "kubeconfig", existing_path, "credentials of the account `fedpkg-container-builder`",
+        default_text="those of the builder's own pod",
+    ),
+    Key(SECTION, "context", str, "context of the kubeconfig", default_text="the current one"),
+    Key(SECTION, "namespace", _name, "namespace of the builds", "fedpkg-container"),
+    *(Key(SECTION, name, parse, text, default) for name, parse, text, default in _PLACEMENT),
+    Key(
+        SECTION, "pull_policy", choice("IfNotPresent", "Always", "Never"), "when nodes pull the image", "IfNotPresent"
+    ),
+    Key(SECTION, "pull_secrets", words(), "Secrets with which nodes pull the image, a list"),
+    Key(SECTION, "arches", words(), "architectures that are built in the cluster, a list", default_text="all"),
+    Key(SECTION, "channels", words(), "Koji channels whose builds run in the cluster, a list", default_text="all"),
+    Key(
+        SECTION, "profile", choice(USER_NAMESPACE, PRIVILEGED),
+        "`user-namespace`; `privileged`: a privileged container, for clusters without user namespaces", USER_NAMESPACE,
+    ),
+    *(
+        Key(
+            SECTION, name, _profile,
+            f"{title} profile of the pod: `Unconfined`, `RuntimeDefault` or `Localhost/PROFILE`. The default profiles "
+            "of runtimes forbid mounts, which the sandbox of a build needs",
+            "Unconfined",
+        )
+        for name, title in (("seccomp", "seccomp"), ("apparmor", "AppArmor"))
+    ),
+    Key(
+        SECTION, "service_account", _name, "account of the pods, which has no rights", "fedpkg-container-build"
+    ),
+    Key(SECTION, "priority_class", _name, "priority class of the pods"),
+    Key(SECTION, "storage_class", _name, "storage class of a volume for builds", default_text="an emptyDir"),
+    Key(
+        SECTION, "topdir", _topdir,
+        "Koji's topdir in pods: `claim:NAME`, a PersistentVolumeClaim, or `nfs:SERVER:/PATH` (only with `profile = "
+        "privileged`). Without it, pods read repositories by kojid's `topurl`, and builds with the network `none` get "
+        "the network `isolated`",
+        default_text="none",
+    ),
+    Key(
+        SECTION, "isolated", flag("policy", "refuse"),
+        "`policy`: NetworkPolicies restrict pods, so the network `isolated` may be that of the pod where it has no "
+        "`/dev/net/tun`; `refuse`: such builds fail",
+        "refuse",
+    ),
+    Key(
+        SECTION, "certificates", existing_path,
+        "directory with certificates for the registry that pods get, besides the registry's authorities",
+        default_text="none",
+    ),
+    Key(
+        SECTION, "auth_file", existing_path,
+        "credentials for the registry that pods get; they need to push to `staging/*` only. The builder's own are "
+        "never sent",
+        default_text="none",
+    ),
+    *(
+        Key(SECTION, f"{name}_timeout", number("seconds"), f"seconds to wait for {what}", str(seconds))
+        for name, (what, seconds) in _TIMEOUTS.items()
+    ),
+    *(
+        Key(f"{SECTION} NAME", name, parse, f"for one architecture: {text}", default_text="that of all")
+        for name, parse, text, _ in _PLACEMENT
+    ),
+)  # fmt: skip
+_DEFAULTS = {name: default for name, _, _, default in _PLACEMENT}
+
+
+def read_cluster_config(settings: Settings) -> ClusterConfig | None:
+    """Read the settings of the cluster; None if builds run on the builder. Problems are recorded in ``settings``."""
+    kind = settings["engine"]["kind"]
+    if kind == LOCAL:
+        return None
+    values = dict(settings[SECTION])
+    common = {name: values.pop(name) for name in _DEFAULTS}
+    arches = {arch: settings[f"{SECTION} {arch}"] for arch in settings.names(SECTION)}
+    placements = {"": _placement(common)}
+    for arch, own in arches.items():
+        placements[arch] = _placement({name: own[name] or common[name] for name in common})
+    if not all(placement.image for placement in placements.values()):
+        settings.add_problem(SECTION, "image", "is missing: the image of packaging/pod/Containerfile")
+    timeouts = Timeouts(**{name: values.pop(f"{name}_timeout") for name in _TIMEOUTS})
+    return ClusterConfig(kind=kind, placements=placements, policed=values.pop("isolated"), timeouts=timeouts, **values)
+
+
+def _placement(values: Mapping[str, Any]) -> Placement:
+    return Placement(
+        image=values["image"],
+        node_selector=values["node_selector"],
+        tolerations=values["tolerations"],
+        resources=Resources(values["cpu"], values["memory"], values["storage"]),
+    )

@@ -126,7 +126,7 @@ def parse_seconds(text: str) -> float:
     return value
 
 
-def flatten(groups: Sequence[Sequence[Any]] | None) -> list[Any] | None:
+def flatten(groups: Sequence[Sequence[object]] | None) -> list[Any] | None:
     """Flatten the values of a repeatable option with several values; None if the option was not given."""
     return [item for group in groups for item in group] if groups else None
 

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL, PollInterval
+from fedpkg_container.settings import Key
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
-    from fedpkg_container.model.polling import PollInterval
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.1 <= value <= 3600:
+        raise ValueError("must be a number of seconds from 0.1 to 3600")
+    return value
+
+
+_SECTION = "SITE.container-build"
+KEYS = (
+    Key(_SECTION, "kojiprofile", str, "Koji profile for container builds", default_text="that of `[SITE]`"),
+    Key(
+        _SECTION, "progress_interval", _seconds, "poll interval in seconds while a build changes",
+        f"{DEFAULT_POLL_INTERVAL.minimum:g}",
+    ),
+    Key(
+        _SECTION, "progress_interval_max", _seconds, "poll interval in seconds while nothing happens",
+        f"{DEFAULT_POLL_INTERVAL.maximum:g}",
+    ),
+)  # fmt: skip
 
 
 def koji_profile(client: Client) -> str:
@@ -21,7 +46,7 @@ def koji_profile(client: Client) -> str:
         raise UsageError(
             f"no Koji profile is set in [{client.name}]", solution="set kojiprofile in the site's configuration"
         )
-    return profile or str(client.config.get(client.name, "kojiprofile"))
+    return str(profile or client.config.get(client.name, "kojiprofile"))
 
 
 def poll_interval(client: Client) -> PollInterval:
@@ -29,30 +54,22 @@ def poll_interval(client: Client) -> PollInterval:
 
     :raises UsageError: if a setting is not a valid number of seconds
     """
-    from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL, PollInterval
-
-    minimum = _seconds(client, "progress_interval", DEFAULT_POLL_INTERVAL.minimum)
-    maximum = _seconds(client, "progress_interval_max", DEFAULT_POLL_INTERVAL.maximum)
+    minimum, maximum = _setting(client, "progress_interval"), _setting(client, "progress_interval_max")
     given = client.args.hub_timeout
     return PollInterval(minimum, max(minimum, maximum), DEFAULT_POLL_INTERVAL.hub_timeout if given is None else given)
 
 
-def _setting(client: Client, option: str) -> str:
-    section = f"{client.name}.container-build"
-    if client.config.has_option(section, option):
-        return str(client.config.get(section, option))
-    return ""
+def _setting(client: Client, name: str) -> Any:
+    """Return the value of a setting.
 
-
-def _seconds(client: Client, option: str, default: float) -> float:
-    text = _setting(client, option)
+    :raises UsageError: if it is invalid
+    """
+    key = next(key for key in KEYS if key.name == name)
+    section = key.section.replace("SITE", client.name)
+    text = str(client.config.get(section, name)) if client.config.has_option(section, name) else ""
     try:
-        value = float(text) if text else default
-    except ValueError:
-        value = -1.0
-    if not 0.1 <= value <= 3600:
+        return key.parse(text or key.default or "")
+    except ValueError as error:
         raise UsageError(
-            f"[{client.name}.container-build] {option} = {text}: must be a number of seconds from 0.1 to 3600",
-            solution="correct the site's configuration",
-        )
-    return value
+            f"[{section}] {name} = {text}: {error}", solution="correct the site's configuration"
+        ) from error

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flatten
 from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines, print_stderr
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
+    from fedpkg_container.distgit.dockerfile import Dockerfile
     from fedpkg_container.hub.events import Submitted
+    from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.model.build import BuildRequest, Preflight
     from fedpkg_container.model.findings import Finding
+    from fedpkg_container.model.options import BuildOptions
 
 __all__ = ["add_arguments", "run"]
 
@@ -47,10 +50,12 @@ def run(client: Client) -> int:
             f"--release {checkout.branch}: the build will fail if branch {checkout.branch} does not contain this commit"
         )
     request = _request(client, checkout)
+    _log_request(request)
     session, preflight, findings = _check(client, checkout, request)
     if arguments.dry_run:
         _print_request(client, request, preflight)
         return 0
+    assert session is not None, "--offline is only allowed with --dry-run"
     with defer_signals() as pending:
         task_id = _submit(client, session, request, preflight)
         if arguments.nowait:
@@ -60,6 +65,17 @@ def run(client: Client) -> int:
         submitted = _submitted(client, task_id, request, preflight, checkout)
         warnings = tuple(str(finding) for finding in findings)
         return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
+
+
+def _log_request(request: BuildRequest) -> None:
+    import logging
+
+    from fedpkg_container.redaction import redact_message, redact_url
+
+    options = redact_message(str({name: value for name, value in request.options.items() if name != "userdata"}))
+    source, _, commit = request.source.partition("#")
+    _log = logging.getLogger(__name__)
+    _log.info("building %s at %s for target %s, options %s", redact_url(source), commit, request.target, options)
 
 
 def _submitted(
@@ -75,12 +91,13 @@ def _submitted(
 
 def _request(client: Client, checkout: Checkout) -> BuildRequest:
     from fedpkg_container.model.build import BACKGROUND, BuildRequest
+    from fedpkg_container.model.options import without_none
 
     arguments = client.args
     if arguments.target:
         client.cmd.target = arguments.target
     arches = flatten(arguments.arches)
-    options = {
+    options: BuildOptions = {
         "scratch": arguments.scratch or None,
         "isolated": arguments.isolated or None,
         "release": arguments.build_release,
@@ -98,12 +115,12 @@ def _request(client: Client, checkout: Checkout) -> BuildRequest:
     return BuildRequest(
         source=checkout.source,
         target=client.cmd.target if arguments.target else default_target,
-        options={key: value for key, value in options.items() if value is not None},
+        options=without_none(options),
         priority=BACKGROUND if arguments.background else None,
     )
 
 
-def _userdata(client: Client) -> dict[str, Any] | None:
+def _userdata(client: Client) -> dict[str, object] | None:
     import json
 
     text = client.args.userdata
@@ -118,28 +135,34 @@ def _userdata(client: Client) -> dict[str, Any] | None:
     return dict(data)
 
 
-def _check(client: Client, checkout: Checkout, request: BuildRequest) -> tuple[Any, Preflight, list[Finding]]:
+def _check(
+    client: Client, checkout: Checkout, request: BuildRequest
+) -> tuple[HubSession | None, Preflight, list[Finding]]:
     """Check the files and the state of the hub before the submission.
 
     :returns: session (None with ``--offline``), result of the hub's checks, and remaining findings (warnings)
     :raises RefusedError: if a check found an error; with all findings
     """
     from fedpkg_container.commands.findings import apply_overrides, raise_on_errors, report_findings
+    from fedpkg_container.distgit import rules
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.model.build import Preflight
     from fedpkg_container.model.findings import ERROR, Finding
 
     arguments = client.args
-    file_findings, labels = _check_files(client, checkout)
+    file_findings, dockerfile = _check_files(client, checkout)
     if not request.target:
         solution = "switch to a branch, or pass --target"
         raise_on_errors(
             [*file_findings, Finding("target", ERROR, "unknown target: the checkout is not on a branch", solution)]
         )
-    session, preflight, note = None, Preflight([]), ""
+    session: HubSession | None = None
+    preflight, note = Preflight([]), ""
     try:
         if not arguments.offline:
-            session, preflight = _query_hub(client, checkout, request, labels)
+            session, preflight = _query_hub(client, checkout, request, dockerfile)
+            if dockerfile is not None:
+                file_findings += rules.check_architectures(checkout, dockerfile, preflight.arches)
     except FedpkgContainerError as error:
         if not any(finding.severity == ERROR for finding in apply_overrides(file_findings, skip=arguments.skip_check)):
             raise
@@ -152,14 +175,16 @@ def _check(client: Client, checkout: Checkout, request: BuildRequest) -> tuple[A
     return session, preflight, findings
 
 
-def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Mapping[str, str]]:
-    """Return the findings about the files of the checkout, and the labels of the Dockerfile."""
+def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Dockerfile | None]:
+    """Return the findings about the files of the checkout, and the Dockerfile; None if it cannot be read."""
+    from fedpkg_container.commands.parents import known_parents
     from fedpkg_container.distgit import rules
-    from fedpkg_container.distgit.dockerfile import Dockerfile
 
-    findings = [*rules.check(checkout, local=client.args.local), *_gating(client)]
-    readable = all(finding.code != "no-dockerfile" for finding in findings)
-    return findings, Dockerfile.read(checkout.path).labels if readable else {}
+    dockerfile, _ = rules.read(checkout.path)
+    if dockerfile is not None and not client.args.offline:
+        dockerfile = known_parents(dockerfile)
+    findings = rules.check(checkout, local=client.args.local, dockerfile=dockerfile)
+    return [*findings, *_gating(client)], dockerfile
 
 
 def _gating(client: Client) -> Sequence[Finding]:
@@ -180,8 +205,8 @@ def _gating(client: Client) -> Sequence[Finding]:
 
 
 def _query_hub(
-    client: Client, checkout: Checkout, request: BuildRequest, labels: Mapping[str, str]
-) -> tuple[Any, Preflight]:
+    client: Client, checkout: Checkout, request: BuildRequest, dockerfile: Dockerfile | None
+) -> tuple[HubSession, Preflight]:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.distgit.container_yaml import ContainerYaml
     from fedpkg_container.hub import preflight
@@ -190,7 +215,9 @@ def _query_hub(
     profile = koji_profile(client)
     session = anonymous_session(profile) if client.args.dry_run else connect(profile, client.cmd)
     with hub_errors(session.baseurl):
-        return session, preflight.preflight(session, request, labels, ContainerYaml.read(checkout.path).platforms)
+        labels, unknown = (dockerfile.labels, dockerfile.unknown_labels) if dockerfile else ({}, frozenset())
+        platforms = ContainerYaml.read(checkout.path).platforms
+        return session, preflight.preflight(session, request, labels, platforms, unknown)
 
 
 def _print_request(client: Client, request: BuildRequest, preflight: Preflight) -> None:
@@ -213,7 +240,7 @@ def _print_request(client: Client, request: BuildRequest, preflight: Preflight) 
     print_lines(*format_fields(fields))
 
 
-def _submit(client: Client, session: Any, request: BuildRequest, preflight: Preflight) -> int:
+def _submit(client: Client, session: HubSession, request: BuildRequest, preflight: Preflight) -> int:
     """Submit the build, report the task and return its ID."""
     from fedpkg_container.commands.following import follow_up_commands
     from fedpkg_container.hub.session import hub_errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import print_findings, print_json, print_lines, print_stderr
 from fedpkg_container.completion import complete_with
@@ -33,7 +33,7 @@ def show_table(settings: Sequence[Setting]) -> None:
         print_lines(f"{in_one_line(key):{keys}}  {value:{values}}  {in_one_line(origin)}")
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """Format a value: strings verbatim, lists of words separated by spaces, anything else as YAML."""
     from fedpkg_container.distgit.yaml_edit import dump_flow
 
@@ -186,11 +186,11 @@ def _difference(before: str, after: str, file: str) -> str:
 
 def _check(directory: Path, *, as_json: bool) -> int:
     from fedpkg_container.distgit.rules import check_files
-    from fedpkg_container.model.findings import ERROR
+    from fedpkg_container.model.findings import ERROR, WARNING
 
     findings = check_files(directory)
     errors = sum(finding.severity == ERROR for finding in findings)
-    warnings = len(findings) - errors
+    warnings = sum(finding.severity == WARNING for finding in findings)
     if as_json:
         import dataclasses
 

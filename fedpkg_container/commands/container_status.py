@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_follow_arguments
 from fedpkg_container.commands.terminal import print_json, print_lines
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fedpkg_container.client import Client
+    from fedpkg_container.hub.protocol import HubSession
 
 EPILOG = """Without arguments, show the latest builds of each branch of the checkout, running builds, and whether HEAD
 has been built.
@@ -124,7 +125,7 @@ def _run(client: Client) -> int:
     return 0
 
 
-def _show(client: Client, session: Any, word: str) -> Mapping[str, Any]:
+def _show(client: Client, session: HubSession, word: str) -> Mapping[str, object]:
     """Print one task or build, unless ``--json`` is set, and return its fields."""
     from fedpkg_container.commands.status_build import show_build
     from fedpkg_container.commands.status_task import show_task
@@ -146,7 +147,7 @@ def _show(client: Client, session: Any, word: str) -> Mapping[str, Any]:
     return show_build(client, session, build)
 
 
-def _watch(client: Client, session: Any) -> int:
+def _watch(client: Client, session: HubSession) -> int:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.commands.following import follow_logs, follow_to_end
     from fedpkg_container.hub.events import Submitted
@@ -165,7 +166,7 @@ def _watch(client: Client, session: Any) -> int:
     return follow_to_end(client, session, submitted)
 
 
-def _average(client: Client, session: Any) -> float | None:
+def _average(client: Client, session: HubSession) -> float | None:
     """Return the average duration of builds of the checkout in seconds; None if it is unknown."""
     from fedpkg_container.commands.status_checkout import checkout_component
     from fedpkg_container.errors import FedpkgContainerError
@@ -180,7 +181,7 @@ def _average(client: Client, session: Any) -> float | None:
         return None
 
 
-def _task_id(client: Client, session: Any) -> int:
+def _task_id(client: Client, session: HubSession) -> int:
     """Return the ID of the given task, of the given build's task, or of the running task of the checkout.
 
     :raises RefusedError: if there is no such task

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import is_json, is_quiet, print_findings, print_findings_json
 from fedpkg_container.errors import RefusedError, UsageError
-from fedpkg_container.model.findings import CHECKS, ERROR, Finding, did_you_mean
+from fedpkg_container.model.findings import CHECKS, ERROR, WARNING, Finding, did_you_mean
 from fedpkg_container.text import pluralize
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def apply_overrides(findings: Sequence[Finding], *, skip: Collection[str] = (), 
     :param strict: turn warnings into errors
     """
     remaining = [finding for finding in findings if finding.code not in skip]
-    return [replace(finding, severity=ERROR) for finding in remaining] if strict else remaining
+    if not strict:
+        return remaining
+    return [replace(finding, severity=ERROR) if finding.severity == WARNING else finding for finding in remaining]
 
 
 def raise_on_errors(findings: Sequence[Finding], what: str = "not submitted", *, note: str = "") -> None:

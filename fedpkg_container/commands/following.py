@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import is_quiet, print_event, print_lines, print_stderr
 from fedpkg_container.errors import (
@@ -18,6 +18,7 @@ from fedpkg_container.signals import Interrupted, PendingInterrupt, interruptibl
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.hub.events import Finished, Submitted
+    from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.progress.formatting import LogTails
     from fedpkg_container.progress.plain import Renderer
 
@@ -31,12 +32,14 @@ def progress_kind(client: Client) -> str:
     from fedpkg_container.progress.factory import resolve_kind
 
     requested = client.args.progress
+    if requested == "auto" and not is_quiet(client) and (client.args.v or client.args.debug):
+        return "plain"  # lines of the log would disturb the live view
     return "quiet" if is_quiet(client) and requested == "auto" else resolve_kind(requested, sys.stdout)
 
 
 def follow_to_end(
     client: Client,
-    session: Any,
+    session: HubSession,
     submitted: Submitted,
     *,
     warnings: tuple[str, ...] = (),
@@ -60,7 +63,7 @@ def follow_to_end(
     return EXIT_INTERRUPTED if finished is None else _report(client, finished, tails, kind)
 
 
-def follow_logs(client: Client, session: Any, submitted: Submitted, arch: str) -> int:
+def follow_logs(client: Client, session: HubSession, submitted: Submitted, arch: str) -> int:
     """Write the log lines of a running task only; return the exit status for its final state.
 
     :param arch: architecture of the logs; empty for all
@@ -74,7 +77,7 @@ def follow_logs(client: Client, session: Any, submitted: Submitted, arch: str) -
 
 def _follow_or_detach(
     client: Client,
-    session: Any,
+    session: HubSession,
     submitted: Submitted,
     renderer: Renderer,
     tails: LogTails,
@@ -94,7 +97,7 @@ def _follow_or_detach(
             raise
 
 
-def _follow(client: Client, session: Any, submitted: Submitted, renderer: Renderer, tails: LogTails) -> Finished:
+def _follow(client: Client, session: HubSession, submitted: Submitted, renderer: Renderer, tails: LogTails) -> Finished:
     from fedpkg_container.commands.client_config import koji_profile, poll_interval
     from fedpkg_container.hub.events import Finished
     from fedpkg_container.hub.follow import follow
@@ -114,7 +117,7 @@ def _follow(client: Client, session: Any, submitted: Submitted, renderer: Render
     raise FedpkgContainerError(f"no final state of task {submitted.task_id} was received")
 
 
-def handle_interrupt(client: Client, session: Any, task_id: int) -> None:
+def handle_interrupt(client: Client, session: HubSession, task_id: int) -> None:
     """Detach from a build and print the follow-up commands, or cancel it with ``--cancel-on-interrupt``.
 
     :raises CanceledError: if the task was canceled

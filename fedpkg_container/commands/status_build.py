@@ -12,9 +12,11 @@ from fedpkg_container.errors import RefusedError
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.hub.build_contents import Contents, Difference
+    from fedpkg_container.hub.protocol import HubSession
+    from fedpkg_container.model.koji_types import BuildInfo
 
 
-def show_build(client: Client, session: Any, info: Mapping[str, Any]) -> Mapping[str, Any]:
+def show_build(client: Client, session: HubSession, info: BuildInfo) -> Mapping[str, object]:
     """Print a build, unless ``--json`` is set, and return its fields.
 
     :param info: result of ``getBuild``

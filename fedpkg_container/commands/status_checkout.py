@@ -12,15 +12,18 @@ from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
 from fedpkg_container.text import pluralize, printable_line
 
 if TYPE_CHECKING:
+    import git
+
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import Build, Overview, RequestedBuild
+    from fedpkg_container.hub.protocol import HubSession
 
 #: Builds to show per branch.
 BUILDS_PER_BRANCH = 3
 
 
-def show_checkout(client: Client, session: Any) -> int:
+def show_checkout(client: Client, session: HubSession) -> int:
     """Print the builds of the checkout and return the exit status."""
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import overview
@@ -46,7 +49,7 @@ def checkout_component(client: Client) -> str:
     return _component(Checkout.read(client.cmd))
 
 
-def running_task(client: Client, session: Any) -> int:
+def running_task(client: Client, session: HubSession) -> int:
     """Return the ID of the task that is building the checkout.
 
     :raises RefusedError: if there is none
@@ -73,7 +76,7 @@ def _component(checkout: Checkout) -> str:
     return printable_line(label_value(labels, COMPONENT_LABEL) or f"{checkout.name}-container")
 
 
-def _head(repository: Any, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, Any]:
+def _head(repository: git.Repo, checkout: Checkout, builds: Sequence[Build]) -> Mapping[str, object]:
     """Return the build of HEAD, or the nearest build with its distance in commits, as JSON fields."""
     from fedpkg_container.distgit.checkout import ahead_behind
 
@@ -100,7 +103,7 @@ def _head_line(head: Mapping[str, Any]) -> str:
     return f"HEAD is {' and '.join(parts)} {nvr}"
 
 
-def _lines(component: str, overview: Overview, head: Mapping[str, Any]) -> Iterator[str]:
+def _lines(component: str, overview: Overview, head: Mapping[str, object]) -> Iterator[str]:
     yield f"{component}: {_head_line(head)}"
     for running in overview.running:
         yield ""
@@ -149,7 +152,7 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
     yield from tree_lines(running.tasks, indent="    ")
 
 
-def show_my_builds(client: Client, session: Any) -> int:
+def show_my_builds(client: Client, session: HubSession) -> int:
     """Print the user's own container builds and return the exit status."""
     from fedpkg_container.hub.builds import builds_of_user
     from fedpkg_container.progress.formatting import format_age

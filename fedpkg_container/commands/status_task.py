@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.hub.events import Finished, TaskState
     from fedpkg_container.hub.logs import TaskLog
+    from fedpkg_container.hub.protocol import HubSession
 
 
-def show_task(client: Client, session: Any, task_id: int) -> Mapping[str, Any]:
+def show_task(client: Client, session: HubSession, task_id: int) -> Mapping[str, object]:
     """Print a task tree and its result, unless ``--json`` is set, and return the fields."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.hosts import check_waiting_tasks
@@ -51,7 +52,7 @@ def show_task(client: Client, session: Any, task_id: int) -> Mapping[str, Any]:
     return fields
 
 
-def _result(session: Any, tasks: Sequence[TaskState], logs: Sequence[TaskLog]) -> Finished | None:
+def _result(session: HubSession, tasks: Sequence[TaskState], logs: Sequence[TaskLog]) -> Finished | None:
     from fedpkg_container.hub.tasks import read_outcome
 
     root = tasks[0]
@@ -85,7 +86,7 @@ def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | Non
     return lines
 
 
-def show_logs(client: Client, session: Any, task_id: int) -> int:
+def show_logs(client: Client, session: HubSession, task_id: int) -> int:
     """Print the logs of a task and of its children only.
 
     :raises RefusedError: if there are no logs (of the architecture)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from fedpkg_container.text import printable, printable_line
 
@@ -25,20 +24,12 @@ def print_stderr(*texts: str) -> None:
     _write(sys.stderr, texts)
 
 
-class StderrHandler(logging.Handler):
-    """Log handler that writes to the current ``sys.stderr``, which a progress bar may have replaced."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write the record."""
-        print_stderr(self.format(record))
-
-
 def _write(stream: TextIO, texts: Iterable[str]) -> None:
     stream.write("".join(f"{printable(text)}\n" for text in texts))
     stream.flush()
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Write a value as JSON in ASCII; numbers that JSON does not support (YAML's ``.nan``) become strings."""
     print_lines(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=4))
 
@@ -53,7 +44,7 @@ def is_quiet(client: Client) -> bool:
     return bool(client.args.q) or getattr(client.args, "progress", "") == "quiet"
 
 
-def print_event(event: str, **fields: Any) -> None:
+def print_event(event: str, **fields: object) -> None:
     """Write a JSON line."""
     from fedpkg_container.progress.json_lines import JsonRenderer
 
@@ -90,6 +81,6 @@ def print_error(reason: str, solution: str = "") -> None:
         print_stderr(*(f"       {line}" for line in solution.splitlines()))
 
 
-def format_fields(values: Mapping[str, Any]) -> list[str]:
+def format_fields(values: Mapping[str, object]) -> list[str]:
     """Return one line per name and value."""
     return [f"    {name} = {printable_line(str(value))}" for name, value in values.items()]

@@ -45,7 +45,7 @@ class _Finder(ExclusiveCompletionFinder):
         return super().collect_completions(active_parsers, parsed_args, cword_prefix, *more)
 
 
-def complete(site: str, configuration: list[str], client: Callable[[], Any], leave: Callable[[int], None]) -> None:
+def complete(site: str, configuration: list[str], client: Callable[[], object], leave: Callable[[int], None]) -> None:
     """Write the completions of the word at the cursor for argcomplete's shell code.
 
     :param configuration: paths of the site's configuration files
@@ -98,7 +98,7 @@ class _ParserSource:
         self._client = client
         self._live: list[Any] | None = None
 
-    def make_snapshot(self) -> dict[str, Any]:
+    def make_snapshot(self) -> dict[str, object]:
         """Create the client, and save and return a snapshot of it."""
         self._live = []
         data = _describe(self._client(), self._live)
@@ -131,7 +131,7 @@ def _find(parser: Any, words: list[str], context: Context, leave: Callable[[int]
     finder(parser, always_complete_options=OPTIONS, exit_method=finish)
 
 
-def _describe(client: Any, live: list[Any]) -> dict[str, Any]:
+def _describe(client: Any, live: list[Any]) -> dict[str, object]:
     """Return all data of the client that completion needs."""
     site = client.name
     profile = client.config.get(site, "kojiprofile", fallback="")

@@ -45,7 +45,7 @@ class _Parser(argparse.ArgumentParser):
         """Exit without printing the usage, which would be invisible."""
         raise SystemExit(2)
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
+    def _check_value(self, action: argparse.Action, value: object) -> None:
         if isinstance(action, argparse._SubParsersAction):
             super()._check_value(action, value)
 
@@ -59,7 +59,7 @@ class _Formatter(argparse.HelpFormatter):
     def _set_color(self, color: bool) -> None:
         """Defer loading of the theme to its first use."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         if name not in ("_theme", "_decolor"):
             raise AttributeError(name)
         super()._set_color(False)  # type: ignore[misc]
@@ -73,7 +73,7 @@ class _FromClient:
         self._number = number
         self._live = live
 
-    def __call__(self, **arguments: Any) -> Any:
+    def __call__(self, **arguments: Any) -> object:
         return self._live()[self._number](**arguments)
 
 
@@ -95,7 +95,7 @@ def describe(parser: argparse.ArgumentParser, live: list[Any]) -> Data:
     }
 
 
-def _describe_action(parser: argparse.ArgumentParser, action: argparse.Action, live: list[Any]) -> Data:
+def _describe_action(parser: argparse.ArgumentParser, action: argparse.Action, live: list[object]) -> Data:
     data: Data = {
         "flags": list(action.option_strings),
         "dest": action.dest,
@@ -152,7 +152,7 @@ def _describe_completer(completer: Any, live: list[Any]) -> Data:
     return {"live": len(live) - 1}
 
 
-def _to_json(extra_values: ExtraValues) -> Any:
+def _to_json(extra_values: ExtraValues) -> object:
     if not isinstance(extra_values, Mapping):
         return list(extra_values)
     return {key: value if isinstance(value, str) else list(value) for key, value in extra_values.items()}

@@ -21,6 +21,8 @@ from fedpkg_container.completion.values import Context
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fedpkg_container.hub.protocol import HubSession
+
 #: Age in seconds from which values are stale.
 MAX_AGE = 10 * 60
 #: Minimum time in seconds between two attempts, for a hub that does not respond.
@@ -95,7 +97,7 @@ def refresh(context: Context, component: str, user: str = "") -> None:
         cache.write(context.package_file(component), cached if nvrs is None else {"nvrs": nvrs})
 
 
-def _fetch(session: Any, component: str, user: str) -> dict[str, Any]:
+def _fetch(session: HubSession, component: str, user: str) -> dict[str, Any]:
     """Fetch the values in two requests, or one if the user is unknown; omit calls that the hub refuses."""
     import koji
 
@@ -141,14 +143,14 @@ def _result(call: Any) -> Any:
         return None
 
 
-def _task(row: Mapping[str, Any]) -> str:
+def _task(row: Mapping[str, object]) -> str:
     """Describe a task by the source and the target in its request."""
     request = row.get("request") or []
     source, target = ([str(value) for value in request[:2]] + ["", ""])[:2] if isinstance(request, list) else ("", "")
     return f"{source.rpartition('/')[2].partition('#')[0]} for {target}" if source else ""
 
 
-def _user(options: Mapping[str, Any], default: str) -> str:
+def _user(options: Mapping[str, object], default: str) -> str:
     """Return the user's name on the hub for the authentication that rpkg would use."""
     certificate = os.path.expanduser(str(options.get("cert") or ""))
     if os.path.isfile(certificate) and options.get("authtype") in ("ssl", None):

@@ -55,7 +55,7 @@ def save(site: str, configuration: Iterable[str], data: cache.Data) -> None:
         return
 
 
-def _made_by(configuration: Iterable[str]) -> list[Any]:
+def _made_by(configuration: Iterable[str]) -> list[object]:
     # The first entry of the path is the directory of the program itself.
     return [FORMAT, sys.version, sys.prefix, sys.path[1:], list(configuration)]
 

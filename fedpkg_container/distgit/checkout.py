@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import git
 from pyrpkg.errors import rpkgError
 
+from fedpkg_container.distgit.rpkg_commands import RpkgCommands
 from fedpkg_container.errors import CheckoutError
 from fedpkg_container.text import printable_line
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
-def ahead_behind(repository: Any, commit: str) -> tuple[int, int] | None:
+def ahead_behind(repository: git.Repo, commit: str) -> tuple[int, int] | None:
     """Return how many commits HEAD is ahead of and behind a commit; None if the commit is not in the checkout.
 
     :param repository: the checkout's ``git.Repo``
@@ -56,7 +56,7 @@ class GitStatus:
     untracked: list[str] = field(default_factory=list)
 
     @classmethod
-    def read(cls, repository: Any) -> GitStatus:
+    def read(cls, repository: git.Repo) -> GitStatus:
         """Run ``git status``.
 
         :param repository: the checkout's ``git.Repo``
@@ -106,7 +106,8 @@ class Checkout:
     :param branch_known: whether the branch name matches the site's naming rule
     :param commit: commit to build
     :param source: source URL with the commit, for builders
-    :param tracked: files tracked by git
+    :param tracked: files and submodules tracked by git
+    :param submodules: paths of git submodules
     :param untracked: files neither tracked nor ignored
     :param changed: tracked files with uncommitted changes
     :param upstream: upstream branch, e.g. origin/rawhide; empty if the local branch tracks none
@@ -128,9 +129,10 @@ class Checkout:
     upstream: str
     ahead: int
     behind: int
+    submodules: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, commands: Any) -> Checkout:
+    def read(cls, commands: RpkgCommands) -> Checkout:
         """Read a checkout through rpkg, which implements the site's rules for URLs and branches.
 
         :param commands: the site's ``pyrpkg.Commands``
@@ -149,6 +151,7 @@ class Checkout:
             raise CheckoutError(
                 f"{path}: {error}", solution="add the dist-git remote: git remote add origin URL"
             ) from error
+        tracked = _tracked(repository)
         branch = commands.branch_merge if commands.dist or not status.detached else ""
         return cls(
             path=path,
@@ -159,7 +162,8 @@ class Checkout:
             detached=status.detached,
             commit=status.commit,
             source=source,
-            tracked=frozenset(filter(None, repository.git.ls_files("-z").split("\0"))),
+            tracked=frozenset(tracked),
+            submodules=frozenset(name for name, mode in tracked.items() if mode == _SUBMODULE),
             untracked=tuple(status.untracked),
             changed=tuple(status.changed),
             upstream=status.upstream,
@@ -168,7 +172,17 @@ class Checkout:
         )
 
 
-def _repository(commands: Any, path: Path) -> tuple[git.Repo, GitStatus]:
+#: File mode of a submodule in git's index.
+_SUBMODULE = "160000"
+
+
+def _tracked(repository: git.Repo) -> dict[str, str]:
+    """Return the tracked files and submodules with their modes in git's index."""
+    entries = filter(None, repository.git.ls_files("--stage", "-z").split("\0"))
+    return {name: attributes.split(" ")[0] for attributes, _, name in (entry.partition("\t") for entry in entries)}
+
+
+def _repository(commands: RpkgCommands, path: Path) -> tuple[git.Repo, GitStatus]:
     """Open the repository of a checkout, and read its status.
 
     :raises CheckoutError: if it is not a git repository, git refuses to read it, or it has no commit
@@ -189,7 +203,7 @@ def _repository(commands: Any, path: Path) -> tuple[git.Repo, GitStatus]:
         message = printable_line(str(error.stderr)).strip(" '").removeprefix("stderr: ").strip(" '")
         raise CheckoutError(f"git refuses to read {path}: {message}", solution="follow git's advice above") from error
     if not status.commit:
-        raise CheckoutError(f"{path} has no commits yet", solution="commit the Dockerfile and push it")
+        raise CheckoutError(f"{path} has no commits yet", solution="commit the Dockerfile or Containerfile and push it")
     return repository, status
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, EXCLUSIVE, IGNORED, SCHEMA, UNAVAILABLE
+from fedpkg_container.distgit.container_yaml_keys import KEYS, Effect
+from fedpkg_container.distgit.container_yaml_schema import EXCLUSIVE, SCHEMA
 from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import KeyPath, UnsupportedValue, YamlDocument, abbreviate, parse
 from fedpkg_container.errors import RefusedError
@@ -95,7 +96,7 @@ _FORMS = {
 }
 
 
-def _type(value: Any, expected: list[str], path: KeyPath, document: YamlDocument) -> tuple[str, str]:
+def _type(value: object, expected: list[str], path: KeyPath, document: YamlDocument) -> tuple[str, str]:
     kinds = [_KINDS[kind] for kind in expected if kind != "null"]
     subject = "" if path else "the file"
     if value is None:
@@ -113,7 +114,7 @@ def _type(value: Any, expected: list[str], path: KeyPath, document: YamlDocument
     return message, f"write {' or '.join(kinds)}"
 
 
-def _written(value: Any, path: KeyPath, document: YamlDocument) -> str:
+def _written(value: object, path: KeyPath, document: YamlDocument) -> str:
     """Describe a value, with its text if it has one."""
     kind = value.kind if isinstance(value, UnsupportedValue) else _KINDS[_json_type(value)]
     text = document.texts.get(path)
@@ -122,7 +123,7 @@ def _written(value: Any, path: KeyPath, document: YamlDocument) -> str:
     return f"{abbreviate(text)!r}, {'a boolean' if isinstance(value, bool) else kind}"
 
 
-def _json_type(value: Any) -> str:
+def _json_type(value: object) -> str:
     for kind, json_type in ((bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array")):
         if isinstance(value, kind):
             return json_type
@@ -193,19 +194,19 @@ class ContainerYaml:
         return value if isinstance(value, int) else 0
 
     @property
-    def go_modules(self) -> list[Any]:
+    def go_modules(self) -> list[object]:
         """The Go modules to record with the build."""
         value = self.get("go", "modules")
         return value if isinstance(value, list) else []
 
     @property
-    def compose(self) -> dict[str, Any]:
+    def compose(self) -> dict[str, object]:
         """The requested compose; empty if not set."""
         value = self.get("compose")
         return value if isinstance(value, dict) else {}
 
     @property
-    def remote_sources(self) -> tuple[dict[str, Any], ...]:
+    def remote_sources(self) -> tuple[dict[str, object], ...]:
         """The remote sources, from either of the two keys, with their names if they have one."""
         single, several = self.get("remote_source"), self.get("remote_sources")
         sources = [{"remote_source": single}] if isinstance(single, dict) else several
@@ -242,7 +243,7 @@ def _misnamed_files(directory: Path) -> Iterator[Finding]:
             yield Finding("yaml-name", WARNING, f"{file} is ignored", f"rename it to {FILE}", file)
 
 
-def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
+def _check(document: YamlDocument, values: dict[str, object]) -> Iterator[Finding]:
     import jsonschema
 
     for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(document.values):
@@ -261,7 +262,7 @@ def _check(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
     yield from _ineffective(document, values)
 
 
-def _tags(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
+def _tags(document: YamlDocument, values: dict[str, object]) -> Iterator[Finding]:
     """Yield findings about invalid tags. They are only warnings, since OSBS accepted and ignored such tags."""
     tags = values.get("tags")
     for index, tag in enumerate(tags if isinstance(tags, list) else []):
@@ -276,11 +277,11 @@ def _tags(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
 
 
 def _unsupported(container_yaml: ContainerYaml) -> Iterator[Finding]:
-    for key, service in UNAVAILABLE.items():
-        if container_yaml.get(key) not in (None, {}, []):
-            message = f"key {key} is not supported: it requires {service}"
-            line = container_yaml.document.line((key,))
-            yield Finding("yaml-unavailable", ERROR, message, "delete the key", FILE, line)
+    for key in KEYS:
+        if key.effect is Effect.REFUSED and key.applies_to(container_yaml.get(*key.path)):
+            message = f"key {key.name} is not supported: {key.reason}"
+            line = container_yaml.document.line(key.path)
+            yield Finding("yaml-unavailable", ERROR, message, key.solution, FILE, line)
     variable = container_yaml.set_release_env
     if variable and not is_variable(variable):
         message = f"set_release_env: {abbreviate(variable)!r} is not a valid variable name"
@@ -288,11 +289,20 @@ def _unsupported(container_yaml: ContainerYaml) -> Iterator[Finding]:
         yield Finding("yaml-variable", ERROR, message, "use letters, digits and _", FILE, line)
 
 
-def _ineffective(document: YamlDocument, values: dict[str, Any]) -> Iterator[Finding]:
-    for key, value in values.items():
-        line = document.line((key,))
-        if key in DEPRECATED:
-            yield Finding("yaml-deprecated", WARNING, f"key {key} is deprecated", DEPRECATED[key], FILE, line)
-        elif key in IGNORED and value not in (None, {}, []):
-            message = f"key {key} is ignored by builders"
-            yield Finding("yaml-ignored", WARNING, message, IGNORED[key], FILE, line)
+#: Effect of a key → code, severity and message of the finding.
+_WARNINGS = {
+    Effect.DEPRECATED: ("yaml-deprecated", WARNING, "is deprecated"),
+    Effect.IGNORED: ("yaml-ignored", WARNING, "is ignored by builders"),
+    Effect.REPLACED: ("yaml-replaced", WARNING, "has no effect"),
+}
+
+
+def _ineffective(document: YamlDocument, values: dict[str, object]) -> Iterator[Finding]:
+    for key in KEYS:
+        value: object = values
+        for name in key.path:
+            value = value.get(name) if isinstance(value, dict) else None
+        if key.effect in _WARNINGS and key.applies_to(value):
+            code, severity, message = _WARNINGS[key.effect]
+            text = f"key {key.name} {message}: {key.reason}"
+            yield Finding(code, severity, text, key.solution, FILE, document.line(key.path))

@@ -72,7 +72,7 @@ def edit(directory: Path, assignments: Sequence[str], unset: Sequence[str]) -> E
     return Edit(directory / FILE, before, after, findings, mark)
 
 
-def assignment(text: str) -> tuple[tuple[str, ...], Any]:
+def assignment(text: str) -> tuple[tuple[str, ...], object]:
     """Parse ``KEY=VALUE`` into a path and a plain value.
 
     The value is parsed as YAML, except that it is taken literally if the key holds text, and split at commas if the
@@ -96,7 +96,7 @@ def assignment(text: str) -> tuple[tuple[str, ...], Any]:
     return path, value
 
 
-def schema_at(path: tuple[str, ...]) -> dict[str, Any]:
+def schema_at(path: tuple[str, ...]) -> dict[str, object]:
     """Return the part of the schema for a key; empty if there is none."""
     schema = SCHEMA
     for key in path:
@@ -117,7 +117,7 @@ def _kinds(schema: dict[str, Any]) -> list[str]:
     return [kinds] if isinstance(kinds, str) else list(kinds)
 
 
-def _fit(value: Any, path: KeyPath, schema: dict[str, Any], document: YamlDocument, written: str) -> Any:
+def _fit(value: Any, path: KeyPath, schema: dict[str, Any], document: YamlDocument, written: str) -> object:
     """Convert a value to the type that its key holds, if possible."""
     kinds = _kinds(schema)
     if kinds == ["string"] and not path and written[:1] not in ("'", '"'):
@@ -141,7 +141,7 @@ def _fit(value: Any, path: KeyPath, schema: dict[str, Any], document: YamlDocume
     return value if isinstance(value, str) else text
 
 
-def _has_foreign(value: Any) -> bool:
+def _has_foreign(value: object) -> bool:
     if isinstance(value, dict):
         return any(_has_foreign(item) for item in value.values())
     if isinstance(value, list):

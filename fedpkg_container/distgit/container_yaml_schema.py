@@ -1,4 +1,4 @@
-"""JSON schema of container.yaml, and keys that are deprecated, unavailable or ignored.
+"""JSON schema of container.yaml.
 
 The format is that of OSBS; everything accepted by osbs-client 2.8 is accepted here. Every validation error results
 from one keyword at one path, so that it can be explained in one sentence: the schema does not use ``anyOf``.
@@ -17,7 +17,7 @@ _TAGS_OR_FLAG = {"type": ["array", "boolean", "null"], "items": _TEXT}
 _PLATFORMS = {"type": ["string", "array"], "items": _TEXT}
 
 
-def _mapping(keys: dict[str, Any], *, required: tuple[str, ...] = (), empty: bool = True) -> dict[str, Any]:
+def _mapping(keys: dict[str, object], *, required: tuple[str, ...] = (), empty: bool = True) -> dict[str, Any]:
     """Return the schema of a mapping with only these keys.
 
     :param empty: whether the mapping may be null
@@ -119,27 +119,6 @@ SCHEMA: dict[str, Any] = _mapping(
 
 #: Keys of which a file may contain only one.
 EXCLUSIVE = ("remote_source", "remote_sources", "go")
-
-#: Deprecated keys, already in OSBS, and what to do instead.
-DEPRECATED = {
-    "autorebuild": "delete it: images are not rebuilt automatically",
-    "image_build_method": "delete it: images are always built by buildah",
-    "version": "delete it: the image's version is set by the label version in the Dockerfile",
-}
-
-#: Keys that require a service not available here → that service. Builds with such keys are rejected.
-UNAVAILABLE = {
-    "compose": "a compose service (ODCS)",
-    "remote_source": "a source fetching service (Cachito)",
-    "remote_sources": "a source fetching service (Cachito)",
-    "operator_manifests": "an operator manifest service",
-    "flatpak": "a module build service",
-}
-
-#: Valid keys that builders ignore → why.
-IGNORED = {
-    "remote_sources_version": "it only applies to remote sources; delete it",
-}
 
 
 def keys(schema: dict[str, Any] | None = None, prefix: str = "") -> list[str]:

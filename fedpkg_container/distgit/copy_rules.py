@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import posixpath
-import re
 import shlex
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyrpkg.errors import rpkgError
 from pyrpkg.sources import SourcesFile
 
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Instruction
+from fedpkg_container.distgit import copy_sources, wildcards
+from fedpkg_container.distgit.copy_sources import ContextCheck, Problem
+from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.file_tree import FileTree, TreeInGit, TreeOnDisk
+from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.model.findings import ERROR, Finding
 
 SOURCES = "sources"
-_URL = re.compile(r"(?:https?|ftp|git)://|git@")
 
 
-def check(dockerfile: Dockerfile, path: Path, tracked: frozenset[str] | None) -> Iterator[Finding]:
+def check(
+    dockerfile: Dockerfile, path: Path, tracked: frozenset[str] | None, submodules: frozenset[str] = frozenset()
+) -> Iterator[Finding]:
     """Yield findings about sources of COPY and ADD.
 
     :param tracked: files tracked by git; None to check files on disk
+    :param submodules: paths of git submodules
     """
     try:
         lookaside = frozenset(_lookaside(path))
@@ -32,89 +34,40 @@ def check(dockerfile: Dockerfile, path: Path, tracked: frozenset[str] | None) ->
         reason = f"cannot read {SOURCES}: {error}"
         yield Finding("sources", ERROR, reason, "recreate it: fedpkg new-sources", SOURCES)
         lookaside = frozenset()
-    local = tracked is None
     for name in sorted(lookaside & (tracked or frozenset())):
         reason = f"{name} is both tracked by git and listed in {SOURCES}"
         yield Finding("lookaside", ERROR, reason, f"remove it from git or from {SOURCES}", SOURCES)
-    files = _Files(frozenset(_with_directories(tracked or ())), lookaside, path)
-    for instruction, pattern in _sources(dockerfile):
-        yield from _check_source(pattern, instruction, files, local=local)
+    on_disk = TreeOnDisk(path, submodules=submodules)
+    tree: FileTree = on_disk if tracked is None else TreeInGit(path, tracked, submodules, lookaside)
+
+    def missing(source: str) -> Problem:
+        if tracked is None:
+            in_lookaside = TreeInGit(path, (), (), lookaside).glob(source)
+            solution = "download it: fedpkg sources" if in_lookaside else "add it"
+            return Problem("copy-missing", ERROR, "does not exist", solution)
+        if on_disk.glob(source):
+            solution = f"git add {shlex.quote(source)}, commit and push"
+            return Problem("copy-untracked", ERROR, "is not tracked by git", solution)
+        return copy_sources.missing(source)
+
+    yield from ContextCheck(tree, IgnoreFile.read(path, dockerfile.file), missing).findings(dockerfile)
 
 
-def copied_directories(dockerfile: Dockerfile) -> Iterator[tuple[str, int]]:
-    """Yield sources of COPY and ADD that may be directories, with their lines; ``.`` is the whole checkout."""
-    for instruction, pattern in _sources(dockerfile):
-        if not _is_pattern(pattern):
-            yield posixpath.normpath(pattern.lstrip("/") or "."), instruction.line
+def untracked(dockerfile: Dockerfile, path: Path, names: tuple[str, ...]) -> Iterator[tuple[list[str], int]]:
+    """Yield the untracked files that a local build copies with their directory, with the line of the instruction.
 
-
-def _sources(dockerfile: Dockerfile) -> Iterator[tuple[Instruction, str]]:
-    """Yield the sources of COPY and ADD in the checkout, i.e. without those from stages or images."""
-    for instruction in dockerfile.instructions:
-        if instruction.name in ("COPY", "ADD") and not any(
-            option.startswith("--from=") for option in instruction.options
-        ):
-            for pattern in _patterns(instruction):
-                yield instruction, pattern
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Names of files and directories, relative to the checkout: tracked by git, and in the lookaside cache."""
-
-    tracked: frozenset[str]
-    lookaside: frozenset[str]
-    path: Path
-
-    def on_builders(self, pattern: str) -> bool:
-        """Whether the pattern matches a file available on builders."""
-        return _matches(pattern, self.tracked) or _matches(pattern, self.lookaside)
-
-    def on_disk(self, pattern: str) -> bool:
-        """Whether the pattern matches a file on disk."""
-        if "\0" in pattern:
-            return False
-        if not _is_pattern(pattern):
-            return os.path.lexists(self.path / pattern)
-        names = (str(path.relative_to(self.path)) for path in self.path.rglob("*") if ".git" not in path.parts)
-        return _matches(pattern, frozenset(names))
-
-
-def _patterns(instruction: Instruction) -> list[str]:
-    """Return the sources of an instruction, without URLs, here-documents and words with unknown variables."""
-    try:
-        arguments = instruction.arguments
-    except ValueError:
-        return []
-    has_unknown = "$" in instruction.value
-    return [
-        word
-        for word in arguments[:-1]
-        if not _URL.match(word) and not word.startswith("<<") and not (has_unknown and _is_incomplete(word))
-    ]
-
-
-def _is_incomplete(word: str) -> bool:
-    """Whether a word may lack the value of a variable that is only known during the build."""
-    return "$" in word or word.startswith("/") or word.endswith("/") or "//" in word or not word.strip("./")
-
-
-def _check_source(pattern: str, instruction: Instruction, files: _Files, *, local: bool) -> Iterator[Finding]:
-    source = posixpath.normpath(pattern.lstrip("/") or ".")
-    problem: tuple[str, str, str] | None = None
-    if source == ".." or source.startswith("../"):
-        problem = ("copy-outside", "is outside the checkout", "copy it into the checkout")
-    elif source == "." or (not local and files.on_builders(source)) or (local and files.on_disk(source)):
-        return
-    elif local:
-        in_lookaside = _matches(source, files.lookaside)
-        problem = ("copy-missing", "does not exist", "download it: fedpkg sources" if in_lookaside else "add it")
-    elif files.on_disk(source):
-        problem = ("copy-untracked", "is not tracked by git", f"git add {shlex.quote(source)}, commit and push")
-    else:
-        problem = ("copy-missing", "does not exist", "add it, commit and push")
-    code, why, solution = problem
-    yield Finding(code, ERROR, f"{instruction.name}: {pattern} {why}", solution, FILE, instruction.line)
+    :param names: files that are not tracked by git
+    """
+    ignored, tree = IgnoreFile.read(path, dockerfile.file), TreeOnDisk(path)
+    copies = copy_sources.copies(dockerfile) if names else ()
+    for line, pattern in ((copy.instruction.line, source) for copy in copies for source in copy.sources):
+        source = copy_sources.relative(pattern)
+        if any(character in source for character in wildcards.META):
+            continue
+        directory = tree.resolve(source) or source
+        inside = [name for name in names if not directory or name.startswith(f"{directory}/")]
+        if copied := [name for name in inside if not ignored.excludes(name)]:
+            yield copied, line
 
 
 def _lookaside(path: Path) -> Iterator[str]:
@@ -122,30 +75,3 @@ def _lookaside(path: Path) -> Iterator[str]:
     listing = path / SOURCES
     if os.path.lexists(listing):
         yield from (entry.file for entry in SourcesFile(str(listing), "bsd").entries)
-
-
-def _with_directories(names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        yield name
-        directory = posixpath.dirname(name)
-        while directory:
-            yield directory
-            directory = posixpath.dirname(directory)
-
-
-def _matches(pattern: str, names: frozenset[str]) -> bool:
-    """Whether a name matches by the rules of Go's filepath.Match: ``*`` does not match ``/``."""
-    if pattern in names:
-        return True
-    if not _is_pattern(pattern):
-        return False
-    parts = pattern.split("/")
-    for name in names:
-        words = name.split("/")
-        if len(words) == len(parts) and all(fnmatch.fnmatchcase(word, part) for word, part in zip(words, parts)):
-            return True
-    return False
-
-
-def _is_pattern(text: str) -> bool:
-    return any(character in text for character in "*?[")

@@ -1,195 +1,148 @@
-"""Parsing a Dockerfile: its instructions, stages, labels and variables."""
+"""A Dockerfile: its instructions, stages, labels and parents, as buildah reads them."""
 
 from __future__ import annotations
 
-import io
-import itertools
-import json
-import math
+import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from dockerfile_parse import DockerfileParser
-from dockerfile_parse.parser import image_from
-from dockerfile_parse.util import WordSplitter
-
-from fedpkg_container.distgit import dockerfile_lexer, dockerfile_limits
+from fedpkg_container.distgit import dockerfile_limits
+from fedpkg_container.distgit.dockerfile_expansion import Value
+from fedpkg_container.distgit.dockerfile_facts import NOTHING_KNOWN, TARGET_ARGUMENTS, BuildFacts
+from fedpkg_container.distgit.dockerfile_lexer import Source, Step, read_source
 from fedpkg_container.distgit.dockerfile_limits import MAX_FILE_BYTES
-from fedpkg_container.distgit.dockerfile_variables import settings
+from fedpkg_container.distgit.dockerfile_reading import SCRATCH, Instruction, Reading, Stage, read, read_alone
+from fedpkg_container.distgit.dockerfile_words import split_name, split_options
 from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.errors import RefusedError
 
-
-@dataclass(frozen=True)
-class Stage:
-    """A build stage.
-
-    :param image: image or stage named in FROM, with arguments substituted
-    :param name: name after AS; empty if there is none
-    :param line: line number, from 1
-    :param is_earlier_stage: whether FROM names an earlier stage, not an image
-    :param written: image or stage as written in FROM
-    """
-
-    image: str
-    name: str
-    line: int
-    is_earlier_stage: bool
-    written: str = ""
+__all__ = ["FILE", "SCRATCH", "Dockerfile", "Instruction", "Label", "Stage"]
 
 
 @dataclass(frozen=True)
 class Label:
     """A label of the image.
-    :param value: value with variables substituted
+    :param value: value with variables substituted; unknown variables are left in it
     :param line: line number of the instruction that sets it, from 1
     :param written: that instruction as written
+    :param unknown: variables in it whose values are not known here
+    :param unset: variables in it without a value
     """
 
     value: str
     line: int
     written: str
-
-
-@dataclass(frozen=True)
-class Instruction:
-    """An instruction.
-
-    :param name: name in upper case
-    :param line: line number, from 1
-    :param stage: number of its stage, from 0; -1 before the first FROM
-    :param variables: variables set by ARG and ENV up to here
-    """
-
-    name: str
-    value: str
-    line: int
-    stage: int
-    variables: Mapping[str, str]
+    unknown: frozenset[str] = frozenset()
+    unset: frozenset[str] = frozenset()
 
     @property
-    def options(self) -> list[str]:
-        """The leading options, e.g. ``--from=build``."""
-        return list(itertools.takewhile(lambda word: word.startswith("--"), self.value.split()))
-
-    @property
-    def arguments(self) -> list[str]:
-        """The arguments after the options, from words or a JSON array, with variables substituted.
-
-        :raises ValueError: if quotes are not balanced
-        """
-        rest = self.value.lstrip()
-        for option in self.options:
-            rest = rest[rest.index(option) + len(option) :].lstrip()
-        if rest.startswith("["):
-            try:
-                array = json.loads(rest)
-            except (ValueError, RecursionError):
-                array = None
-            if isinstance(array, list) and all(isinstance(item, str) for item in array):
-                return array
-        splitter = WordSplitter(rest, args=self.variables, envs={})
-        return [word for word in splitter.split() if word]
+    def is_complete(self) -> bool:
+        """Whether all variables in it have a value."""
+        return not self.unknown and not self.unset
 
 
 FILE = "Dockerfile"
-SCRATCH = "scratch"
+#: Names of the file, in buildah's order: the first that exists is used.
+FILES = ("Containerfile", FILE)
 #: Option of COPY or RUN that names an image or a stage: ``--from=x``, ``--mount=type=bind,from=x``.
 _FROM_OPTION = re.compile(r"(?:^--|,|=)from=([^\s,]+)", re.MULTILINE)
-#: Control characters, which Dockerfiles do not need and parsers interpret differently.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufeff]")
-#: The directive that sets another line continuation character; dockerfile-parse does not support it.
-_ESCAPE = re.compile(r"^\s*#\s*escape\s*=\s*([^\s])", re.MULTILINE | re.IGNORECASE)
-#: Exceptions raised by dockerfile-parse for malformed instructions.
-_PARSER_ERRORS = (IndexError, KeyError, ValueError, AttributeError, TypeError)
+#: Instructions that can copy from an image or a stage.
+_COPYING = ("COPY", "ADD", "RUN")
+#: What a rewritten option may consist of: nothing that buildah would substitute.
+_PLAIN_OPTION = re.compile(r"--[A-Za-z0-9=,.:/@_+-]+")
 
 
 class Dockerfile:
     """A parsed Dockerfile.
 
     :param text: content of the file
-    :param arguments: ARG values of the build, overriding the defaults
-    :raises RefusedError: if it cannot be parsed, or is too large (``dockerfile_limits``)
+    :param facts: what is known of the build; unknown variables are neither empty nor errors
+    :raises RefusedError: if it cannot be split into instructions, or is too large (``dockerfile_limits``)
     """
 
-    def __init__(self, text: str, arguments: Mapping[str, str] | None = None) -> None:
+    #: Name of the file that it was read from.
+    file = FILE
+
+    def __init__(self, text: str, facts: BuildFacts = NOTHING_KNOWN) -> None:
         dockerfile_limits.check_text(text)
-        _reject_ambiguous(text)
-        self._steps = dockerfile_lexer.split_instructions(text)
-        dockerfile_limits.check_steps(self._steps, arguments or {})
-        plain = _at_original_lines(self._steps)
-        try:
-            parser = _parser(plain, arguments)
-            self._structure: list[dict[str, Any]] = parser.structure
-            if [(item["startline"] + 1, item["instruction"]) for item in self._structure] != [
-                (step.line, step.name) for step in self._steps
-            ]:
-                raise ValueError("ambiguous instructions")
-            self._settings = settings(self._structure, arguments or {})
-            self._images: list[str] = parser.parent_images
-        except _PARSER_ERRORS as error:
-            raise RefusedError(
-                f"cannot parse the Dockerfile{_hint(plain)}: {error}",
-                solution="check quotes, backslashes and instructions without a value",
-            ) from error
+        self._source: Source = read_source(text)
+        self.facts = facts
+        environment = (item for parent in facts.parents.values() for item in parent.environment.items())
+        dockerfile_limits.check_steps(self._source.steps, facts.arguments, environment)
+        self._reading: Reading = read(self._source, facts)
+        self._text = text
 
     @classmethod
-    def read(cls, directory: Path, arguments: Mapping[str, str] | None = None) -> Dockerfile:
-        """Read and parse the Dockerfile in a directory; a symbolic link out of the directory is not followed.
+    def read(cls, directory: Path, facts: BuildFacts = NOTHING_KNOWN) -> Dockerfile:
+        """Read and parse the Containerfile or Dockerfile in a directory; links out of the directory are not followed.
 
-        :param arguments: ARG values of the build, overriding the defaults
+        :param facts: what is known of the build
         :raises RefusedError: if there is none, or it is not text
         """
-        content = read_bytes(directory, FILE, max_bytes=MAX_FILE_BYTES)
+        name = find_file(directory)
+        content = read_bytes(directory, name, max_bytes=MAX_FILE_BYTES)
         if content is None:
-            raise RefusedError(f"there is no {FILE} in {directory}", solution="add one, commit and push it")
-        return cls(decode(content, FILE), arguments)
+            reason = f"there is no {' or '.join(FILES[::-1])} in {directory}"
+            raise RefusedError(reason, solution="add one, commit and push it")
+        dockerfile = cls(decode(content, name), facts)
+        dockerfile.file = name
+        return dockerfile
+
+    def with_facts(self, facts: BuildFacts) -> Dockerfile:
+        """Return the same file, read with other facts.
+
+        :raises RefusedError: if it is too large with them, or ONBUILD of a parent cannot be read
+        """
+        dockerfile = Dockerfile(self._text, facts)
+        dockerfile.file = self.file
+        return dockerfile
 
     @property
     def has_here_documents(self) -> bool:
         """Whether it contains here-documents; old versions of buildah parse their lines as instructions."""
-        return any(step.documents for step in self._steps)
-
-    @cached_property
-    def instructions(self) -> list[Instruction]:
-        """All instructions in order, without comments and here-documents."""
-        instructions = []
-        stage = -1
-        for item, setting in zip(self._structure, self._settings):
-            if item["instruction"] == "FROM" and item["value"].strip():
-                stage += 1
-            line = item["startline"] + 1
-            instructions.append(Instruction(item["instruction"], item["value"].strip(), line, stage, setting.variables))
-        return instructions
+        return any(step.documents for step in self._source.steps)
 
     @property
-    def effective_instructions(self) -> list[Instruction]:
-        """All instructions in order, with ONBUILD replaced by the instruction that it defers."""
-        instructions = []
-        for item in self.instructions:
-            name, value = dockerfile_lexer.split_name(item.value) if item.name == "ONBUILD" else (item.name, item.value)
-            instructions.append(replace(item, name=name, value=value))
-        return instructions
+    def instructions(self) -> list[Instruction]:
+        """All instructions in order, without comments."""
+        return self._reading.instructions
+
+    @property
+    def triggered(self) -> list[Instruction]:
+        """The instructions from ONBUILD of known parents and of earlier stages."""
+        return self._reading.triggered
+
+    @property
+    def environment(self) -> Mapping[str, Value]:
+        """The ENV of the image, without that of an unknown parent."""
+        return self._reading.environment
 
     @cached_property
+    def effective_instructions(self) -> list[Instruction]:
+        """All instructions in order, with ONBUILD replaced by the instruction that it defers."""
+        return [self._undeferred(item) if item.name == "ONBUILD" else item for item in self.instructions]
+
+    def _undeferred(self, item: Instruction) -> Instruction:
+        name, value = split_name(item.words[0].text if item.words else "")
+        if name in ("FROM", "ONBUILD"):
+            return item
+        return read_alone(Step(item.line, name, value), item.stage, self._source.escape)
+
+    @property
     def stages(self) -> list[Stage]:
         """All stages in order."""
-        stages: list[Stage] = []
-        instructions = [item for item in self.instructions if item.name == "FROM" and item.value]
-        for instruction, image in zip(instructions, self._images):
-            written, name = image_from(instruction.value)
-            is_earlier = image in {stage.name for stage in stages if stage.name} or _number(image) < len(stages)
-            stages.append(Stage(image, name or "", instruction.line, is_earlier, written or ""))
-        return stages
+        return self._reading.stages
 
     @property
     def parents(self) -> list[str]:
-        """The parent images as written in FROM, in order, without duplicates, ``scratch`` and earlier stages."""
-        images = [stage.image for stage in self.stages if not stage.is_earlier_stage and stage.image != SCRATCH]
+        """The parent images as written in FROM, with arguments substituted, in order, without duplicates.
+
+        Without ``scratch``, earlier stages, and names that are not known.
+        """
+        images = [stage.image for stage in self.stages if _is_parent(stage) and stage.value.is_known]
         return list(dict.fromkeys(images))
 
     @property
@@ -199,15 +152,18 @@ class Dockerfile:
 
     def _chain(self, last: int) -> list[int]:
         """Return the numbers of a stage and of the stages that it is based on, lowest first."""
-        names = {stage.name: number for number, stage in enumerate(self.stages) if stage.name}
         chain = [last]
         while self.stages[chain[0]].is_earlier_stage:
-            image = self.stages[chain[0]].image
-            below = names[image] if image in names else int(image)
-            if below >= chain[0]:  # a duplicate name
+            below = self._stage_numbers(chain[0]).get(self.stages[chain[0]].image)
+            if below is None:
                 break
             chain.insert(0, below)
         return chain
+
+    def _stage_numbers(self, until: int) -> dict[str, int]:
+        """Return the names and numbers by which the stages before another one are named → their numbers."""
+        numbers = {str(number): number for number in range(until)}
+        return numbers | {self.stages[number].name: number for number in range(until) if self.stages[number].name}
 
     def base_of(self, stage: int) -> str:
         """Return the image that a stage is based on, through any earlier stages; empty for ``scratch``."""
@@ -217,15 +173,14 @@ class Dockerfile:
     @property
     def built_stages(self) -> frozenset[int]:
         """Numbers of the stages to build: those of the image, and those that files are copied from."""
-        numbers = {stage.name: number for number, stage in enumerate(self.stages) if stage.name}
-        numbers |= {str(number): number for number in range(len(self.stages))}
+        numbers = self._stage_numbers(len(self.stages))
         needs: dict[int, set[int]] = {number: set() for number in range(len(self.stages))}
         for number, stage in enumerate(self.stages):
             if stage.is_earlier_stage:
                 needs[number].add(numbers.get(stage.image, number))
-        for instruction in self.instructions:
-            if instruction.name in ("COPY", "ADD", "RUN") and instruction.stage >= 0:
-                sources = _FROM_OPTION.findall("\n".join(instruction.options))
+        for instruction in [*self.instructions, *self.triggered]:
+            if instruction.stage >= 0:
+                sources = _copied_from(instruction)
                 needs[instruction.stage] |= {numbers[source] for source in sources if source in numbers}
         built: set[int] = set()
         rest = set(self.final_stages)
@@ -237,7 +192,9 @@ class Dockerfile:
     @property
     def run_lines(self) -> list[int]:
         """The lines of RUN instructions in the stages to build."""
-        return [item.line for item in self.instructions if item.name == "RUN" and item.stage in self.built_stages]
+        built = self.built_stages
+        executed = [*self.instructions, *self.triggered]
+        return sorted(item.line for item in executed if item.name == "RUN" and item.stage in built)
 
     @property
     def base(self) -> str:
@@ -248,20 +205,25 @@ class Dockerfile:
     def label_details(self) -> dict[str, Label]:
         """The labels of the image, including those of the earlier stages that it is based on."""
         labels: dict[str, Label] = {}
-        for number in self.final_stages:
-            stage = -1
-            for item, setting in zip(self._structure, self._settings):
-                if item["instruction"] == "FROM" and item["value"].strip():
-                    stage += 1
-                if item["instruction"] == "LABEL" and stage == number:
-                    line = item["startline"] + 1
-                    labels.update({name: Label(value, line, item["value"]) for name, value in setting.labels.items()})
+        by_stage: dict[int, list[Instruction]] = {}
+        for item in (*self.triggered, *self.instructions):
+            if item.name == "LABEL":
+                by_stage.setdefault(item.stage, []).append(item)
+        for item in (item for number in self.final_stages for item in by_stage.get(number, [])):
+            written = item.value
+            for name, value in item.pairs:
+                labels[name] = Label(value.text, item.line, written, value.unknown, value.unset)
         return labels
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels of the image, with variables substituted."""
-        return {name: label.value for name, label in self.label_details.items()}
+        """The labels of the image whose values are known, with variables substituted."""
+        return {name: label.value for name, label in self.label_details.items() if not label.unknown}
+
+    @property
+    def unknown_labels(self) -> frozenset[str]:
+        """The labels of the image whose values are not known here."""
+        return frozenset(name for name, label in self.label_details.items() if label.unknown)
 
     @property
     def foreign_sources(self) -> list[tuple[str, int]]:
@@ -269,12 +231,13 @@ class Dockerfile:
 
         They could be neither pinned to a digest nor recorded as parent images.
         """
-        stages = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
+        known = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
+        known |= set(self.parents)
         sources = []
         for instruction in self.effective_instructions:
-            if instruction.name in ("COPY", "ADD", "RUN"):
-                images = _FROM_OPTION.findall("\n".join(instruction.options))
-                sources += [(image, instruction.line) for image in images if image not in stages]
+            if self.facts.platform is None and _depends_on_platform(instruction):
+                continue  # builders know the platform
+            sources += [(image, instruction.line) for image in _copied_from(instruction) if image not in known]
         return sources
 
     def changed(
@@ -293,62 +256,66 @@ class Dockerfile:
         :param last: lines to append
         """
         overrides = {name: f"ARG {name}={value}" for name, value in (arguments or {}).items()}
-        lines: list[str] = []
-        stages = iter(self.stages)
-        for step in self._steps:
+        lines: list[str] = self._source.head
+        stages = iter(enumerate(self.stages))
+        built = self.built_stages
+        for step, instruction in zip(self._source.steps, self.instructions):
             value = step.value
-            starts_stage = step.name == "FROM" and bool(value)
-            if starts_stage:
-                stage = next(stages)
-                image = pinned.get(stage.image, stage.image)
+            if step.name == "FROM":
+                number, stage = next(stages)
+                # buildah 1.28 fails at the end ("layer not known") if a stage is the base of unused stages only.
+                is_unused = stage.is_earlier_stage and number not in built
+                image = SCRATCH if is_unused else pinned.get(stage.image, stage.image)
                 if image and image != stage.written:
                     value = f"{image} AS {stage.name}" if stage.name else image
+            elif instruction.name in _COPYING:
+                value = self._with_pinned_sources(instruction, pinned)
             lines += [f"{step.name} {value}", *step.documents]
-            if starts_stage:
+            if step.name == "FROM":
                 lines += [*overrides.values(), *first]
             elif step.name == "ARG":
                 lines += [line for name, line in overrides.items() if name in value]
         return "".join(f"{line}\n" for line in [*lines, *last])
 
-
-def _at_original_lines(steps: Sequence[dockerfile_lexer.Step]) -> str:
-    """Return the steps without here-documents, each at its original line number, for dockerfile-parse."""
-    lines: list[str] = []
-    for step in steps:
-        lines += [""] * (step.line - 1 - len(lines))
-        lines.append(step.text)
-    return "".join(f"{line}\n" for line in lines)
-
-
-def _parser(text: str, arguments: Mapping[str, str] | None = None) -> Any:
-    return DockerfileParser(fileobj=io.BytesIO(text.encode()), env_replace=True, build_args=dict(arguments or {}))
-
-
-def _reject_ambiguous(text: str) -> None:
-    """Reject what buildah would parse differently than dockerfile-parse: what is checked must be what is built.
-
-    :raises RefusedError: if it contains a control character or another line continuation character
-    """
-    control = _CONTROL.search(text.replace("\r\n", "\n"))
-    if control:
-        line = text.replace("\r\n", "\n").count("\n", 0, control.start()) + 1
-        raise RefusedError(f"line {line} of the Dockerfile contains a control character", solution="remove it")
-    directive = _ESCAPE.search(text)
-    if directive and directive[1] != "\\":
-        raise RefusedError(
-            f"the Dockerfile uses {directive[1]} as escape character (# escape=), which is not supported",
-            solution="remove the directive, and use backslashes",
-        )
+    def _with_pinned_sources(self, instruction: Instruction, pinned: Mapping[str, str]) -> str:
+        """Return the value of COPY, ADD or RUN with its images replaced, and the names of stages substituted."""
+        value = instruction.value
+        if instruction.problem or not any(_FROM_OPTION.search(option) for option in instruction.options):
+            return value
+        stages = self._stage_numbers(instruction.stage)
+        written, _ = split_options(value)
+        for option, known in reversed(list(zip(written, instruction.option_values))):
+            if not known.is_known or not _FROM_OPTION.search(known.text):
+                continue
+            text = _FROM_OPTION.sub(lambda found: _pinned_source(found, stages, pinned), known.text)
+            if text != value[option.start : option.end] and _PLAIN_OPTION.fullmatch(text):
+                value = value[: option.start] + text + value[option.end :]
+        return value
 
 
-def _number(image: str) -> float:
-    """Return the number of the stage that FROM names by number; infinity if it is not a number."""
-    return int(image) if re.fullmatch("[0-9]{1,9}", image) else math.inf
+def find_file(directory: Path) -> str:
+    """Return the name of the Containerfile or Dockerfile that buildah uses; ``Dockerfile`` if there is neither."""
+    return next((name for name in FILES if os.path.lexists(directory / name)), FILE)
 
 
-def _hint(text: str) -> str:
-    """Return a hint to the first instruction without a value; empty if there is none."""
-    for instruction in _parser(text).structure:
-        if not instruction["value"].strip():
-            return f" (line {instruction['startline'] + 1}: {instruction['instruction']} has no value)"
-    return ""
+def _is_parent(stage: Stage) -> bool:
+    return not stage.is_earlier_stage and stage.image not in (SCRATCH, "")
+
+
+def _depends_on_platform(instruction: Instruction) -> bool:
+    """Whether the options of an instruction are not known, only because of the platform."""
+    unknown = frozenset().union(*(option.unknown for option in instruction.option_values))
+    return bool(unknown) and unknown.issubset(TARGET_ARGUMENTS)
+
+
+def _copied_from(instruction: Instruction) -> Iterable[str]:
+    """Return the images and stages that an instruction copies from."""
+    if instruction.name not in _COPYING:
+        return []
+    return _FROM_OPTION.findall("\n".join(instruction.options))
+
+
+def _pinned_source(found: re.Match[str], stages: Mapping[str, int], pinned: Mapping[str, str]) -> str:
+    """Return the ``from=`` of an option with the image to use; stages take precedence."""
+    prefix, source = found[0][: -len(found[1])], found[1]
+    return prefix + (source if source in stages else pinned.get(source, source))

@@ -1,8 +1,7 @@
-"""Splitting a Dockerfile into instructions, so that the checks and the build use exactly the same ones.
+"""Splitting a Dockerfile into instructions, as buildah does (imagebuilder's parser, BuildKit's for here-documents).
 
-dockerfile-parse and buildah differ in which lines they join: for a backslash at the end of the file or before an empty
-line, for one within the name of an instruction, and for here-documents, which dockerfile-parse does not support. Both
-get the output of this module: each instruction on one line, and no comments.
+buildah is not given the packager's file: each instruction is passed to it on one line, without comments, so that what
+is checked is what is built. A here-document is refused if versions of buildah disagree on whether it is one.
 """
 
 from __future__ import annotations
@@ -11,28 +10,34 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fedpkg_container.distgit.dockerfile_words import (
+    DockerfileSyntaxError,
+    json_array,
+    split_name,
+    split_options,
+    trim_left,
+)
 from fedpkg_container.errors import RefusedError
 
+#: The default escape character, and the one that the escape directive may select instead.
+ESCAPE, BACKTICK = "\\", "`"
 #: Instructions that may have here-documents; those deferred by ONBUILD may not.
-_HERE_DOCUMENT_INSTRUCTIONS = ("RUN", "COPY", "ADD", "ONBUILD")
-#: Instructions with options that builders evaluate.
-_INSTRUCTIONS_WITH_OPTIONS = ("FROM", "RUN", "COPY", "ADD")
-_SKIPPED = re.compile(r"\s*(?:#.*)?")
-_CONTINUED = re.compile(r"\\[ \t]*$")
-_NEARLY_CONTINUED = re.compile(r"\\\s+$")
+_HERE_DOCUMENT_INSTRUCTIONS = ("RUN", "COPY", "ADD")
+#: Control characters, which Dockerfiles do not need and parsers interpret differently.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ufeff]")
+#: The directive that sets the escape character. It only counts at the start of the file, before any other comment.
+_DIRECTIVE = re.compile(r"#[ \t]*escape[ \t]*=[ \t]*(.).*", re.IGNORECASE)
 #: What some builders may parse as a here-document: at the start of a word, or after a variable that may be empty.
 _AMBIGUOUS = re.compile(r"(?:^|(?<=\s))[0-9]*<<(?![<\s]|$)")
 _AMBIGUOUS_ANYWHERE = re.compile(r"(?<!<)<<(?![<\s]|$)")
 #: What all builders parse as a here-document.
-_HERE_DOCUMENT = re.compile(r"[0-9]*<<(-?)([\"']?)([A-Za-z_][A-Za-z0-9_]*)\2")
+_HERE_DOCUMENT = re.compile(r"[0-9]*<<(-?)([\"']?)([A-Za-z0-9_.][A-Za-z0-9_.-]*)\2")
 #: Words of a command line, including their quotes.
 _WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""")
 #: Variables with modifiers: ``${x:?}`` is an error, after which some builders do not look for here-documents.
 _CONDITION = re.compile(r"\$\{(?![A-Za-z0-9_]+\})")
-#: A variable that may hide half of the ``<<`` operator: ``${x:-<}<EOF``.
-_HIDDEN = re.compile(r"\$\{[^}]*<")
-_OPTIONS = re.compile(r"(?:--\S*(?:\s+|$))+")
-_PLAIN = re.compile(r"(?:--[a-z]+(?:-[a-z]+)*(?:=[^\s\"'\\]*)?[ \t]*)*", re.ASCII)
+#: A default value that may hide half of the ``<<`` operator: ``${x:-<}<EOF``. Patterns (``${x%<*}``) cannot.
+_HIDDEN = re.compile(r"\$\{\w*:?[-+?][^}]*<")
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Step:
 
     :param line: number of its first line, from 1
     :param name: name in upper case
-    :param value: the rest, joined into one line without a trailing backslash
+    :param value: the rest, joined into one line without a trailing escape character
     :param documents: lines of its here-documents, including the delimiters
     """
 
@@ -56,51 +61,98 @@ class Step:
         return f"{self.name} {self.value}"
 
 
-def split_instructions(text: str) -> list[Step]:
+@dataclass(frozen=True)
+class Source:
+    """A Dockerfile as a list of instructions.
+
+    :param escape: its escape character
+    """
+
+    steps: tuple[Step, ...]
+    escape: str = ESCAPE
+
+    @property
+    def head(self) -> list[str]:
+        """The lines to write before the instructions."""
+        return [] if self.escape == ESCAPE else [f"# escape={self.escape}"]
+
+
+def read_source(text: str) -> Source:
     """Split a Dockerfile into steps.
 
-    :raises RefusedError: if an instruction is incomplete, or builders would parse it differently
+    :raises RefusedError: if it contains a control character or an invalid directive, or a here-document is unclear
     """
-    return list(_read(text.replace("\r\n", "\n").split("\n")))
+    _reject_control(text)
+    lines = text.replace("\r\n", "\n").split("\n")
+    escape = _escape(lines)
+    return Source(tuple(_read(lines, escape)), escape)
 
 
-def _read(lines: list[str]) -> Iterator[Step]:
+def _reject_control(text: str) -> None:
+    plain = text.replace("\r\n", "\n")
+    control = _CONTROL.search(plain)
+    if control:
+        line = plain.count("\n", 0, control.start()) + 1
+        raise RefusedError(f"line {line} of the Dockerfile contains a control character", solution="remove it")
+
+
+def _escape(lines: list[str]) -> str:
+    """Return the escape character of a file.
+
+    :raises RefusedError: if a directive sets another than a backslash or a backtick, or there are two
+    """
+    found = _DIRECTIVE.fullmatch(trim_left(lines[0]))
+    if not found:
+        return ESCAPE
+    if found[1] not in (ESCAPE, BACKTICK):
+        raise RefusedError(
+            f"line 1 of the Dockerfile: {found[1]} cannot be the escape character (# escape=)",
+            solution="remove the directive, and use backslashes",
+        )
+    if len(lines) > 1 and _DIRECTIVE.fullmatch(trim_left(lines[1])):
+        raise RefusedError("line 2 of the Dockerfile: second escape directive", solution="remove one of them")
+    return found[1]
+
+
+def _is_skipped(line: str) -> bool:
+    """Whether a line is empty or a comment."""
+    start = trim_left(line)
+    return not start or start.startswith("#")
+
+
+def _continued(line: str, escape: str) -> tuple[str, bool]:
+    """Return a line without the escape character at its end, and whether there was one."""
+    stripped = line.rstrip(" \t")
+    return (stripped[:-1], True) if stripped.endswith(escape) else (line, False)
+
+
+def _read(lines: list[str], escape: str) -> Iterator[Step]:
     number = 0
-    while (first := _next(lines, number)) < len(lines):
-        parts, number = [lines[first]], first + 1
-        while _CONTINUED.search(parts[-1]):
-            following = _next(lines, number)
-            if following == len(lines):
-                raise RefusedError(
-                    f"line {number} ends with a backslash, but no line follows", solution="remove the backslash"
-                )
-            parts[-1] = _CONTINUED.sub("", parts[-1])
-            parts.append(lines[following])
-            number = following + 1
-        step = "".join(parts)
-        if _NEARLY_CONTINUED.search(step):
+    while number < len(lines):
+        if _is_skipped(lines[number]):
+            number += 1
+            continue
+        first = number
+        part, more = _continued(trim_left(lines[number]), escape)
+        parts = [part]
+        number += 1
+        while more and number < len(lines):
+            if not _is_skipped(lines[number]):
+                part, more = _continued(lines[number], escape)
+                parts.append(part)
+            number += 1
+        name, value = split_name("".join(parts))
+        if (value or name).endswith(escape):  # in what buildah gets, it would join the next line
             raise RefusedError(
-                f"line {number}: unusual whitespace after the backslash at the end", solution="remove the whitespace"
+                f"line {number} of the Dockerfile: the instruction ends with {escape}",
+                solution="remove it, or unusual whitespace after it",
             )
-        name, value = split_name(step)
-        inner, rest = split_name(value) if name == "ONBUILD" else (name, value)
-        if inner in _INSTRUCTIONS_WITH_OPTIONS:
-            _check_options(rest, first + 1)
-        first_document = number
+        if not name:  # only escape characters, up to the end of the file
+            continue
+        start = number
         for tabs, word in _documents(name, value, first + 1):
             number = _end(lines, number, word, tabs=bool(tabs), beginning=first + 1)
-        yield Step(first + 1, name, value, tuple(lines[first_document:number]))
-
-
-def split_name(text: str) -> tuple[str, str]:
-    """Split an instruction into its name, in upper case, and its value."""
-    name, value = [*text.strip().split(maxsplit=1), "", ""][:2]
-    return name.upper(), value
-
-
-def _next(lines: list[str], number: int) -> int:
-    """Return the next line that is neither empty nor a comment, or the number of lines if there is none."""
-    return next((index for index in range(number, len(lines)) if not _SKIPPED.fullmatch(lines[index])), len(lines))
+        yield Step(first + 1, name, value, tuple(lines[start:number]))
 
 
 def _documents(name: str, value: str, line: int) -> list[tuple[str, str]]:
@@ -108,7 +160,9 @@ def _documents(name: str, value: str, line: int) -> list[tuple[str, str]]:
 
     :raises RefusedError: if builders may disagree on whether something is a here-document
     """
-    if name not in _HERE_DOCUMENT_INSTRUCTIONS:
+    deferred = name == "ONBUILD"
+    inner, rest = split_name(value) if deferred else (name, value)
+    if inner not in _HERE_DOCUMENT_INSTRUCTIONS or "<" not in rest or _is_json(rest):
         return []
     condition = _CONDITION.search(value)
     doubtful = (_AMBIGUOUS_ANYWHERE if condition else _AMBIGUOUS).findall(value) or _HIDDEN.findall(value)
@@ -116,13 +170,20 @@ def _documents(name: str, value: str, line: int) -> list[tuple[str, str]]:
         return []
     words = [_HERE_DOCUMENT.fullmatch(word) for word in _WORD.findall(value)]
     documents = [(word[1], word[3]) for word in words if word]
-    unclear = _WORD.sub("", value).strip() or condition or name == "ONBUILD"
+    unclear = _WORD.sub("", value).strip() or condition or deferred
     if unclear or len(documents) != len(doubtful):
         raise RefusedError(
             f"line {line}: ambiguous <<, which may or may not start a here-document",
             solution="put a space after <<, or move the command into a file",
         )
     return documents
+
+
+def _is_json(value: str) -> bool:
+    try:
+        return json_array(split_options(value)[1]) is not None
+    except DockerfileSyntaxError:
+        return True
 
 
 def _end(lines: list[str], number: int, word: str, *, tabs: bool, beginning: int) -> int:
@@ -137,13 +198,3 @@ def _end(lines: list[str], number: int, word: str, *, tabs: bool, beginning: int
     raise RefusedError(
         f"here-document {word} in line {beginning} is not terminated", solution=f"add a line that only contains {word}"
     )
-
-
-def _check_options(value: str, line: int) -> None:
-    """Reject options with quotes, variables in their names, or whitespace that not all builders treat as such."""
-    options = _OPTIONS.match(value)
-    if options and not (_PLAIN.fullmatch(options[0]) and options[0].isascii()):
-        raise RefusedError(
-            f"line {line}: an option contains quotes, backslashes or other characters that builders parse differently",
-            solution="use the form --name=value, without quotes",
-        )

@@ -2,17 +2,17 @@
 
 Values of ENV, ARG and LABEL can refer to earlier ones, so ten lines can create a value of gigabytes, in every program
 that substitutes the variables: the client, the builder and buildah. Therefore an upper bound is computed beforehand,
-from lengths only. It also holds for buildah, which substitutes more variables than dockerfile-parse.
+from lengths only. It holds for every program that reads the file.
 """
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from dockerfile_parse.util import WordSplitter
-
+from fedpkg_container.distgit.dockerfile_words import quoted_words
 from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ MAX_FILE_BYTES = 256 * 1024
 MAX_INSTRUCTIONS = 1000
 #: Maximum number of values set by ENV, ARG and LABEL: buildah's time grows with their square.
 MAX_VALUES = 2000
-#: Maximum characters of an instruction, without here-documents. Linux rejects arguments of programs of 128 KiB.
-MAX_INSTRUCTION_LENGTH = 64 * 1024
+#: Maximum bytes of an instruction, without here-documents. buildah before 1.33 ignores the file from a longer line on.
+MAX_INSTRUCTION_LENGTH = 64 * 1024 - 1
 #: Maximum characters of a value of ENV, ARG or LABEL, or of a word of another instruction, after substitution.
 MAX_VALUE_LENGTH = 32 * 1024
 #: Maximum characters of all instructions together, after substitution.
@@ -35,9 +35,9 @@ UNKNOWN_VALUE_LENGTH = 2048
 
 _SETTING = frozenset({"ARG", "ENV", "LABEL"})
 #: Instructions in which some builder substitutes variables.
-_SUBSTITUTING = _SETTING | {"FROM", "COPY", "ADD", "EXPOSE", "VOLUME", "WORKDIR", "USER", "STOPSIGNAL"}
-#: A variable, and whether it has a pattern substitution, which may multiply its length.
-_VARIABLE = re.compile(r"\$(\{*)(\w+)(/?)")
+_SUBSTITUTING = _SETTING | {"RUN", "FROM", "COPY", "ADD", "EXPOSE", "VOLUME", "WORKDIR", "USER", "STOPSIGNAL"}
+#: A variable, and whether all matches of a pattern in it are replaced, which may multiply its length.
+_VARIABLE = re.compile(r"\$(\{*)(\w+)((?://)?)")
 #: Shorter names that other parsers may read there.
 _PLAIN, _DIGIT = re.compile("[A-Za-z0-9_]+"), re.compile("[0-9]")
 
@@ -54,19 +54,22 @@ def check_text(text: str) -> None:
         )
 
 
-def check_steps(steps: Iterable[Step], arguments: Mapping[str, str]) -> None:
+def check_steps(
+    steps: Iterable[Step], arguments: Mapping[str, str], environment: Iterable[tuple[str, str]] = ()
+) -> None:
     """Check the number and sizes of instructions, also after substitution of variables.
 
     :param arguments: ARG values of the build
+    :param environment: variables from parent images
     :raises RefusedError: if a limit is exceeded; the error names the line and the limit
     """
-    lengths = _Lengths(arguments)
+    lengths = _Lengths(arguments, environment)
     total = 0
     for number, step in enumerate(steps, 1):
         if number > MAX_INSTRUCTIONS:
             raise _limit_error(step.line, f"more than {MAX_INSTRUCTIONS} instructions", "join some of them")
-        if len(step.text) > MAX_INSTRUCTION_LENGTH:
-            reason = f"{step.name[:40]} is longer than {MAX_INSTRUCTION_LENGTH} characters"
+        if len(step.text.encode()) >= MAX_INSTRUCTION_LENGTH:
+            reason = f"{step.name[:40]} is longer than {MAX_INSTRUCTION_LENGTH - 1} bytes"
             raise _limit_error(step.line, reason, "move files and scripts out of it, and COPY them")
         total += lengths.add(step)
         if lengths.values > MAX_VALUES:
@@ -84,9 +87,11 @@ def _limit_error(line: int, reason: str, solution: str) -> RefusedError:
 class _Lengths:
     """Upper bounds of the lengths of variables, in any stage."""
 
-    def __init__(self, arguments: Mapping[str, str]) -> None:
+    def __init__(self, arguments: Mapping[str, str], environment: Iterable[tuple[str, str]] = ()) -> None:
         self._given = {name: len(value) for name, value in arguments.items()}
         self._known: dict[str, int] = {}
+        for name, value in environment:
+            self._known[name] = max(self._known.get(name, 0), len(value))
         #: Maximum length of variables whose names contain variables: they may set any variable.
         self._any = 0
         #: Number of values set so far.
@@ -114,6 +119,7 @@ class _Lengths:
             total += len(variable) + length
             lengths.append((variable, length))
         self.values += len(lengths) if name in _SETTING else 0
+        total = max(total, len(value))
         if name in ("ARG", "ENV"):
             for variable, length in lengths:
                 self._set(variable, length)
@@ -126,9 +132,12 @@ class _Lengths:
 
     def _length(self, text: str) -> int:
         """Return the maximum number of characters of a text after substitution."""
-        length = len(text)
-        for braces, name, slash in _VARIABLE.findall(text):
-            length += self._of(name) * (len(text) if braces and slash else 1)
+        found = list(_VARIABLE.finditer(text))
+        lengths = [self._of(each[2]) for each in found]
+        length = len(text) + sum(lengths)
+        for each, variable in zip(found, lengths):
+            if each[1] and each[3]:  # the replacement is in the rest of the text, with its variables
+                length += variable * (len(text) - each.end() + sum(lengths) - variable)
         return length
 
     def _of(self, name: str) -> int:
@@ -139,8 +148,10 @@ class _Lengths:
 
 def _values(name: str, value: str) -> Iterator[tuple[str, str]]:
     """Yield the words of an instruction subject to substitution, with the variable or label that each sets."""
-    words = list(WordSplitter(value).split(dequote=False))
-    if name not in _SETTING:
+    words = quoted_words(value)
+    if name == "RUN":  # only in its options
+        yield from (("", word) for word in itertools.takewhile(lambda word: word.startswith("--"), words))
+    elif name not in _SETTING:
         yield from (("", word) for word in words)
     elif name != "ARG" and words and "=" not in words[0]:
         variable, _, rest = value.partition(words[0])[2].partition(" ")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from fedpkg_container.distgit.dockerfile import FILE, SCRATCH, Dockerfile, Instruction, Stage
+from fedpkg_container.distgit.dockerfile_instructions import RULES, features, problems
+from fedpkg_container.distgit.dockerfile_versions import HEADING_PLATFORM, HERE_DOCUMENTS, STAGE_ARGUMENTS
+from fedpkg_container.distgit.dockerfile_words import split_options
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding, did_you_mean
 from fedpkg_container.model.reference import ImageReference
@@ -19,21 +23,22 @@ _MAX_OPTION_LENGTH = 80
 
 
 def check_run(dockerfile: Dockerfile) -> Iterator[Finding]:
-    """Yield findings about options of RUN and FROM."""
+    """Yield findings about options of RUN and FROM, and about instructions that buildah refuses."""
     for instruction in dockerfile.effective_instructions:
         if instruction.name == "FROM" and instruction.options:
             option = instruction.options[0][:_MAX_OPTION_LENGTH]
-            message = f"FROM {option} has no effect: each architecture is built on its own builders"
-            yield Finding("from-platform", WARNING, message, "remove the option", FILE, instruction.line)
+            if option.startswith("--platform="):
+                message = f"FROM {option} has no effect: each architecture is built on its own builders"
+                yield Finding("from-platform", WARNING, message, "remove the option", FILE, instruction.line)
         elif instruction.name == "RUN":
             yield from _run(instruction)
 
 
 def _run(instruction: Instruction) -> Iterator[Finding]:
-    for option in instruction.options:
+    for option, written in zip(instruction.options, _written_options(instruction)):
         name, _, value = option.partition("=")
-        if name == "--mount":
-            yield from _mount(value, instruction.line)
+        if name == "--mount" and value:
+            yield from _mount(value, instruction.line, has_variable="$" in written)
         elif name != "--network" or value not in NETWORKS:
             yield Finding(
                 "run-option",
@@ -45,14 +50,21 @@ def _run(instruction: Instruction) -> Iterator[Finding]:
             )
 
 
-def _mount(value: str, line: int) -> Iterator[Finding]:
+def _written_options(instruction: Instruction) -> list[str]:
+    """Return the options before variables are substituted."""
+    return [] if instruction.problem else [option.text for option in split_options(instruction.value)[0]]
+
+
+def _mount(value: str, line: int, *, has_variable: bool) -> Iterator[Finding]:
     parts = [part.partition("=")[::2] for part in value.split(",")]
     settings = {"source" if name == "src" else name: setting for name, setting in parts}
     mount_type = settings.get("type", "bind")
     source = settings.get("source", "")
     problem = ""
-    if "$" in value:
+    if has_variable or "$" in value:
         problem = "contains a variable, which may have any value"
+    elif set(value) & set("\"'\\ \t"):
+        problem = "contains quotes, backslashes or spaces, which builders interpret differently"
     elif len(settings) != len(parts):
         problem = "sets a key twice, which builders interpret differently"
     elif mount_type not in MOUNTS:
@@ -62,13 +74,6 @@ def _mount(value: str, line: int) -> Iterator[Finding]:
     if problem:
         message = f"RUN --mount {problem}"
         yield Finding("run-mount", ERROR, message, "remove the option, or use COPY", FILE, line)
-
-
-#: Instructions known to buildah's parser (imagebuilder).
-INSTRUCTIONS = (
-    *("FROM", "ARG", "LABEL", "ENV", "RUN", "COPY", "ADD", "CMD", "ENTRYPOINT", "WORKDIR", "USER", "EXPOSE"),
-    *("VOLUME", "HEALTHCHECK", "ONBUILD", "SHELL", "STOPSIGNAL", "MAINTAINER"),
-)
 
 
 def check(dockerfile: Dockerfile) -> Iterator[Finding]:
@@ -105,42 +110,84 @@ def check(dockerfile: Dockerfile) -> Iterator[Finding]:
 
 def _instructions(dockerfile: Dockerfile) -> Iterator[Finding]:
     for instruction in dockerfile.instructions:
-        name, line = instruction.name, instruction.line
-        if name not in INSTRUCTIONS:
-            yield Finding(
-                "instruction",
-                ERROR,
-                f"unknown instruction {name[:40]}{did_you_mean(name, INSTRUCTIONS)}",
-                "fix it, or end the line above with a backslash if this line continues it",
-                FILE,
-                line,
-            )
-        elif not instruction.value:
-            yield Finding("instruction", ERROR, f"{name} has no value", "add a value", FILE, line)
-        elif instruction.stage < 0 and name != "ARG":
-            message = f"{name} before the first FROM"
-            yield Finding("before-from", ERROR, message, "start the Dockerfile with FROM", FILE, line)
+        if instruction.name not in RULES:
+            yield _unknown(instruction)
+        elif instruction.stage < 0 and instruction.name != "ARG":
+            message = f"{instruction.name} before the first FROM"
+            yield Finding("before-from", ERROR, message, "start the Dockerfile with FROM", FILE, instruction.line)
+    yield from check_accepted(dockerfile)
+
+
+def check_accepted(dockerfile: Dockerfile) -> Iterator[Finding]:
+    """Yield findings about what buildah refuses or ignores, also in instructions deferred by ONBUILD."""
+    built = dockerfile.built_stages
+    for instruction, effective in zip(dockerfile.instructions, dockerfile.effective_instructions):
+        executed = instruction.stage in built or instruction.stage < 0 or instruction.name == "FROM"
+        yield from _accepted(instruction, dockerfile.facts.version, executed=executed)
+        if effective is not instruction:
+            yield from _accepted(effective, dockerfile.facts.version, executed=False)
+
+
+def _accepted(item: Instruction, version: tuple[int, ...] | None, *, executed: bool) -> Iterator[Finding]:
+    """Yield findings about an instruction.
+
+    :param executed: whether this build executes it; buildah does not check most instructions that it does not execute
+    """
+    if item.name not in RULES:
+        return
+    for problem in problems(item):
+        severity = ERROR if problem.is_error and (executed or item.is_unparsable) else WARNING
+        message = f"{item.name} {problem.message}"
+        yield Finding(problem.code, severity, message, problem.solution, FILE, item.line)
+    for feature in sorted(features(item), key=lambda feature: feature.name):
+        known = feature.known_to(version)
+        if known or (known is False and feature in (HERE_DOCUMENTS, STAGE_ARGUMENTS, HEADING_PLATFORM)):
+            continue  # the first is tested on builders, the others affect values, not what is accepted
+        since = ".".join(map(str, feature.since))
+        mine = "" if version is None else f"; this is {'.'.join(map(str, version))}"
+        message = f"{item.name} needs buildah {since} or newer on builders ({feature.name}){mine}"
+        severity = ERROR if version is not None and executed else WARNING
+        yield Finding("buildah-version", severity, message, "rewrite it without this feature", FILE, item.line)
+
+
+def _unknown(instruction: Instruction) -> Finding:
+    name = instruction.name
+    return Finding(
+        "instruction",
+        ERROR,
+        f"unknown instruction {name[:40]}{did_you_mean(name, RULES)}",
+        "fix the name, or end the line above with a backslash if this line continues it",
+        FILE,
+        instruction.line,
+    )
+
+
+#: A stage name that all versions of buildah read in the same way.
+_STAGE_NAME = re.compile("[A-Za-z][A-Za-z0-9_.-]*")
 
 
 def _stage_names(dockerfile: Dockerfile) -> Iterator[Finding]:
     seen: set[str] = set()
     for stage in dockerfile.stages:
-        if stage.name and stage.name.lower() in seen:
+        if stage.name and not _STAGE_NAME.fullmatch(stage.name):
+            message = f"invalid stage name {stage.name[:_MAX_OPTION_LENGTH]}"
+            solution = "use letters, digits and any of _ . -, starting with a letter"
+            yield Finding("stage-name", ERROR, message, solution, FILE, stage.line)
+        elif stage.name and stage.name.lower() in seen:
             message = f"duplicate stage name {stage.name}"
             yield Finding("stage-name", ERROR, message, "rename one of the stages", FILE, stage.line)
         seen.add(stage.name.lower())
 
 
 def _parent(stage: Stage) -> Iterator[Finding]:
-    if "$" in stage.written and (not stage.image or stage.image[-1] in ":@/" or "$" in stage.image):
-        yield Finding(
-            "from-argument",
-            ERROR,
-            f"FROM {stage.written}: an argument has no value",
-            "set it before the FROM: ARG NAME=value",
-            FILE,
-            stage.line,
-        )
+    if not stage.value.is_known or not stage.written:
+        return  # it depends on the architecture, or has been reported
+    if stage.value.unset:
+        names = ", ".join(f"${name}" for name in sorted(stage.value.unset))
+        verb = "has" if len(stage.value.unset) == 1 else "have"
+        message = f"FROM {stage.written}: {names} {verb} no value"
+        solution = "set it before the first FROM: ARG NAME=value"
+        yield Finding("from-argument", ERROR, message, solution, FILE, stage.line)
         return
     try:
         image = ImageReference.parse(stage.image)

@@ -13,8 +13,9 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.distgit.container_yaml import FILE as YAML_FILE
 from fedpkg_container.distgit.container_yaml import ContainerYaml
-from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
-from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.container_yaml_keys import Effect, find_key
+from fedpkg_container.distgit.container_yaml_schema import SCHEMA
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.safe_read import decode, read_bytes
 from fedpkg_container.distgit.yaml_document import to_plain
 from fedpkg_container.errors import RefusedError
@@ -98,21 +99,25 @@ class EffectiveConfig:
 
     def of_dockerfile(self) -> Iterator[Setting]:
         """Yield settings from the Dockerfile: labels and parent images."""
+        file = self._dockerfile.file if self._dockerfile else FILE
         labels = self._dockerfile.label_details if self._dockerfile else {}
         for key, name in LABELS.items():
             candidates = (labels.get(name), labels.get(OLD_LABEL_NAMES[name]))
             label = next((candidate for candidate in candidates if candidate and candidate.value), None)
-            if label:
-                yield Setting(key, label.value, f"Dockerfile:{label.line}")
+            if label and (label.unknown or label.unset):
+                names = " ".join(f"${name}" for name in sorted(label.unknown | label.unset))
+                yield Setting(key, None, f"{file}:{label.line}, {names} of the base image")
+            elif label:
+                yield Setting(key, label.value, f"{file}:{label.line}")
             else:
-                yield Setting(key, None, f"{DEFAULT}: assigned by Koji" if key == "release" else "Dockerfile")
+                yield Setting(key, None, f"{DEFAULT}: assigned by Koji" if key == "release" else file)
         stages = self._dockerfile.stages if self._dockerfile else []
         parents = self._dockerfile.parents if self._dockerfile else []
         base = self._dockerfile.base if self._dockerfile else ""
         lines = [str(stage.line) for stage in stages if stage.image in parents and not stage.is_earlier_stage]
         line = next((f":{stage.line}" for stage in stages if base and stage.image == base), "")
-        yield Setting("base", base or None, f"Dockerfile{line}")
-        yield Setting("parents", parents or None, f"Dockerfile:{','.join(lines)}" if lines else "Dockerfile")
+        yield Setting("base", base or None, f"{file}{line}")
+        yield Setting("parents", parents or None, f"{file}:{','.join(lines)}" if lines else file)
 
     def of_files(self) -> Iterator[Setting]:
         """Yield settings from the other files."""
@@ -130,7 +135,7 @@ class EffectiveConfig:
         """Yield the keys set in container.yaml, and the platforms in any case."""
         for path, value in _leaves(self.container_yaml.values, SCHEMA):
             line = self.container_yaml.document.line(path)
-            yield Setting(".".join(path), to_plain(value), f"{YAML_FILE}:{line}{_effect(path[0])}")
+            yield Setting(".".join(path), to_plain(value), f"{YAML_FILE}:{line}{_effect(path, value)}")
 
     def arches(self, target: Target | None) -> Setting:
         """Return the architectures of the build tag that are not excluded by the platforms."""
@@ -165,14 +170,17 @@ class EffectiveConfig:
         ]
 
 
-def _effect(key: str) -> str:
+def _effect(path: tuple[str, ...], value: Any) -> str:
     """Return what builders do with a key of container.yaml that has no effect; empty for other keys."""
-    if key in UNAVAILABLE:
-        return ", refused"
-    return ", ignored" if key in IGNORED or key in DEPRECATED else ""
+    key = find_key(path)
+    if key is None or key.effect is Effect.SUPPORTED or (path == key.path and not key.applies_to(value)):
+        return ""
+    return ", refused" if key.effect is Effect.REFUSED else ", ignored"
 
 
-def _leaves(values: Any, schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _leaves(
+    values: Any, schema: dict[str, Any], path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], object]]:
     """Yield each value with its path: mappings with keys known to the schema are flattened."""
     if isinstance(values, dict) and "properties" in schema:
         for key, value in values.items():

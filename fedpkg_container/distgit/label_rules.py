@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterator
 
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Label
-from fedpkg_container.model.findings import ERROR, WARNING, Finding
+from fedpkg_container.model.findings import ERROR, NOTE, WARNING, Finding
 from fedpkg_container.model.nvr import (
     COMPONENT_LABEL,
     OLD_LABEL_NAMES,
@@ -67,9 +67,8 @@ def _required(labels: dict[str, Label], name: str, older: str) -> Iterator[Findi
         return
     label = labels.get(name) or labels.get(older)
     if label is not None:
-        empty = f"label {name} is empty"
-        message = f"{empty}: a variable in it has no value" if "$" in label.written else empty
-        yield Finding("label-unresolved", ERROR, message, "set the variable with ENV or ARG above it", FILE, label.line)
+        if not label.unset:  # otherwise reported by the check of all labels of the NVR
+            yield Finding("label-unresolved", ERROR, f"label {name} is empty", "set it", FILE, label.line)
         return
     hint, line = _like(labels, name)
     yield Finding("label-missing", ERROR, f"there is no label {name}{hint}", f'add LABEL {name}="…"', FILE, line)
@@ -82,8 +81,50 @@ def _like(labels: dict[str, Label], name: str) -> tuple[str, int]:
     return (f", but {matches[0]}", labels[matches[0]].line) if matches else ("", 0)
 
 
-def _values(labels: dict[str, Label]) -> Iterator[Finding]:
+#: Labels that decide NVR, repository and tags.
+IDENTITY = (COMPONENT_LABEL, "name", "version", "release")
+
+
+def _variables(names: frozenset[str]) -> str:
+    return ", ".join(f"${name[:MAX_NAME_LENGTH]}" for name in sorted(names))
+
+
+#: Maximum characters of a variable's name in a message.
+MAX_NAME_LENGTH = 80
+
+
+def incomplete(name: str, label: Label) -> str:
+    """Return why a label cannot be used: variables in it have no value; empty if they have, or are not known here."""
+    if not label.unset:
+        return ""
+    verb = "has" if len(label.unset) == 1 else "have"
+    return f"label {name} = {label.value!r} is incomplete: {_variables(label.unset)} {verb} no value"
+
+
+def depends_on_parents(dockerfile: Dockerfile) -> bool:
+    """Whether a label of the NVR has a variable that parent images may set."""
+    details = dockerfile.label_details
+    labels = (details.get(name) or details.get(OLD_LABEL_NAMES[name]) for name in IDENTITY)
+    return bool(dockerfile.parents) and any(label.unknown for label in labels if label)
+
+
+def _unresolved(labels: dict[str, Label]) -> Iterator[Finding]:
+    """Yield findings about variables in the labels that decide NVR, repository and tags."""
+    for name in IDENTITY:
+        label = labels.get(name) or labels.get(OLD_LABEL_NAMES[name])
+        if label and (message := incomplete(name, label)):
+            solution = "set the variable with ENV or ARG above, or write ${NAME:-default}"
+            yield Finding("label-unresolved", ERROR, message, solution, FILE, label.line)
+        elif label and label.unknown:
+            message = f"label {name} depends on {_variables(label.unknown)}, known only to the builder"
+            solution = "no change is needed if the base image sets it; otherwise builders refuse the build"
+            yield Finding("label-unknown", NOTE, message, solution, FILE, label.line)
+
+
+def _values(all_labels: dict[str, Label]) -> Iterator[Finding]:
     """Yield findings about labels that do not form a valid NVR, repository or tag."""
+    yield from _unresolved(all_labels)
+    labels = {name: label for name, label in all_labels.items() if not label.unknown and not label.unset}
     checks = {"name": repository_problem, "version": nvr_part_problem, "release": nvr_part_problem}
     for name, problem_of in checks.items():
         label = labels.get(name) or labels.get(name.capitalize())

@@ -2,62 +2,121 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, dockerfile_rules, label_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.dockerfile import FILE, FILES, Dockerfile, find_file
+from fedpkg_container.distgit.dockerfile_facts import TARGET_ARGUMENTS
 from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES
 from fedpkg_container.model.options import default_components
+from fedpkg_container.model.platforms import platform_of
 
 HELP = "help.md"
 
 
-def check(checkout: Checkout, *, local: bool = False) -> list[Finding]:
+def check(checkout: Checkout, *, local: bool = False, dockerfile: Dockerfile | None = None) -> list[Finding]:
     """Return all findings about a checkout, in the order of the files.
 
     :param local: whether to check for a local build, which uses the files on disk
+    :param dockerfile: the Dockerfile, if it has been read; None to read it
     """
     if local:
-        return check_files(checkout.path)
-    dockerfile, unreadable = _read(checkout.path)
-    findings = [*_state(checkout), *unreadable, *_files(checkout.path, dockerfile, checkout.tracked)]
+        return check_files(checkout.path, checkout.submodules)
+    dockerfile, unreadable = (dockerfile, []) if dockerfile else read(checkout.path)
+    files = _files(checkout.path, dockerfile, checkout.tracked, checkout.submodules)
+    findings = [*_state(checkout), *unreadable, *files]
     if dockerfile is not None:
-        findings += [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
+        about_checkout = [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
+        findings += _named(about_checkout, dockerfile)
     return findings
 
 
-def check_files(path: Path) -> list[Finding]:
-    """Return all findings about the files of a checkout on disk, ignoring git."""
-    dockerfile, unreadable = _read(path)
-    return [*unreadable, *_files(path, dockerfile, None)]
+def check_architectures(checkout: Checkout, dockerfile: Dockerfile, arches: Sequence[str]) -> list[Finding]:
+    """Return findings about sources of COPY and ADD that depend on the architecture: ``COPY bin-$TARGETARCH /bin``.
+
+    :param dockerfile: read without a platform
+    :param arches: Koji names of the architectures to build for
+    """
+    copied = (word for item in dockerfile.instructions if item.name in ("COPY", "ADD") for word in item.words[:-1])
+    if not any(word.unknown.intersection(TARGET_ARGUMENTS) for word in copied):
+        return []
+    findings: dict[Finding, None] = {}
+    for arch in arches:
+        reading = dockerfile.with_facts(replace(dockerfile.facts, platform=platform_of(arch)))
+        found = copy_rules.check(reading, checkout.path, checkout.tracked, checkout.submodules)
+        findings |= dict.fromkeys(_named(found, dockerfile))
+    known = copy_rules.check(dockerfile, checkout.path, checkout.tracked, checkout.submodules)
+    reported = set(_named(known, dockerfile))
+    return [finding for finding in findings if finding not in reported]
 
 
-def _read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
+def check_files(path: Path, submodules: frozenset[str] = frozenset()) -> list[Finding]:
+    """Return all findings about the files of a checkout on disk, ignoring git.
+
+    :param submodules: paths of git submodules
+    """
+    dockerfile, unreadable = read(path)
+    return [*unreadable, *_files(path, dockerfile, None, submodules)]
+
+
+def read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
     """Read the Dockerfile; return it, or a finding if it cannot be read."""
     try:
         return Dockerfile.read(path), []
     except RefusedError as error:
-        return None, [Finding("no-dockerfile", ERROR, error.reason, error.solution, FILE)]
+        return None, [Finding("no-dockerfile", ERROR, error.reason, error.solution, find_file(path))]
 
 
-def _files(path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | None) -> Iterator[Finding]:
+def _files(
+    path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | None, submodules: frozenset[str]
+) -> Iterator[Finding]:
     """Yield findings about files.
 
     :param tracked: files tracked by git; None to check files on disk
+    :param submodules: paths of git submodules
     """
     if dockerfile is not None:
-        yield from dockerfile_rules.check(dockerfile)
-        yield from dockerfile_rules.check_run(dockerfile)
-        yield from copy_rules.check(dockerfile, path, tracked)
-        yield from label_rules.check(dockerfile)
+        findings = [
+            *dockerfile_rules.check(dockerfile),
+            *dockerfile_rules.check_run(dockerfile),
+            *copy_rules.check(dockerfile, path, tracked, submodules),
+            *label_rules.check(dockerfile),
+        ]
+        yield from _named(findings, dockerfile)
+        yield from _other_dockerfile(path, dockerfile)
     yield from container_yaml.check(path)
     yield from additional_tags.check(path)
     yield from _help(path)
+
+
+def _named(findings: Iterable[Finding], dockerfile: Dockerfile) -> Iterator[Finding]:
+    """Yield findings about the Dockerfile under the name of the file that was read."""
+    for finding in findings:
+        yield replace(finding, file=dockerfile.file) if finding.file == FILE else finding
+
+
+def _other_dockerfile(path: Path, dockerfile: Dockerfile) -> Iterator[Finding]:
+    """Check that a Dockerfile beside a Containerfile has the same content."""
+    for name in FILES:
+        if name == dockerfile.file or not os.path.lexists(path / name):
+            continue
+        try:
+            is_equal = read_bytes(path, name) == read_bytes(path, dockerfile.file)
+        except RefusedError:
+            is_equal = False
+        if not is_equal:
+            message, solution = (
+                f"{dockerfile.file} is used; {name} is ignored",
+                f"delete {name}, or link it to the other",
+            )
+            yield Finding("dockerfile-ignored", WARNING, message, solution, name)
 
 
 def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
@@ -69,7 +128,7 @@ def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
         OLD_LABEL_NAMES[COMPONENT_LABEL]
     )
     allowed = default_components(checkout.name)
-    if label and label.value and label.value not in allowed:
+    if label and label.value and not label.unknown and label.value not in allowed:
         message = f"label {COMPONENT_LABEL} = {label.value}, but the repository is named {checkout.name}"
         solution = f"use {' or '.join(allowed)}: builders accept other names only if the site allows them"
         yield Finding("label-repository", WARNING, message, solution, FILE, label.line)
@@ -77,12 +136,10 @@ def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
 
 def _untracked_copies(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
     """Check for untracked files in copied directories: they are missing on builders."""
-    for directory, line in copy_rules.copied_directories(dockerfile) if checkout.untracked else ():
-        inside = [name for name in checkout.untracked if directory == "." or name.startswith(f"{directory}/")]
-        if inside:
-            names = f"{', '.join(inside[:3])}{' …' if len(inside) > 3 else ''}"
-            message = f"untracked files will not be copied, because builders do not have them: {names}"
-            yield Finding("copy-left-out", WARNING, message, "add them to git, or to .gitignore", FILE, line)
+    for names, line in copy_rules.untracked(dockerfile, checkout.path, checkout.untracked):
+        message = "untracked files will not be copied, because builders do not have them: "
+        message += f"{', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+        yield Finding("copy-left-out", WARNING, message, "add them to git, or to .gitignore", FILE, line)
 
 
 def _state(checkout: Checkout) -> Iterator[Finding]:

@@ -103,7 +103,7 @@ def parse(text: str, file: str) -> YamlDocument:
     return document
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: object) -> object:
     """Replace unsupported values by their text, for display."""
     if isinstance(value, dict):
         return {key: to_plain(item) for key, item in value.items()}
@@ -146,7 +146,7 @@ class _Reader:
         self._file = file
         self._count = 0
 
-    def read(self, root: Any) -> None:
+    def read(self, root: object) -> None:
         self._document.values = self._value(root, ())
 
     def _value(self, node: Any, path: KeyPath) -> Any:
@@ -172,7 +172,7 @@ class _Reader:
         if depth > MAX_DEPTH or self._count > MAX_VALUES:
             raise _LimitExceededError
 
-    def _scalar(self, node: Any, kind: str) -> Any:
+    def _scalar(self, node: Any, kind: str) -> object:
         if kind in ("str", "value", "merge"):
             return node.value
         if kind == "timestamp":
@@ -196,7 +196,7 @@ class _Reader:
             )
             return UnsupportedValue("a value that cannot be read", node.value)
 
-    def _refused(self, node: Any, kind: str) -> UnsupportedValue:
+    def _refused(self, node: object, kind: str) -> UnsupportedValue:
         self._add(
             "yaml-tag",
             f"unsupported type {abbreviate(kind)}",
@@ -205,7 +205,7 @@ class _Reader:
         )
         return UnsupportedValue("a value of an unsupported type")
 
-    def _mapping(self, node: Any, path: KeyPath) -> dict[str, Any]:
+    def _mapping(self, node: object, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key, value in self._merged(node, len(path)):
             if key.value not in values:

@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./+-]*")
 _WORDS = {"null", "true", "false", "yes", "no", "on", "off", "y", "n"}
 
 
-def dump_flow(value: Any) -> str:
+def dump_flow(value: object) -> str:
     """Format a plain value (text, number, boolean, None, list, mapping) in YAML flow style."""
     if isinstance(value, str):
         return _text(value)
@@ -65,7 +65,7 @@ _COLON = re.compile(r"[ \t]*:")
 _ALIAS = re.compile(r"\s*\*[^\s,\[\]{}]+")
 
 
-def set_value(text: str, keys: Keys, value: Any, file: str) -> str:
+def set_value(text: str, keys: Keys, value: object, file: str) -> str:
     """Return the text with a value set; missing parent mappings are added.
 
     :param value: plain value: text, number, boolean, None, list or mapping
@@ -114,14 +114,14 @@ def _readable(text: str, file: str) -> YamlDocument:
     return document
 
 
-def _checked(text: str, expected: Any, keys: Keys, file: str) -> str:
+def _checked(text: str, expected: object, keys: Keys, file: str) -> str:
     document = parse(text, file)
     if document.findings or _canonical(document.values or {}) != _canonical(expected):
         raise _by_hand(keys, file)
     return text
 
 
-def _canonical(values: Any) -> str:
+def _canonical(values: object) -> str:
     return json.dumps(values, sort_keys=True, default=repr)
 
 
@@ -153,7 +153,7 @@ class _Editor:
         self._file = file
         self._newline = "\r\n" if "\r\n" in text else "\n"
 
-    def set(self, keys: Keys, value: Any) -> str:
+    def set(self, keys: Keys, value: object) -> str:
         mapping, column = self._root, 0
         if mapping is None or mapping.id == "scalar":
             end = len(self._text) if mapping is None or not mapping.value else mapping.start_mark.index
@@ -228,7 +228,7 @@ class _Editor:
             return end if "+" in header else len(self._text[:end].rstrip())
         return end
 
-    def _replace(self, entry: _Entry, value: Any) -> str:
+    def _replace(self, entry: _Entry, value: object) -> str:
         text, node = self._text, entry.value
         is_alias = node.start_mark.index < entry.start
         if not is_alias and node.id == "sequence" and not node.flow_style and isinstance(value, list) and value:
@@ -240,7 +240,7 @@ class _Editor:
         rest = text[entry.colon : self._line_stop(entry.colon)]
         return f"{text[: entry.colon]} {dump_flow(value)}{rest}{text[self._line_stop(entry.end) :]}"
 
-    def _replace_items(self, entry: _Entry, value: list[Any]) -> str:
+    def _replace_items(self, entry: _Entry, value: list[object]) -> str:
         """Replace a list with one item per line: lines of unchanged items are kept, with comments at and above them."""
         items = entry.value.value
         start = previous = self._line_start(items[0].start_mark.index)
@@ -273,7 +273,7 @@ class _Editor:
         column = mapping.value[0][0].start_mark.column
         return self._insert(self._line_end(last.end), self._block(keys, value, column))
 
-    def _block(self, keys: Keys, value: Any, column: int) -> str:
+    def _block(self, keys: Keys, value: object, column: int) -> str:
         """Return a key and its value on separate lines, nested mappings indented."""
         lines = [f"{' ' * (column + 2 * depth)}{dump_flow(key)}:" for depth, key in enumerate(keys)]
         return self._newline.join(lines) + f" {dump_flow(value)}{self._newline}"
@@ -307,7 +307,7 @@ def _is_blank(node: Any) -> bool:
     return bool(node.id == "scalar" and node.start_mark.index == node.end_mark.index)
 
 
-def _nested(keys: Keys, value: Any) -> dict[str, Any]:
+def _nested(keys: Keys, value: Any) -> dict[str, object]:
     for key in reversed(keys):
         value = {key: value}
     return dict(value)

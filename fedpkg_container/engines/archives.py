@@ -17,7 +17,6 @@ import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fedpkg_container.engines import storage
 from fedpkg_container.engines.opening import open_plain, opened_directory
@@ -302,7 +301,7 @@ def _layout(archive: Path, layout: Path, below: Path) -> Path:
     return layout
 
 
-def _with_platform(layout: Path, below: Path, member: Descriptor) -> dict[str, Any]:
+def _with_platform(layout: Path, below: Path, member: Descriptor) -> dict[str, object]:
     """Return the descriptor of an image; a missing platform is read from its configuration.
 
     :raises RegistryError: if it cannot be read
@@ -327,7 +326,7 @@ def platform(configuration: bytes) -> dict[str, str]:
     return ImageConfiguration.read(configuration, where="an image").platform
 
 
-def _in_one_list(layout: Path, below: Path, members: Iterable[Any]) -> None:
+def _in_one_list(layout: Path, below: Path, members: Iterable[object]) -> None:
     """Make the index of a layout reference a new image index of its images.
 
     The archive's author may have made names links: files are recreated, and directories must be real directories.

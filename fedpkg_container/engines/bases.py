@@ -18,14 +18,13 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from fedpkg_container import locking
 from fedpkg_container.engines import cgroups, storage
-from fedpkg_container.engines.opening import open_plain
+from fedpkg_container.engines.base_image import CONTENT, BaseImage, check_layers
 from fedpkg_container.engines.sandbox import Sandbox, Store
 from fedpkg_container.engines.workspace import Workspace, Workspaces, remove
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, ProgramError, RegistryError
@@ -34,13 +33,12 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
-from fedpkg_container.registry.digests import validate_digest
 from fedpkg_container.registry.errors import CONTACT_ADMINISTRATORS
 from fedpkg_container.registry.fetch import FetchLimits, fetch_image
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Interval of pruning, seconds.
 PRUNE_INTERVAL = 3600.0
@@ -49,83 +47,10 @@ LONGEST = 10 * 10**9
 #: File limit of an unpacked image.
 MOST_FILES = 1_000_000
 _DAY = 24 * 3600.0
-#: In an image's directory: registry contents, and a description, written last.
-_CONTENT, _DESCRIPTION = "content", "image.json"
-#: Size limit of a store's layer list, bytes; a layer takes less than a kilobyte.
-_LONGEST_STORE = 8 * 1024 * 1024
+#: Description in an image's directory, written last.
+_DESCRIPTION = "image.json"
 #: Name prefix of the directories of incomplete images.
 _INCOMING = "incoming-"
-
-
-@dataclass(frozen=True)
-class BaseImage:
-    """A base image on this builder.
-
-    :param image_id: without ``sha256:``
-    :param name: name for FROM: the image of one architecture by its own digest
-    :param directory: the store and the registry contents
-    """
-
-    image_id: str
-    name: str
-    directory: Path
-
-    @property
-    def graph(self) -> Path:
-        """The store."""
-        return self.directory / "work" / "graph"
-
-    @property
-    def content(self) -> Path:
-        """The directory with the registry contents."""
-        return self.directory / _CONTENT
-
-    @cached_property
-    def manifest(self) -> Manifest:
-        """The manifest, as in the registry."""
-        return Manifest.read((self.content / "manifest.json").read_bytes())
-
-    @cached_property
-    def configuration(self) -> dict[str, Any]:
-        """The configuration.
-
-        :raises RegistryError: if it is not an image configuration
-        """
-        try:
-            found = json.loads(self.blob(self.manifest.blobs[0].digest).read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise RegistryError(f"the configuration of {self.name} is not JSON: {error}") from error
-        if not isinstance(found, dict) or not isinstance(found.get("config") or {}, dict):
-            raise RegistryError(f"the configuration of {self.name} is not one of an image")
-        return found
-
-    @property
-    def triggers(self) -> list[str]:
-        """The ONBUILD instructions that run in builds from the image.
-
-        :raises RegistryError: if they are not strings
-        """
-        listed = (self.configuration.get("config") or {}).get("OnBuild") or []
-        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-            raise RegistryError(f"ONBUILD of {self.name} is not a list of instructions")
-        return listed
-
-    @property
-    def layers(self) -> dict[str, dict[str, Any]]:
-        """Layers that other images can reuse as in the registry: diff ID → digest and size."""
-        diff_ids = (self.configuration.get("rootfs") or {}).get("diff_ids") or []
-        blobs = self.manifest.blobs[1:]
-        if len(diff_ids) != len(blobs):
-            return {}
-        return {
-            str(diff_id): {"digest": blob.digest, "size": blob.size}
-            for diff_id, blob in zip(diff_ids, blobs)
-            if blob.media_type.endswith("gzip")
-        }
-
-    def blob(self, digest: str) -> Path:
-        """Path of a blob."""
-        return self.content / validate_digest(digest).partition(":")[2]
 
 
 class BaseImages:
@@ -190,6 +115,9 @@ class BaseImages:
                     record.unlink()
                     raise
                 _write(file, known)
+            _log.info("base image %s pulled as %s", image, known.name)
+        else:
+            _log.info("base image %s cached as %s", image, known.name)
         self.used[known.name] = known
         return known
 
@@ -204,7 +132,7 @@ class BaseImages:
             base = self._known(file)
             if base is None:
                 with self._incoming() as incoming:
-                    content.rename(incoming.folder / _CONTENT)
+                    content.rename(incoming.folder / CONTENT)
                     base = self._unpack(incoming, name, manifest, lambda: None)
             _write(file, base)
         self.used[base.name] = base
@@ -222,10 +150,11 @@ class BaseImages:
             directory = self._directory(exact)
             if known := self._at(directory):
                 os.utime(directory)  # in use, not yet recorded
+                _log.info("base image %s is already unpacked", exact)
                 return known
         limits = FetchLimits(self._longest)
         with self._incoming() as incoming, registry.repository(exact) as repository:
-            content = incoming.folder / _CONTENT
+            content = incoming.folder / CONTENT
             manifest = fetch_image(repository, exact.digest, content, limits=limits, deadline=deadline, tick=tick)
             return self._unpack(incoming, exact, manifest, self._within(incoming.folder, deadline, tick))
 
@@ -278,7 +207,7 @@ class BaseImages:
             except (BlockingIOError, FileNotFoundError):
                 continue
             except (FedpkgContainerError, OSError) as error:
-                logger.warning("%s could not be removed: %s", directory, error)
+                _log.warning("%s could not be removed: %s", directory, error)
 
     def _unpack(
         self, workspace: Workspace, name: ImageReference, manifest: Manifest, tick: Callable[[], None]
@@ -288,16 +217,16 @@ class BaseImages:
         workspace.prepare()
         environment = storage.configure(workspace, [])
         sandbox = Sandbox(
-            workspace, [incoming / _CONTENT, *map(Path, [environment[storage.VARIABLE]])], environment=environment
+            workspace, [incoming / CONTENT, *map(Path, [environment[storage.VARIABLE]])], environment=environment
         )
-        copy = ["skopeo", "copy", "--quiet", f"dir:{incoming / _CONTENT}", f"containers-storage:{name}"]
+        copy = ["skopeo", "copy", "--quiet", f"dir:{incoming / CONTENT}", f"containers-storage:{name}"]
         try:
             command = ["unshare", "--net", "--", *sandbox.command(copy)]
             run(command, env=environment, timeout=self._access.timeout, tick=tick)
             tick()  # catch a fast unpack
         except ProgramError as error:
             raise RegistryError(f"{name} cannot be unpacked: {error.reason}") from error
-        _check_layers(BaseImage("", str(name), incoming), workspace)
+        check_layers(BaseImage("", str(name), incoming), workspace)
         image_id = manifest.blobs[0].digest.partition(":")[2]
         described = {"image_id": image_id, "name": str(name)}
         (incoming / _DESCRIPTION).write_text(json.dumps(described))
@@ -382,40 +311,14 @@ class BaseImages:
                 if last > before or any(path.name in used for path in records):
                     return False
                 directory.rename(removed)
+                _log.info("removing base image %s, unused since %.0f days", directory.name, (time.time() - last) / _DAY)
             for path in records:
                 path.unlink()
         try:
             remove(removed)
         except (FedpkgContainerError, OSError) as error:  # retried before the next image is fetched
-            logger.warning("base image %s could not be removed: %s", removed, error)
+            _log.warning("base image %s could not be removed: %s", removed, error)
         return True
-
-
-def _check_layers(base: BaseImage, workspace: Workspace) -> None:
-    """Check that the configuration of an image lists its actual layers.
-
-    The image ID is the digest of the configuration, and skopeo does not compare. An image with a copied configuration
-    would be mistaken for the original, its blobs for its layers.
-
-    :param workspace: of the worker that unpacked it
-    :raises RegistryError: if it does not, or the store's layer list is unreadable
-    """
-    path = workspace.work / "graph" / "overlay-layers" / "layers.json"
-    try:
-        named = (base.configuration.get("rootfs") or {}).get("diff_ids") or []
-        blobs = [each.digest for each in base.manifest.blobs[1:]]
-        same = len(named) == len(blobs)
-        if same and blobs:
-            with open_plain(path, workspace.work) as file:
-                listed = json.loads(file.read(_LONGEST_STORE))
-            unpacked = {(each.get("compressed-diff-digest"), each.get("diff-digest")) for each in listed}
-            same = unpacked.issuperset(zip(blobs, named))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RegistryError(f"the layers of {base.name} cannot be compared with its configuration: {error}") from error
-    if not same:
-        raise RegistryError(
-            f"{base.name} has other layers than its configuration names", solution="use another base image"
-        )
 
 
 def _read(file: IO[str]) -> str:

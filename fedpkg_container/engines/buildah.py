@@ -6,21 +6,19 @@ import contextlib
 import json
 import os
 import re
-import shutil
-import subprocess
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fedpkg_container.engines import hook, storage
-from fedpkg_container.engines.bases import LONGEST, BaseImage, BaseImages
-from fedpkg_container.engines.inside.export import ARCHIVE, EXPORTED
+from fedpkg_container.engines.base_image import BaseImage
+from fedpkg_container.engines.bases import LONGEST, BaseImages
+from fedpkg_container.engines.exported import Exported, Exporting, gzip_command
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import NONE, attached
 from fedpkg_container.engines.opening import open_plain
-from fedpkg_container.engines.sandbox import INSIDE, Sandbox, interpreter
+from fedpkg_container.engines.sandbox import Sandbox, program
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import (
     NoSuchImageError,
@@ -32,9 +30,8 @@ from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, run_in_background, stream
 from fedpkg_container.registry.copy import put_image
-from fedpkg_container.registry.manifests import INDEX_TYPES, MAX_MANIFEST_SIZE, Descriptor, Manifest
+from fedpkg_container.registry.manifests import INDEX_TYPES, Descriptor, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
-from fedpkg_container.text import printable
 
 #: Timeout of steps that run no code of the packager: pulling, pushing, mounting; seconds.
 STEP_TIMEOUT = 1800.0
@@ -47,12 +44,8 @@ _CGROUPS = "/sys/fs/cgroup"
 _DOCKER = "v2s2"
 #: Names of files and directories of a build.
 _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
-#: Poll interval for a worker's results, seconds.
-_LOOK = 0.01
 #: Size limit of files from an image, bytes.
 LONGEST_FILES = 10**9
-#: Chunk size for copying, and maximum log excerpt, bytes.
-_PART, _SHOWN = 16 << 20, 4000
 
 
 @dataclass(frozen=True)
@@ -79,6 +72,7 @@ class ImageBuild:
     :param timeout: seconds
     :param network: network access of RUN and ADD, one of ``network.NETWORKS``
     :param arguments: values of ARG
+    :param ignore_file: file in ``context`` whose patterns exclude files from COPY; empty for that of buildah's choice
     :param contexts: further directories for COPY --from
     """
 
@@ -91,100 +85,8 @@ class ImageBuild:
     timeout: float
     network: str = NONE
     arguments: Mapping[str, str] = field(default_factory=dict)
+    ignore_file: str = ""
     contexts: Mapping[str, Path] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Exported:
-    """An image that a worker exported for a registry.
-
-    :param manifests: format → manifest
-    :param directory: of its blobs, which the worker owns
-    :param work: the worker's directory that contains it
-    """
-
-    manifests: Mapping[str, Manifest]
-    directory: Path
-    work: Path
-
-    def chunks(self, blob: Descriptor) -> Iterator[bytes]:
-        """Yield the contents of a blob.
-
-        :raises OSError: if it does not exist
-        """
-        with open_plain(self.directory / blob.digest.partition(":")[2], self.work) as file:
-            while chunk := file.read(1 << 20):
-                yield chunk
-
-
-class Exporting:
-    """An image export by a running worker.
-
-    :param program: the worker
-    :param log: its output
-    :param target: directory that it owns, for blobs, manifests and the archive
-    :param work: the worker's directory that contains ``target``
-    :param kinds: image formats
-    :param tick: called every second while this process waits or copies; exceptions end the wait
-    """
-
-    def __init__(
-        self,
-        program: subprocess.Popen[bytes],
-        log: Path,
-        target: Path,
-        *,
-        work: Path,
-        kinds: Sequence[str],
-        tick: Callable[[], None],
-    ) -> None:
-        self._program, self._log, self._target, self._work, self.kinds = program, log, target, work, kinds
-        self._tick = tick
-        self._exported: Exported | None = None
-
-    def wait(self) -> Exported:
-        """Wait until manifests and blobs are complete.
-
-        :raises ProgramError: if it cannot be exported
-        :raises RegistryError: if the result is not an image
-        """
-        if self._exported is None:
-            self._wait_for(lambda: os.path.lexists(self._target / EXPORTED))
-            manifests = {}
-            for kind in self.kinds:
-                with open_plain(self._target / f"{kind}.json", self._work) as file:
-                    manifests[kind] = Manifest.read(file.read(MAX_MANIFEST_SIZE + 1), where=kind)
-            self._exported = Exported(manifests, self._target, self._work)
-        return self._exported
-
-    def save(self, target: Path) -> None:
-        """Wait until the archive is complete, and copy it to a file.
-
-        :raises ProgramError: if it cannot be exported
-        """
-        self._wait_for(lambda: False)
-        with open_plain(self._target / ARCHIVE, self._work) as source, target.open("wb") as file:
-            while chunk := source.read(_PART):
-                self._tick()  # the worker's file may be large and sparse
-                file.write(chunk)
-
-    def _wait_for(self, is_there: Callable[[], bool]) -> None:
-        """Wait for a file, or for the successful end of the worker.
-
-        :raises ProgramError: if it failed or timed out
-        """
-        ticked = time.monotonic()
-        deadline = ticked + STEP_TIMEOUT
-        while self._program.poll() is None and not is_there():
-            if time.monotonic() > deadline:
-                raise ProgramTimeoutError(f"the image was not exported within {STEP_TIMEOUT:g} s")
-            if time.monotonic() - ticked > 1:
-                ticked = time.monotonic()
-                self._tick()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._program.wait(timeout=_LOOK)
-        if self._program.returncode:
-            raise ProgramError("export", self._program.returncode, printable(_end_of(self._log)))
 
 
 class Buildah:
@@ -278,7 +180,7 @@ class Buildah:
             *("buildah", "--default-mounts-file", "/etc/containers/mounts.conf"),
             *("build", "--format", "docker", "--pull-never", "--identity-label=false"),
             *("--timestamp", str(request.timestamp), "--iidfile", self.workspace.work / _IMAGE_ID),
-            *request.platform.options(),
+            *("--os", "linux", *request.platform.options()),  # without the first, TARGETARCH would be that of the host
             *(*self.isolation.options(), "--network", "host", "--http-proxy=false", "--cap-drop", "NET_RAW"),
             f"--volume={no_cgroups}:{_CGROUPS}:ro,nosuid,nodev",
             *hook.options(self.workspace, request.timestamp),
@@ -286,6 +188,8 @@ class Buildah:
             *(f"--build-arg={name}={value}" for name, value in request.arguments.items() if name != EPOCH),
             *(f"--build-context={name}={folder}" for name, folder in request.contexts.items()),
             *(f"--volume={mount}" for mount in request.mounts),
+            # The Dockerfile is not in the context: buildah would not find its ignore file.
+            *([f"--ignorefile={request.context / request.ignore_file}"] if request.ignore_file else []),
             *("--file", request.dockerfile, "--", request.context),
         ]
 
@@ -312,8 +216,7 @@ class Buildah:
         :raises ProgramError: if the image cannot be read
         """
         target = self._new("files")
-        own = [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
-        stores = own if base is None else [base.graph]
+        stores = self._stores() if base is None else [base.graph]
         request = {
             "image": image.removeprefix("sha256:"),
             "stores": [str(each) for each in stores],
@@ -323,21 +226,24 @@ class Buildah:
             "present": [*present],
             "longest": LONGEST_FILES,
         }
-        run(self._program("read_image.py", request), timeout=STEP_TIMEOUT, tick=self.tick)
+        run(self._program("read_image", request), timeout=STEP_TIMEOUT, tick=self.tick)
         return target
+
+    def _stores(self) -> list[Path]:
+        """Return the build's store, and those of its base images."""
+        return [self.workspace.work / "graph", *(store.path for store in self.bases.stores)]
 
     def _new(self, name: str) -> Path:
         """Make a uniquely named directory owned by the worker."""
         number = sum(1 for each in os.listdir(self.workspace.work) if each.startswith(f"{name}-"))
         return self.workspace.new(f"{name}-{number}")
 
-    def _program(self, name: str, request: Mapping[str, Any], *, readable: Sequence[Path] = ()) -> list[str | Path]:
+    def _program(self, name: str, request: Mapping[str, object], *, readable: Sequence[Path] = ()) -> list[str | Path]:
         """Return a command that runs a program of ``inside`` in a worker, with a request file."""
         described = self.folder / f"{name}-{len(list(self.folder.glob(f'{name}-*')))}.json"
         described.write_text(json.dumps(request))
         described.chmod(0o644)
-        command: list[str | Path] = [interpreter(), "-I", "-S", INSIDE / name, described]
-        return self._worker(command, readable=[described, *readable])
+        return self._worker([*program(name), described], readable=[described, *readable])
 
     def configuration(self, image: str) -> dict[str, Any]:
         """Configuration of an image, with all fields of the docker format."""
@@ -382,20 +288,22 @@ class Buildah:
                 known[diff_id] = {**blob, "file": str(base.blob(blob["digest"]))}
         push = ["buildah", "push", "--quiet", "-D", "--format"]
         request = {
+            "image": image.removeprefix("sha256:"),
+            "stores": [str(each) for each in self._stores()],
             "push": [*push, _DOCKER, image, "docker-archive:/dev/stdout"],
             "others": {kind: ([*push, kind, image, f"dir:{path}"], str(path)) for kind, path in others.items()},
             "target": str(target),
             "known": known,
-            "gzip": _gzip(),
+            "gzip": gzip_command(),
             "archive": str(archive) if archive else "",
             "compressed": compressed,
         }
         contents = [base.content for base in self.bases.used.values()]
-        command = self._program("export.py", request, readable=contents)
+        command = self._program("export", request, readable=contents)
         log = self.folder / f"{target.name}.log"
-        with run_in_background(command, log=log, env=self._environment(), writes_files=True) as program:
+        with run_in_background(command, log=log, env=self._environment(), writes_files=True) as worker:
             self._exports[image] = Exporting(
-                program, log, target, work=self.workspace.work, kinds=wanted, tick=lambda: self.tick()
+                worker, log, target, work=self.workspace.work, kinds=wanted, tick=lambda: self.tick()
             )
             yield self._exports[image]
 
@@ -481,18 +389,3 @@ class Buildah:
 
     def _run(self, *arguments: str, timeout: float = STEP_TIMEOUT) -> str:
         return run(self._worker(["buildah", *arguments]), timeout=timeout, tick=self.tick).text
-
-
-def _end_of(log: Path) -> str:
-    """Return the last characters of a log of any size that a worker writes."""
-    with log.open("rb") as file:
-        file.seek(max(0, file.seek(0, os.SEEK_END) - _SHOWN))
-        return file.read(_SHOWN).decode(errors="replace")
-
-
-def _gzip() -> list[str]:
-    """Return the compression command: igzip (isa-l) if installed, else gzip.
-
-    For 562 MB of /usr: igzip -3 256 MB in 2 s, gzip -6 238 MB in 32 s, gzip -3 249 MB in 15 s of CPU time.
-    """
-    return ["igzip", "-n", "-3", "-c"] if shutil.which("igzip") else ["gzip", "-n", "-6", "-c"]

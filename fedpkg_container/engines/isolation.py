@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from fedpkg_container.engines.sandbox import Sandbox
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError, ProgramError, ProgramTimeoutError
 from fedpkg_container.process import run
+
+_log = logging.getLogger(__name__)
 
 #: Timeout of one attempt, seconds.
 PROBE_TIMEOUT = 60.0
@@ -51,6 +54,7 @@ def choose(workspaces: Workspaces) -> Isolation:
     with contextlib.suppress(OSError, ValueError, KeyError):
         known = json.loads(remembered.read_text())
         if known["boot"] == boot:
+            _log.debug("OCI runtime %s, tested since the last reboot", known["runtime"])
             return Isolation(known["runtime"])
     isolation = probe(workspaces)
     remembered.write_text(json.dumps({"boot": boot, **asdict(isolation)}))
@@ -72,7 +76,9 @@ def probe(workspaces: Workspaces) -> Isolation:
             _attempt(isolation, workspaces)
         except (ProgramError, ProgramTimeoutError) as error:
             said.append(f"{runtime}: {_cause(error)}")
+            _log.info("OCI runtime %s does not work: %s", runtime, said[-1])
         else:
+            _log.info("OCI runtime %s works", runtime)
             return isolation
     missing = all(shutil.which(runtime) is None for runtime in RUNTIMES)
     raise FedpkgContainerError(

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Timeout for listing, seconds.
 TIMEOUT = 20.0
@@ -71,5 +71,5 @@ def _watch(
                 added(new)
                 known.update(new)
     except (FedpkgContainerError, OSError, ValueError) as error:
-        logger.error("this machine's addresses cannot be watched: %s", error)
+        _log.error("the addresses of this machine cannot be monitored: %s", error)
         failed()

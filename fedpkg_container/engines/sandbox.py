@@ -63,11 +63,10 @@ _ROOTS = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 
 #: Our programs that run in workers, and their location in a sandbox.
 _PROGRAMS = Path(__file__).with_name("inside")
-INSIDE = Path("/run/fedpkg-container")
-_ENTER = "enter.py"
+INSIDE = Path("/run/fedpkg-container/inside")
 #: Joins the control groups before ``--`` and executes the command after it.
 _JOIN = 'until [ "$1" = -- ]; do echo 0 > "$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'
-#: Path of secret variables for ``enter.py`` in a sandbox, and file name in the build's directory.
+#: Path of secret variables for ``enter`` in a sandbox, and file name in the build's directory.
 _VARIABLES = "/run/fedpkg-container-variables"
 _VARIABLES_FILE = "variables"
 
@@ -135,7 +134,7 @@ class Sandbox:
             *_each("--ro-bind", mounts),
             *("--bind", work, work),
             *("--chdir", "/", "--"),
-            *(interpreter(), "-I", "-S", INSIDE / _ENTER, "inside", *options, "--"),
+            *(*program("enter"), "inside", *options, "--"),
             *arguments,
         ]
 
@@ -144,16 +143,16 @@ class Sandbox:
 
         A shell joins groups in 1 ms; Python takes 20 ms to start.
 
-        :param idmaps: options of ``enter.py outside``
+        :param idmaps: options of ``enter outside``
         """
         groups = self.workspace.groups
         if idmaps:
             joined = [word for group in groups for word in ("--cgroup", group)]
-            return [interpreter(), "-I", "-S", _PROGRAMS / _ENTER, "outside", *joined, *idmaps, "--"]
+            return [*program("enter", _PROGRAMS), "outside", *joined, *idmaps, "--"]
         return ["sh", "-c", _JOIN, "sh", *groups, "--"] if groups else []
 
     def _stores(self) -> tuple[list[str | Path], list[tuple[Path, Path]]]:
-        """Return options of ``enter.py outside`` for stores with other owners, and the mounts."""
+        """Return options of ``enter outside`` for stores with other owners, and the mounts."""
         ids = self.workspace.ids
         options: list[str | Path] = []
         mounts = []
@@ -196,6 +195,15 @@ def interpreter() -> str:
     """Return the path of a Python that workers can execute too: the current one, if it is the system's."""
     own = os.path.realpath(sys.executable)
     return own if own.startswith("/usr/") else shutil.which("python3", path=VARIABLES["PATH"]) or own
+
+
+def program(name: str, package: Path = INSIDE) -> list[str | Path]:
+    """Return the command that starts a program of ``inside``, without the site's Python modules.
+
+    :param package: directory of the programs, as seen by the command
+    """
+    start = f"import sys; sys.path.append({str(package.parent)!r}); from {package.name} import {name}; {name}.start()"
+    return [interpreter(), "-I", "-S", "-c", start]
 
 
 def confined(

@@ -27,7 +27,7 @@ from fedpkg_container.locking import locked
 from fedpkg_container.process import kill_all, process_ids, run
 from fedpkg_container.signals import shield_signals
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Timeout of an unmount, seconds.
 UNMOUNT_TIMEOUT = 30.0
@@ -157,7 +157,7 @@ class Workspaces:
         try:
             remove(path)
         except (FedpkgContainerError, OSError) as error:
-            logger.warning("%s could not be removed: %s", path, error)
+            _log.warning("%s could not be removed: %s", path, error)
             return False
         return True
 

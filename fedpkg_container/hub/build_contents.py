@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
 from fedpkg_container.hub.builds import MAX_BUILDS, Build, branch_of, read_build, requester_of
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.tasks import result_or_none
+from fedpkg_container.model.koji_types import ArchiveInfo, BuildInfo, QueryOptions, RPMInfo
 from fedpkg_container.text import printable_line
 
 
@@ -63,7 +64,7 @@ class Contents:
         return dict(sorted(rpms.items()))
 
 
-def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
+def read_contents(session: HubSession, info: BuildInfo) -> Contents:
     """Return the contents of a build, using two requests.
 
     :param info: result of ``getBuild``
@@ -75,8 +76,8 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
         archives = multicall.listArchives(build.id, type="image")
         parents = {image: multicall.getBuild(parent["id"]) for image, parent in build.parents.items()}
     images = [archive for archive in result_or_none(archives) or () if "image" in (archive.get("extra") or {})]
-    recorded = {image: result_or_none(call) for image, call in parents.items() if result_or_none(call)}
-    newest = {"order": "-build_id", "limit": MAX_BUILDS}
+    recorded = {image: parent for image, call in parents.items() if (parent := result_or_none(call))}
+    newest: QueryOptions = {"order": "-build_id", "limit": MAX_BUILDS}
     task = result_or_none(task_call)
     requester = requester_of(info, task)
     with session.multicall(strict=False) as multicall:
@@ -108,14 +109,14 @@ def read_contents(session: Any, info: Mapping[str, Any]) -> Contents:
     )
 
 
-def _newest(parent: Mapping[str, Any], builds: Sequence[Mapping[str, Any]]) -> str:
+def _newest(parent: BuildInfo, builds: Sequence[BuildInfo]) -> str:
     """Return the newest build of the same version; other versions may be for other releases of the distribution."""
     same = [build["nvr"] for build in builds if build["version"] == parent["version"]]
     return printable_line(same[0]) if same else ""
 
 
-def _image(archive: Mapping[str, Any], rpms: list[Mapping[str, Any]]) -> ArchImage:
-    extra = archive["extra"]
+def _image(archive: ArchiveInfo, rpms: Sequence[RPMInfo]) -> ArchImage:
+    extra = archive["extra"] or {}
     docker = extra.get("docker") or {}
     labels = ((docker.get("config") or {}).get("config") or {}).get("Labels") or {}
     return ArchImage(

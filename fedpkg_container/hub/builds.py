@@ -5,14 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.hub.events import TaskState
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.tasks import result_or_none, task_state
 from fedpkg_container.model.koji_images import image_metadata
+from fedpkg_container.model.koji_types import (
+    BuildInfo,
+    ParentBuild,
+    QueryOptions,
+    TagInfo,
+    TaskInfo,
+    TaskTree,
+    UserInfo,
+)
 from fedpkg_container.text import printable_line
 
 #: Maximum number of builds and of running tasks to query.
@@ -47,7 +56,7 @@ class Build:
     tags: tuple[str, ...] = ()
     pull_specs: tuple[str, ...] = ()
     is_isolated: bool = False
-    parents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    parents: Mapping[str, ParentBuild] = field(default_factory=dict)
     parent_id: int | None = None
 
     @property
@@ -56,9 +65,7 @@ class Build:
         return self.source.rpartition("#")[2] if "#" in self.source else ""
 
 
-def read_build(
-    info: Mapping[str, Any], *, branch: str = "", requester: str = "", tags: Sequence[Mapping[str, Any]] = ()
-) -> Build:
+def read_build(info: BuildInfo, *, branch: str = "", requester: str = "", tags: Sequence[TagInfo] = ()) -> Build:
     """Parse a build as returned by the hub (``getBuild``, ``listBuilds``).
 
     :param requester: owner of its task; until the import, the owner of the build is the site's shared account
@@ -86,7 +93,7 @@ def read_build(
     )
 
 
-def requester_of(info: Mapping[str, Any], task: Any) -> int | None:
+def requester_of(info: BuildInfo, task: TaskInfo | None) -> int | None:
     """Return the ID of the user who requested a build, from its task; None if the build names the user or has no task.
 
     :param task: result of ``getTaskInfo``
@@ -95,7 +102,7 @@ def requester_of(info: Mapping[str, Any], task: Any) -> int | None:
     return task.get("owner") if isinstance(task, Mapping) and not submitter else None
 
 
-def _task_of(info: Mapping[str, Any]) -> int | None:
+def _task_of(info: BuildInfo) -> int | None:
     """Return the task that created or reserved a build."""
     task = info.get("task_id") or (info.get("extra") or {}).get("container_koji_task_id")
     return task if isinstance(task, int) else None
@@ -134,12 +141,12 @@ def valid_average(average: object) -> float | None:
     return float(average) if isinstance(average, (int, float)) and 1 <= average < math.inf else None
 
 
-def overview(session: Any, component: str, repository: str) -> Overview:
+def overview(session: HubSession, component: str, repository: str) -> Overview:
     """Return the recorded and running builds of a package, using two requests, or three if any is running.
 
     :param repository: path in the source URL, e.g. ``container/hello``
     """
-    newest = {"order": "-build_id", "limit": MAX_BUILDS}
+    newest: QueryOptions = {"order": "-build_id", "limit": MAX_BUILDS}
     with session.multicall() as multicall:
         listed = multicall.listBuilds(packageID=component, queryOpts=newest)
         query = {"method": "buildContainer", "state": ACTIVE_STATES, "decode": True}
@@ -150,7 +157,7 @@ def overview(session: Any, component: str, repository: str) -> Overview:
 
 
 def builds_of_user(
-    session: Any, user: Mapping[str, Any], *, ended: int = 10
+    session: HubSession, user: UserInfo, *, ended: int = 10
 ) -> tuple[tuple[RequestedBuild, ...], tuple[RequestedBuild, ...]]:
     """Return the running and the last ``ended`` finished container builds of a user, using at most three requests."""
     query = {"method": "buildContainer", "owner": user["id"]}
@@ -165,7 +172,7 @@ def builds_of_user(
     return running, tuple(_requested(task, {}, {}) for task in past.result)
 
 
-def _is_of(task: Mapping[str, Any], repository: str) -> bool:
+def _is_of(task: TaskInfo, repository: str) -> bool:
     request = task.get("request")
     source = str(request[0]) if isinstance(request, (list, tuple)) and request else ""
     path = source.partition("#")[0].partition("?")[0].rstrip("/").removesuffix(".git")
@@ -173,7 +180,7 @@ def _is_of(task: Mapping[str, Any], repository: str) -> bool:
 
 
 def _complete(
-    session: Any, listed: Sequence[Mapping[str, Any]], running: Sequence[Mapping[str, Any]], average: float | None
+    session: HubSession, listed: Sequence[BuildInfo], running: Sequence[TaskInfo], average: float | None
 ) -> Overview:
     """Add what requires further requests: tags and branches of builds, and the trees of running tasks."""
     with session.multicall(strict=False) as multicall:
@@ -194,7 +201,7 @@ def _complete(
 
 
 def _names(
-    session: Any, trees: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], user_ids: Collection[int]
+    session: HubSession, trees: Sequence[tuple[TaskInfo, TaskTree]], user_ids: Collection[int]
 ) -> tuple[Mapping[int, str], Mapping[int, str]]:
     """Return the names of the hosts in task trees and the names of users by ID; no request if there are neither."""
     infos = [info for task, tree in trees for info in (task, *(child for group in tree.values() for child in group))]
@@ -204,42 +211,44 @@ def _names(
     with session.multicall(strict=False) as multicall:
         hosts = {host_id: multicall.getHost(host_id) for host_id in host_ids}
         users = {user_id: multicall.getUser(user_id) for user_id in user_ids}
-    host_names, user_names = (
-        {number: printable_line(call.result["name"]) for number, call in calls.items() if result_or_none(call)}
-        for calls in (hosts, users)
-    )
+    host_names = {
+        number: printable_line(host["name"]) for number, call in hosts.items() if (host := result_or_none(call))
+    }
+    user_names = {
+        number: printable_line(user["name"]) for number, call in users.items() if (user := result_or_none(call))
+    }
     return host_names, user_names
 
 
-def branch_of(task: Any) -> str:
+def branch_of(task: TaskInfo | None) -> str:
     """Return the branch in the request of a container build task; empty if there is none."""
     request = task.get("request") if isinstance(task, Mapping) else None
     options = request[2] if isinstance(request, (list, tuple)) and len(request) > 2 else None
     return str(options.get("git_branch") or "") if isinstance(options, Mapping) else ""
 
 
-def _requested(task: Mapping[str, Any], tree: Mapping[str, Any], names: Mapping[int, str]) -> RequestedBuild:
+def _requested(task: TaskInfo, tree: TaskTree, names: Mapping[int, str]) -> RequestedBuild:
     request = task["request"]
     options = request[2] if len(request) > 2 and isinstance(request[2], Mapping) else {}
     children = {info["id"]: info for group in tree.values() for info in group if info["id"] != task["id"]}
-    states = [task_state(info, names.get(info["host_id"], "")) for info in children.values()]
+    states = [task_state(info, names.get(info["host_id"] or 0, "")) for info in children.values()]
     return RequestedBuild(
         source=printable_line(str(request[0])),
         target=printable_line(str(request[1] if len(request) > 1 else "")),
         branch=printable_line(branch_of(task)),
         scratch=bool(options.get("scratch")),
         owner=printable_line(str(task.get("owner_name") or "")),
-        tasks=(task_state(task, names.get(task["host_id"], "")), *sorted(states, key=lambda state: state.id)),
+        tasks=(task_state(task, names.get(task["host_id"] or 0, "")), *sorted(states, key=lambda state: state.id)),
     )
 
 
-def build_of_task(session: Any, task_id: int) -> Mapping[str, Any] | None:
+def build_of_task(session: HubSession, task_id: int) -> BuildInfo | None:
     """Return the build created by a task; None if there is none."""
     builds = session.listBuilds(taskID=task_id)
     return builds[0] if builds else None
 
 
-def find_task_or_build(session: Any, word: str) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
+def find_task_or_build(session: HubSession, word: str) -> tuple[TaskInfo | None, BuildInfo | None]:
     """Return the task and the build identified by a task ID, build ID or NVR, using one request; None if not found.
 
     :raises RefusedError: if there is neither

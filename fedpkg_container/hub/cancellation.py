@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import koji
 
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.signals import Interrupted
 
 #: Seconds between two checks.
@@ -22,7 +22,7 @@ class Cancellation:
     RUN has started many processes, the task's own process would be notified late.
     """
 
-    session: Any
+    session: HubSession
     task_id: int
     _next: float = field(default=0.0)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from collections.abc import Sequence
+from typing import Union
 
 import koji
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.hub.protocol import Call, HubSession
 from fedpkg_container.hub.tasks import fault_message
 from fedpkg_container.model.koji_images import Candidate, RecordedImage, RejectedCandidate, image_metadata
+from fedpkg_container.model.koji_types import BuildInfo, TagInfo
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
@@ -20,7 +22,7 @@ MAX_CALLS = 200
 CandidateResult = Union[Candidate, RejectedCandidate]
 
 
-def find_candidates(session: Any, nvrs: Sequence[str]) -> list[CandidateResult]:
+def find_candidates(session: HubSession, nvrs: Sequence[str]) -> list[CandidateResult]:
     """Return the image of each build, or why the build cannot be promoted; duplicates are removed, order is kept.
 
     :param session: session to use; need not be logged in
@@ -31,7 +33,7 @@ def find_candidates(session: Any, nvrs: Sequence[str]) -> list[CandidateResult]:
     return [_candidate_result(nvr, *calls[nvr]) if nvr in calls else _invalid_nvr(nvr) for nvr in requested]
 
 
-def tagged_candidates(session: Any, koji_tag: str) -> list[CandidateResult]:
+def tagged_candidates(session: HubSession, koji_tag: str) -> list[CandidateResult]:
     """Return the candidates among the latest builds of each package in a Koji tag, without inherited builds.
 
     :raises UsageError: if the tag does not exist
@@ -60,7 +62,9 @@ def _invalid_nvr(nvr: str) -> RejectedCandidate:
     )
 
 
-def _candidate_result(nvr: str, build_call: Any, tags_call: Any) -> CandidateResult:
+def _candidate_result(
+    nvr: str, build_call: Call[BuildInfo | None], tags_call: Call[Sequence[TagInfo]]
+) -> CandidateResult:
     try:
         build, tags = build_call.result, tags_call.result if build_call.result else []
     except koji.GenericError as error:
@@ -70,7 +74,7 @@ def _candidate_result(nvr: str, build_call: Any, tags_call: Any) -> CandidateRes
     return _candidate(nvr, build, [printable_line(str(tag["name"])) for tag in tags])
 
 
-def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> CandidateResult:
+def _candidate(nvr: str, build: BuildInfo, koji_tags: Sequence[str]) -> CandidateResult:
     state = koji.BUILD_STATES[build["state"]]
     if state != "COMPLETE":
         return RejectedCandidate(nvr, f"{nvr} is in state {state}, not COMPLETE", "choose a build in state COMPLETE")
@@ -87,7 +91,7 @@ def _candidate(nvr: str, build: Mapping[str, Any], koji_tags: Sequence[str]) -> 
     )
 
 
-def _parents(build: Mapping[str, Any]) -> list[ImageReference]:
+def _parents(build: BuildInfo) -> list[ImageReference]:
     """Return the parent images by digest, as recorded by a build."""
     image = image_metadata(build)
     parents = []

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Union
 
 from fedpkg_container.model.build import BuildResult
+from fedpkg_container.model.koji_types import BuildInfo
 from fedpkg_container.text import format_duration
 
 
@@ -154,7 +155,7 @@ class Finished:
     result: BuildResult = field(default_factory=BuildResult)
     fault: str = ""
     failed: TaskState | None = None
-    builds: list[dict[str, Any]] = field(default_factory=list)
+    builds: list[BuildInfo] = field(default_factory=list)
     logs: tuple[str, ...] = ()
 
 

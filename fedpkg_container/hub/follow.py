@@ -24,8 +24,10 @@ from fedpkg_container.hub.events import (
 )
 from fedpkg_container.hub.hosts import find_tasks_without_builder
 from fedpkg_container.hub.logs import LogReader
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.retry import HubRetry
 from fedpkg_container.hub.tasks import read_outcome, task_state
+from fedpkg_container.model.koji_types import FileInfo, HostInfo, TaskInfo
 from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL, PollInterval
 from fedpkg_container.text import printable_line
 
@@ -41,7 +43,7 @@ MIN_CHUNK = 16 * 1024
 
 
 def follow(
-    session: Any,
+    session: HubSession,
     task_id: int,
     *,
     interval: PollInterval = DEFAULT_POLL_INTERVAL,
@@ -61,7 +63,7 @@ def follow(
 class _Follower:
     def __init__(
         self,
-        session: Any,
+        session: HubSession,
         task_id: int,
         interval: PollInterval,
         login: Callable[[], None] | None,
@@ -109,7 +111,7 @@ class _Follower:
         """Whether a log has more content than one request returned."""
         return any(log.is_full and log.is_behind for log in self.logs.values())
 
-    def _poll(self) -> dict[Any, Any]:
+    def _poll(self) -> dict[object, object]:
         """Query the tree, the names of new hosts, and the next chunk of each log, using one request."""
         behind = [key for key, log in self.logs.items() if key[0] not in self.drained or log.is_behind]
         share = max(MAX_LOG_BYTES // max(len(behind), 1), MIN_CHUNK)
@@ -143,7 +145,7 @@ class _Follower:
             self.builders_checked = now
         return channels
 
-    def _results(self, calls: Mapping[Any, Any]) -> dict[Any, Any]:
+    def _results(self, calls: Mapping[Any, Any]) -> dict[object, object]:
         """Return the results of the calls; failed ones, except for the tree itself, are repeated with the next poll.
 
         :raises RefusedError: if there is no such task
@@ -191,7 +193,7 @@ class _Follower:
                 yield LogLines(self.tasks[key[1]], printable_line(key[2]), lines)
         yield from self._announce()
 
-    def _note_task(self, info: Mapping[str, Any]) -> None:
+    def _note_task(self, info: TaskInfo) -> None:
         host_id = info["host_id"]
         if host_id is not None:
             self.hosts.setdefault(host_id, "")
@@ -208,7 +210,7 @@ class _Follower:
         else:
             self.waiting_since.pop(task.id, None)
 
-    def _note_builders(self, channels: Mapping[int, Sequence[Mapping[str, Any]]]) -> Iterator[Event]:
+    def _note_builders(self, channels: Mapping[int, Sequence[HostInfo]]) -> Iterator[Event]:
         """Report builders that stopped checking in, and those that check in again.
 
         :param channels: hosts of the channels that were checked; empty if none were
@@ -239,7 +241,7 @@ class _Follower:
                 self.announced[task_id] = task
                 yield TaskChanged(task)
 
-    def _note_files(self, task_id: int, files: Mapping[str, Any], *, final: bool) -> None:
+    def _note_files(self, task_id: int, files: Mapping[str, FileInfo], *, final: bool) -> None:
         """Update the list of a task's logs and their sizes, which are final after the task has ended."""
         for name, stat in files.items():
             if name.endswith(".log"):

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fedpkg_container.hub.events import NoBuilder, TaskState
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.tasks import result_or_none
+from fedpkg_container.model.koji_types import HostInfo
 from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL
 
 #: Seconds without a check-in after which a builder is reported as silent. The Koji hub assigns such a builder no tasks
 #: after 180 s and frees its tasks after 900 s. The clocks of hub and client may differ by as much as Kerberos accepts.
 CHECK_IN_TIMEOUT = 300.0
 
-#: A host as returned by ``listHosts``.
-Host = Mapping[str, Any]
 
-
-def hosts_of_arch(hosts: Sequence[Host], arch: str) -> list[Host]:
+def hosts_of_arch(hosts: Sequence[HostInfo], arch: str) -> list[HostInfo]:
     """Return the hosts that can run tasks of an architecture, comparing names literally, as the hub does."""
     return [host for host in hosts if arch == "noarch" or arch in (host["arches"] or "").split()]
 
 
-def seconds_since_check_in(hosts: Sequence[Host], now: float) -> float | None:
+def seconds_since_check_in(hosts: Sequence[HostInfo], now: float) -> float | None:
     """Return the seconds since the last check-in of any of the hosts; None if there was none."""
-    check_ins = [float(host["update_ts"]) for host in hosts if host.get("update_ts") is not None]
+    check_ins = [float(last) for host in hosts if (last := host.get("update_ts")) is not None]
     return max(now - max(check_ins), 0.0) if check_ins else None
 
 
 def find_tasks_without_builder(
-    tasks: Sequence[TaskState], channels: Mapping[int, Sequence[Host]], now: float
+    tasks: Sequence[TaskState], channels: Mapping[int, Sequence[HostInfo]], now: float
 ) -> dict[tuple[int, str], NoBuilder]:
     """Return a ``NoBuilder`` event for each channel and architecture whose waiting tasks no builder can run.
 
@@ -50,7 +48,7 @@ def find_tasks_without_builder(
     return events
 
 
-def check_waiting_tasks(session: Any, tasks: Sequence[TaskState]) -> list[NoBuilder]:
+def check_waiting_tasks(session: HubSession, tasks: Sequence[TaskState]) -> list[NoBuilder]:
     """Check the builders for tasks that have waited for some time; one request, or none if there is no such task."""
     now = time.time()
     waiting = [

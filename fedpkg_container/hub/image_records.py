@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import ENDED_STATES
 from fedpkg_container.hub.session import hub_errors
 from fedpkg_container.model.koji_images import ImageRecord, RecordedImage, TaskRecord, image_metadata
+from fedpkg_container.model.koji_types import BuildInfo, QueryOptions
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
 
@@ -43,7 +44,7 @@ class _Build:
     is_base: bool
 
     @classmethod
-    def of(cls, info: Mapping[str, Any]) -> _Build:
+    def of(cls, info: BuildInfo) -> _Build:
         image = image_metadata(info)
         recorded = RecordedImage.of(info)
         index_digest = {recorded.by_digest.digest} if recorded.by_digest else set()
@@ -76,7 +77,7 @@ class KojiRecords:
     :param session: session to use; need not be logged in
     """
 
-    def __init__(self, session: Any) -> None:
+    def __init__(self, session: HubSession) -> None:
         self._session = session
         self._builds: dict[int, _Build] = {}
 
@@ -112,7 +113,7 @@ class KojiRecords:
         """Read the image builds: first all, later only new ones and the last page, which may have changed."""
         offset = max(0, len(self._builds) - PAGE_SIZE)
         while True:
-            options = {"order": "build_id", "limit": PAGE_SIZE, "offset": offset}
+            options: QueryOptions = {"order": "build_id", "limit": PAGE_SIZE, "offset": offset}
             page = self._session.listBuilds(type="image", queryOpts=options)
             self._builds.update({info["build_id"]: _Build.of(info) for info in page})
             if len(page) < PAGE_SIZE:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from fedpkg_container.hub.events import (
     TaskState,
 )
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.tasks import task_state
 from fedpkg_container.text import LineSplitter, printable, printable_line
 
@@ -32,7 +32,7 @@ class TaskLog:
     size: int
 
 
-def read_tree(session: Any, task_id: int) -> tuple[list[TaskState], list[TaskLog]]:
+def read_tree(session: HubSession, task_id: int) -> tuple[list[TaskState], list[TaskLog]]:
     """Return the tasks of a tree, root first, and their logs, using two requests.
 
     :raises koji.GenericError: if there is no such task
@@ -45,8 +45,8 @@ def read_tree(session: Any, task_id: int) -> tuple[list[TaskState], list[TaskLog
     with session.multicall(strict=False) as multicall:
         hosts = {info["host_id"]: multicall.getHost(info["host_id"]) for info in infos if info["host_id"] is not None}
         files = [multicall.listTaskOutput(info["id"], stat=True) for info in infos]
-    names = {host: printable_line(call.result["name"]) for host, call in hosts.items() if call.result}
-    tasks = [task_state(info, names.get(info["host_id"], "")) for info in infos]
+    names = {host_id: printable_line(host["name"]) for host_id, call in hosts.items() if (host := call.result)}
+    tasks = [task_state(info, names.get(info["host_id"] or 0, "")) for info in infos]
     logs = [
         TaskLog(task, name, int(stat["st_size"]))
         for task, call in zip(tasks, files)
@@ -56,7 +56,7 @@ def read_tree(session: Any, task_id: int) -> tuple[list[TaskState], list[TaskLog
     return tasks, logs
 
 
-def read_log(session: Any, log: TaskLog) -> Iterator[tuple[str, ...]]:
+def read_log(session: HubSession, log: TaskLog) -> Iterator[tuple[str, ...]]:
     """Yield the lines of a log up to its current end, in chunks of one request each."""
     reader = LogReader()
     reader.chunk = MAX_CHUNK
@@ -69,7 +69,7 @@ def read_log(session: Any, log: TaskLog) -> Iterator[tuple[str, ...]]:
     yield reader.rest()
 
 
-def last_lines(session: Any, log: TaskLog, number: int) -> tuple[str, ...]:
+def last_lines(session: HubSession, log: TaskLog, number: int) -> tuple[str, ...]:
     """Return the last lines of a log, reading backwards from its end."""
     if not number:
         return ()
@@ -82,7 +82,7 @@ def last_lines(session: Any, log: TaskLog, number: int) -> tuple[str, ...]:
     return displayable_lines(content.removesuffix(b"\n").split(b"\n")[-number:]) if content else ()
 
 
-def waiting_reasons(session: Any, logs: Iterable[TaskLog]) -> list[tuple[TaskState, str]]:
+def waiting_reasons(session: HubSession, logs: Iterable[TaskLog]) -> list[tuple[TaskState, str]]:
     """Return the running tasks whose pod has not started, each with the reason, which is the last line of its log.
 
     A task that waits has a short log; others are not read.
@@ -96,7 +96,7 @@ def waiting_reasons(session: Any, logs: Iterable[TaskLog]) -> list[tuple[TaskSta
     return found
 
 
-def _part(session: Any, log: TaskLog, offset: int, size: int) -> bytes:
+def _part(session: HubSession, log: TaskLog, offset: int, size: int) -> bytes:
     content = session.downloadTaskOutput(log.task.id, log.name, offset, size)
     return content if isinstance(content, bytes) else base64.b64decode(content)
 

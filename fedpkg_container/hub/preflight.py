@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import koji
@@ -13,18 +13,22 @@ import koji
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.builds import valid_average
 from fedpkg_container.hub.hosts import CHECK_IN_TIMEOUT, hosts_of_arch, seconds_since_check_in
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import REUSABLE_STATES
 from fedpkg_container.hub.session import anonymous_session, hub_errors, profile_options
 from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
-from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
+from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, TagInfo
+from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES, label_value
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
 from fedpkg_container.text import format_duration, printable_line, strip_credentials
 
+_log = logging.getLogger(__name__)
 
-def read_target(session: Any, name: str) -> Target:
+
+def read_target(session: HubSession, name: str) -> Target:
     """Return a build target with the tags and architectures that it refers to, using two requests.
 
     :raises LostContactError: if the hub did not respond
@@ -86,12 +90,17 @@ CHANNEL = "container-binary"
 
 
 def preflight(
-    session: Any, request: BuildRequest, labels: Mapping[str, str], platforms: Platforms = ALL_PLATFORMS
+    session: HubSession,
+    request: BuildRequest,
+    labels: Mapping[str, str],
+    platforms: Platforms = ALL_PLATFORMS,
+    unknown: Collection[str] = (),
 ) -> Preflight:
     """Check a build request on the hub.
 
-    :param labels: labels in the Dockerfile
+    :param labels: labels in the Dockerfile whose values are known
     :param platforms: platforms in container.yaml
+    :param unknown: labels whose values only the builder knows; no NVR is expected then
     """
     findings = list(_repositories(request))
     target = session.getBuildTarget(request.target)
@@ -101,7 +110,8 @@ def preflight(
         return Preflight([*findings, Finding("target", ERROR, message, solution)])
     component, version = (printable_line(label_value(labels, name)) for name in (COMPONENT_LABEL, "version"))
     release = printable_line(str(request.options.get("release") or label_value(labels, "release")))
-    has_name = bool(component and version)
+    is_decided = bool(request.options.get("release")) or not {"release", OLD_LABEL_NAMES["release"]} & set(unknown)
+    has_name = bool(component and version and is_decided)
     with session.multicall(strict=False) as multicall:
         tag = multicall.getTag(target["dest_tag"])
         package = multicall.getPackageConfig(target["dest_tag"], component)
@@ -122,6 +132,14 @@ def preflight(
     release_is_next = has_name and not release and not request.scratch and next_release is not None
     if release_is_next and next_release is not None:
         release = result_or_none(next_release) or ""
+    _log.info(
+        "target %s: build tag %s, destination tag %s, architectures %s, average duration %s",
+        request.target,
+        target["build_tag_name"],
+        target["dest_tag_name"],
+        " ".join(arches) or "none",
+        f"{average.result:.0f} s" if valid_average(average.result) else "unknown",
+    )
     return Preflight(
         findings,
         nvr=f"{component}-{version}-{release}" if has_name and release else "",
@@ -155,7 +173,7 @@ def _repositories(request: BuildRequest) -> Iterator[Finding]:
             )
 
 
-def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[Finding]:
+def _destination(tag: TagInfo | None, package: PackageInfo | None, component: str, name: str) -> Iterator[Finding]:
     if tag is None:
         yield Finding(
             "dest-tag", ERROR, f"destination tag {name} does not exist", "contact the site's release engineers"
@@ -175,7 +193,7 @@ def _destination(tag: Any, package: Any, component: str, name: str) -> Iterator[
         )
 
 
-def _existing(build: Any) -> Iterator[Finding]:
+def _existing(build: BuildInfo | None) -> Iterator[Finding]:
     if build is None or build["state"] in REUSABLE_STATES:
         return
     if build["state"] == koji.BUILD_STATES["BUILDING"]:
@@ -200,10 +218,10 @@ def _existing(build: Any) -> Iterator[Finding]:
 
 def _arches(
     request: BuildRequest,
-    config: Mapping[str, Any],
+    config: TagInfo,
     platforms: Platforms,
-    hosts: Sequence[Mapping[str, Any]],
-    all_hosts: Sequence[Mapping[str, Any]],
+    hosts: Sequence[HostInfo],
+    all_hosts: Sequence[HostInfo],
 ) -> tuple[list[str], list[Finding]]:
     """Return the architectures to build, and findings about them.
 
@@ -244,12 +262,12 @@ def _arches(
     return arches, findings
 
 
-def _silent_seconds(hosts: Sequence[Mapping[str, Any]], arch: str) -> float:
+def _silent_seconds(hosts: Sequence[HostInfo], arch: str) -> float:
     """Return the seconds since the last check-in of a host of an architecture; 0 if it is recent, or there was none."""
     seconds = seconds_since_check_in(hosts_of_arch(hosts, arch), time.time()) or 0.0
     return seconds if seconds >= CHECK_IN_TIMEOUT else 0.0
 
 
-def _arches_of(hosts: Sequence[Mapping[str, Any]]) -> set[str]:
+def _arches_of(hosts: Sequence[HostInfo]) -> set[str]:
     """Return the architectures of hosts, unnormalized, since the hub compares them literally."""
     return {arch for host in hosts for arch in (host["arches"] or "").split()}

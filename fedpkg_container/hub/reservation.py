@@ -12,14 +12,19 @@ other build loses its reservation and notices at its import, because its token i
 from __future__ import annotations
 
 import contextlib
+import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.model.koji_types import BuildExtra, BuildInfo, NewReservation
 from fedpkg_container.model.nvr import NVR
+
+_log = logging.getLogger(__name__)
 
 #: States in which an NVR can be reserved again.
 REUSABLE_STATES = frozenset({koji.BUILD_STATES["FAILED"], koji.BUILD_STATES["CANCELED"]})
@@ -48,7 +53,7 @@ class Reservations:
     :param task_id: ID of the task that reserves
     """
 
-    def __init__(self, session: Any, generator: str, task_id: int) -> None:
+    def __init__(self, session: HubSession, generator: str, task_id: int) -> None:
         self.session = session
         self.generator = generator
         self.task_id = task_id
@@ -64,19 +69,21 @@ class Reservations:
         self._release_stale(name)
         for _ in range(MAX_ATTEMPTS):
             next_release = self._next_release(name, version)
-            with contextlib.suppress(_TakenError):
+            try:
                 return self._reserve(NVR(name, version, next_release), source)
+            except _TakenError as error:
+                _log.info("trying the next release: %s", error.reason)
         raise BuildFailedError(
             f"no free release of {name}-{version} found after {MAX_ATTEMPTS} attempts",
             solution="choose a release with --build-release",
         )
 
     @property
-    def _claim(self) -> dict[str, Any]:
+    def _claim(self) -> BuildExtra:
         """The ``extra`` data of a reservation, from which other builds can find out whether it is still in use."""
         return {"container_koji_task_id": self.task_id}
 
-    def _is_own(self, build: dict[str, Any]) -> bool:
+    def _is_own(self, build: BuildInfo) -> bool:
         """Whether a reservation was made by this task, possibly in an earlier run."""
         return (build.get("extra") or {}).get("container_koji_task_id") == self.task_id
 
@@ -91,6 +98,7 @@ class Reservations:
         except koji.BuildError:
             next_release = ""
         if next_release and not _ISOLATED_RELEASE.fullmatch(next_release):
+            _log.info("release %s of %s-%s chosen by the hub", next_release, name, version)
             return next_release
         states = [koji.BUILD_STATES[state] for state in ("BUILDING", "COMPLETE", "DELETED")]
         releases = [
@@ -98,7 +106,9 @@ class Reservations:
             for build in self.session.listBuilds(packageID=name)
             if build["version"] == version and build["state"] in states and _INTEGER_RELEASE.fullmatch(build["release"])
         ]
-        return str(max(releases, default=0) + 1)
+        release = max(releases, default=0) + 1
+        _log.info("release %d of %s-%s chosen: the hub's would be %s", release, name, version, next_release or "none")
+        return str(release)
 
     def _reserve(self, nvr: NVR, source: str) -> Reservation:
         existing = self.session.getBuild(str(nvr))
@@ -129,10 +139,10 @@ class Reservations:
             raise
         return self._verified(nvr, created)
 
-    def _verified(self, nvr: NVR, created: dict[str, Any]) -> Reservation:
+    def _verified(self, nvr: NVR, created: NewReservation) -> Reservation:
         """Return a new reservation, unless another build has canceled it, mistaking it for the previous one."""
         current = self.session.getBuild(created["build_id"])
-        if current["state"] != koji.BUILD_STATES["BUILDING"] or not self._is_own(current):
+        if current is None or current["state"] != koji.BUILD_STATES["BUILDING"] or not self._is_own(current):
             raise _TakenError(f"another build has just reserved {nvr}", solution="submit the build again")
         return Reservation(nvr, created["build_id"], created["token"])
 
@@ -148,30 +158,34 @@ class Reservations:
     def _has_package(self, name: str) -> bool:
         return self.session.getPackageID(name) is not None
 
-    def _init(self, data: dict[str, Any], nvr: NVR) -> Any:
+    def _init(self, data: Mapping[str, object], nvr: NVR) -> NewReservation:
         try:
             return self.session.CGInitBuild(self.generator, data)
         except koji.RetryError:
-            # The response with the token was lost: the reservation exists and must be made again.
-            self._take_over(self.session.getBuild(str(nvr)))
+            _log.warning("the response with the token of %s was lost: reserving it again", nvr)
+            # The response with the token was lost: if the reservation exists, it must be made again.
+            if existing := self.session.getBuild(str(nvr)):
+                self._take_over(existing)
             return self.session.CGInitBuild(self.generator, data)
 
-    def _take_over(self, build: dict[str, Any]) -> None:
+    def _take_over(self, build: BuildInfo) -> None:
         """Cancel the reservation of a task that has ended, or of this task in an earlier run."""
         task_id = (build.get("extra") or {}).get("container_koji_task_id")
-        if task_id is None and not self._is_own(build):
+        is_own = self._is_own(build)
+        if task_id is None and not is_own:
             raise _TakenError(f"{build['nvr']} is being built (build {build['id']})", solution="wait until it ends")
-        task = None if self._is_own(build) else self.session.getTaskInfo(task_id)
+        task = None if is_own or task_id is None else self.session.getTaskInfo(task_id)
         if task and task["state"] not in ENDED_STATES:
             raise _TakenError(
                 f"{build['nvr']} is being built by task {task_id}",
                 solution=f"wait for that task, or cancel it: koji cancel {task_id}",
             )
         current = self.session.getBuild(build["id"])
-        if current["state"] in REUSABLE_STATES:
+        if current is None or current["state"] in REUSABLE_STATES:
             return
         if _identity(current) != _identity(build):
             raise _TakenError(f"another build has just reserved {build['nvr']}", solution="submit the build again")
+        _log.info("canceling the reservation of %s (build %d): its task has ended", build["nvr"], build["id"])
         try:
             self.session.cancelBuild(build["id"])
         except koji.ActionNotAllowed as error:
@@ -193,20 +207,18 @@ class ImportReservations(Reservations):
     :param generator: name of the content generator
     """
 
-    _MARK = "container_import"
-
-    def __init__(self, session: Any, generator: str) -> None:
+    def __init__(self, session: HubSession, generator: str) -> None:
         super().__init__(session, generator, task_id=0)
 
     @property
-    def _claim(self) -> dict[str, Any]:
-        return {self._MARK: True}
+    def _claim(self) -> BuildExtra:
+        return {"container_import": True}
 
-    def _is_own(self, build: dict[str, Any]) -> bool:
-        return self._MARK in (build.get("extra") or {})
+    def _is_own(self, build: BuildInfo) -> bool:
+        return "container_import" in (build.get("extra") or {})
 
 
-def _identity(build: dict[str, Any]) -> tuple[Any, ...]:
+def _identity(build: BuildInfo) -> tuple[int, int, BuildExtra | None]:
     """Return the data that differs between two reservations with the same build ID."""
     return build["state"], build["creation_event_id"], build["extra"]
 

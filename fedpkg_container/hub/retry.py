@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import koji
 
 from fedpkg_container.errors import LostContactError, NotAuthenticatedError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.session import CONNECTION_ERRORS, failure_reason, is_permanent
 from fedpkg_container.model.polling import PollInterval
+
+_log = logging.getLogger(__name__)
 
 Response = TypeVar("Response")
 
@@ -28,7 +32,7 @@ class HubRetry:
 
     def __init__(
         self,
-        session: Any,
+        session: HubSession,
         task_id: int,
         interval: PollInterval,
         login: Callable[[], None] | None,
@@ -66,7 +70,9 @@ class HubRetry:
                 if seconds >= self._interval.hub_timeout or is_permanent(error):
                     raise self._lost_contact(seconds, reason) from error
                 yield ContactLost(seconds, reason, self._interval.hub_timeout)
-                self._sleep(min(delay, max(self._interval.hub_timeout - seconds, 0.0)))
+                pause = min(delay, max(self._interval.hub_timeout - seconds, 0.0))
+                _log.info("the hub does not respond (%s), retrying in %.1f s", reason, pause)
+                self._sleep(pause)
                 delay = min(delay * BACKOFF, MAX_DELAY)
             else:
                 if failing_since is not None:
@@ -88,6 +94,7 @@ class HubRetry:
         if not self._session.logged_in:
             raise koji.AuthError("the hub does not allow anonymous access")
         if self._login is None:
+            _log.info("the hub no longer knows the session: continuing without a login")
             self._session.setSession(None)
         else:
             self._is_session_lost = True
@@ -95,7 +102,9 @@ class HubRetry:
     def _log_in_again(self) -> None:
         assert self._login is not None, "a session is only marked as lost if it can be renewed"
         try:
+            _log.info("the hub no longer knows the session: logging in again")
             self._login()
-        except NotAuthenticatedError:
+        except NotAuthenticatedError as error:
+            _log.info("continuing without a login: %s", error.reason)
             self._session.setSession(None)
         self._login, self._is_session_lost = None, False

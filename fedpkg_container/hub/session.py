@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import configparser
 import contextlib
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,13 @@ import koji
 import requests
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
+from fedpkg_container.hub.call_log import log_calls
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.build import SiteUrls
+from fedpkg_container.redaction import redact_url
 from fedpkg_container.text import printable, printable_line
+
+_log = logging.getLogger(__name__)
 
 #: Timeout of one request in seconds.
 TIMEOUT = 60
@@ -50,7 +56,14 @@ def profile_options(profile: str) -> dict[str, Any]:
     return options
 
 
-def connect(profile: str, commands: Any) -> Any:
+class KojiLogin(Protocol):
+    """The part of the site's ``pyrpkg.Commands`` that logs a session in."""
+
+    def login_koji_session(self, koji_config: dict[str, object], session: HubSession, /) -> object:
+        """Log a session in as configured by a Koji profile, and rpkg's options."""
+
+
+def connect(profile: str, commands: KojiLogin) -> HubSession:
     """Return a session, logged in as configured by the Koji profile and rpkg's options.
 
     Unlike koji's own sessions, it does not retry requests to an unreachable hub: the caller decides how long to retry.
@@ -60,12 +73,12 @@ def connect(profile: str, commands: Any) -> Any:
     :raises LostContactError: if the hub cannot be reached
     """
     options = profile_options(profile)
-    session = koji.ClientSession(options["server"], _session_options(options))
+    session: HubSession = log_calls(koji.ClientSession(options["server"], _session_options(options)))
     log_in(session, options, commands)
     return session
 
 
-def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
+def log_in(session: HubSession, options: dict[str, Any], commands: KojiLogin) -> None:
     """Log a session in, for the first time or again.
 
     :param options: options of the Koji profile
@@ -75,6 +88,7 @@ def log_in(session: Any, options: dict[str, Any], commands: Any) -> None:
     from pyrpkg.errors import rpkgError  # not at the top: builders use this module, and have no rpkg
 
     session.setSession(None)
+    _log.info("logging in to %s (authtype %s)", redact_url(options["server"]), options.get("authtype") or "default")
     try:
         with hub_errors(options["server"]):
             commands.login_koji_session(options, session)
@@ -126,14 +140,17 @@ def is_permanent(error: BaseException) -> bool:
     return isinstance(error, (requests.exceptions.SSLError, *_INVALID_URL))
 
 
-def anonymous_session(profile: str, *, timeout: float = TIMEOUT) -> Any:
+def anonymous_session(profile: str, *, timeout: float = TIMEOUT) -> HubSession:
     """Return a session that is not logged in, for reading; it does not retry requests to an unreachable hub.
 
     :param timeout: timeout of one request in seconds
     :raises ConfigurationError: if there is no such profile
     """
     options = profile_options(profile)
-    return koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout})
+    session: HubSession = log_calls(
+        koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout})
+    )
+    return session
 
 
 def site_urls(profile: str) -> SiteUrls:
@@ -142,7 +159,7 @@ def site_urls(profile: str) -> SiteUrls:
     return SiteUrls(str(options.get("weburl") or ""), str(options.get("topurl") or ""))
 
 
-def _session_options(options: dict[str, Any]) -> dict[str, Any]:
+def _session_options(options: dict[str, object]) -> dict[str, object]:
     return {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
 
 
@@ -216,7 +233,7 @@ class Account(Protocol):
         """CA of the hub's certificate; None for the system's CAs."""
 
 
-def log_in_as(session: Any, account: Account) -> None:
+def log_in_as(session: HubSession, account: Account) -> None:
     """Log a session in with the certificate or keytab of an account."""
     if account.certificate:
         session.ssl_login(str(account.certificate), None, str(account.server_ca) if account.server_ca else None)
@@ -224,8 +241,17 @@ def log_in_as(session: Any, account: Account) -> None:
         session.gssapi_login(account.principal, str(account.keytab))
 
 
+def log_out(session: HubSession) -> None:
+    """Log a session out, if the hub responds.
+
+    koji does not repeat this request, and a connection that was idle for longer than the hub keeps it fails.
+    """
+    with contextlib.suppress(koji.GenericError, *CONNECTION_ERRORS):
+        session.logout()
+
+
 @contextlib.contextmanager
-def logged_in(profile: str, account: Account) -> Iterator[Any]:
+def logged_in(profile: str, account: Account) -> Iterator[HubSession]:
     """Yield a session logged in as an account, or, without credentials, as the profile says; log it out at the end.
 
     :raises NotAuthenticatedError: if the hub rejects the login
@@ -250,5 +276,4 @@ def logged_in(profile: str, account: Account) -> Iterator[Any]:
     try:
         yield session
     finally:
-        with contextlib.suppress(koji.GenericError, requests.RequestException):
-            session.logout()
+        log_out(session)

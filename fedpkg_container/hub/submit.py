@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import time
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import LostContactError, RefusedError
-from fedpkg_container.hub.session import CONNECTION_ERRORS
+from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.hub.session import CONNECTION_ERRORS, failure_reason
 from fedpkg_container.model.build import BuildRequest
 from fedpkg_container.text import printable
+
+_log = logging.getLogger(__name__)
 
 #: Timeout and interval, in seconds, of the search for a task whose ID was lost.
 SEARCH_TIMEOUT = 30.0
@@ -20,7 +23,7 @@ SEARCH_INTERVAL = 2.0
 CLOCK_SKEW = 300.0
 
 
-def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
+def submit(session: HubSession, request: BuildRequest, *, newest: int = 0) -> int:
     """Create the task and return its ID.
 
     If the response is lost, the request is not retried: the task is searched for instead.
@@ -32,9 +35,10 @@ def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
     began = time.time()
     try:
         return int(
-            session.buildContainer(request.source, request.target, dict(request.options), priority=request.priority)
+            session.buildContainer(request.source, request.target, request.options.copy(), priority=request.priority)
         )
-    except (koji.RetryError, koji.ServerOffline, *CONNECTION_ERRORS):
+    except (koji.RetryError, koji.ServerOffline, *CONNECTION_ERRORS) as error:
+        _log.warning("the response to the submission was lost (%s): searching for the task", failure_reason(error))
         return _find_submitted(session, request, began, newest)
     except koji.AuthError:
         raise
@@ -50,7 +54,7 @@ def submit(session: Any, request: BuildRequest, *, newest: int = 0) -> int:
         ) from error
 
 
-def _find_submitted(session: Any, request: BuildRequest, began: float, newest: int) -> int:
+def _find_submitted(session: HubSession, request: BuildRequest, began: float, newest: int) -> int:
     """Find the task created by a submission whose response was lost."""
     arguments = [request.source, request.target, dict(request.options)]
     deadline = time.monotonic() + SEARCH_TIMEOUT
@@ -60,6 +64,7 @@ def _find_submitted(session: Any, request: BuildRequest, began: float, newest: i
             query = {"owner": user, "method": "buildContainer", "createdAfter": began - CLOCK_SKEW, "decode": True}
             for task in session.listTasks(query, {"order": "-id", "limit": 20}):
                 if task["id"] > newest and list(task["request"]) == arguments:
+                    _log.info("found task %d", task["id"])
                     return int(task["id"])
         time.sleep(SEARCH_INTERVAL)
     raise LostContactError(

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TypeVar
 
 import koji
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.hub.events import Finished, TaskState
+from fedpkg_container.hub.protocol import Call, HubSession
 from fedpkg_container.model.build import BuildResult
+from fedpkg_container.model.koji_types import TaskInfo
 from fedpkg_container.text import printable, printable_line
+
+Result = TypeVar("Result")
 
 
 def read_outcome(
-    session: Any, root: TaskState, tasks: Sequence[TaskState], logs: Sequence[tuple[int, str]]
+    session: HubSession, root: TaskState, tasks: Sequence[TaskState], logs: Sequence[tuple[int, str]]
 ) -> Finished:
     """Return the outcome of a task tree that has ended.
 
@@ -37,7 +41,7 @@ def read_outcome(
     return Finished(root, result, builds=[build for build in map(result_or_none, calls) if build])
 
 
-def _fault(session: Any, *tasks: TaskState) -> str:
+def _fault(session: HubSession, *tasks: TaskState) -> str:
     """Return the error message of the first of the tasks that has one."""
     with session.multicall(strict=False) as multicall:
         calls = [multicall.getTaskResult(task.id, raise_fault=False) for task in tasks]
@@ -45,7 +49,7 @@ def _fault(session: Any, *tasks: TaskState) -> str:
     return fault_message(str(faults[0]["faultString"])) if faults else ""
 
 
-def result_or_none(call: Any) -> Any:
+def result_or_none(call: Call[Result] | None) -> Result | None:
     """Return the result of a call in a multicall; None if the hub refused it, or there was no call."""
     try:
         return None if call is None else call.result
@@ -53,7 +57,7 @@ def result_or_none(call: Any) -> Any:
         return None
 
 
-def task_state(info: Mapping[str, Any], host: str) -> TaskState:
+def task_state(info: TaskInfo, host: str) -> TaskState:
     """Parse a task as returned by ``getTaskInfo``."""
     return TaskState(
         id=info["id"],
@@ -71,12 +75,14 @@ def task_state(info: Mapping[str, Any], host: str) -> TaskState:
     )
 
 
-def ended_tasks(session: Any, ids: Iterable[int]) -> set[int]:
+def ended_tasks(session: HubSession, ids: Iterable[int]) -> set[int]:
     """Return which of some tasks have ended or do not exist."""
     tasks = list(ids)
     running = {koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")}
-    found = session.getTaskInfo(tasks)
-    return {task for task, info in zip(tasks, found) if not info or info["state"] not in running}
+    with session.multicall(strict=True) as multicall:
+        calls = [multicall.getTaskInfo(task) for task in tasks]
+    infos = [call.result for call in calls]
+    return {task for task, info in zip(tasks, infos) if not info or info["state"] not in running}
 
 
 def fault_message(fault: str) -> str:
@@ -87,7 +93,7 @@ def fault_message(fault: str) -> str:
     return " ".join(line.strip() for line in lines)
 
 
-def first_failure(session: Any, ids: Sequence[int]) -> BuildFailedError | None:
+def first_failure(session: HubSession, ids: Sequence[int]) -> BuildFailedError | None:
     """Return the error of the first task that failed, of tasks for one architecture each; None if all succeeded.
 
     Canceled tasks only count if none failed: if one fails, the others are canceled.
@@ -102,5 +108,6 @@ def first_failure(session: Any, ids: Sequence[int]) -> BuildFailedError | None:
     if not failed:
         return BuildFailedError(f"the build for {first['arch']} (task {first['id']}) was canceled")
     fault = session.getTaskResult(first["id"], raise_fault=False)
-    reason = fault_message(str(fault.get("faultString", ""))) or f"task {first['id']} failed"
+    message = str(fault.get("faultString", "")) if isinstance(fault, Mapping) else ""
+    reason = fault_message(message) or f"task {first['id']} failed"
     return BuildFailedError(reason if first["arch"] in reason else f"{first['arch']}: {reason}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import platform
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts
+from fedpkg_container.distgit.dockerfile_versions import parse_version
 from fedpkg_container.engines import network
-from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building import help_page
@@ -25,36 +28,32 @@ from fedpkg_container.image.publish.index import format_warnings
 from fedpkg_container.image.record.arch_files import ArchFiles, Upload
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
+from fedpkg_container.image.resolve.identity import check_identity, with_parents
+from fedpkg_container.image.resolve.parents import parent_config
 from fedpkg_container.image.resolve.repositories import KojiTopdir, RepositoryMounts, local_repo_file
-from fedpkg_container.image.resolve.source import forget_history
+from fedpkg_container.image.resolve.source import Checkout, forget_history
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.steps import reached
 
 
 @dataclass(frozen=True)
 class ArchBuild:
     """The inputs of the build on one architecture.
 
-    :param checkout: checkout directory at the exact commit
-    :param timestamp: time of its commit, in seconds since the epoch
     :param koji_topdir: Koji's topdir, with the yum repositories
-    :param build_dir: directory for files of this build
-    :param on_step: called after each step
     """
 
     spec: BuildSpec
     config: BuilderConfig
     engine: Buildah
-    checkout: Path
-    timestamp: int
+    checkout: Checkout
     koji_topdir: KojiTopdir
-    build_dir: Path
     log: BuildLog
     upload: Upload
-    on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuiltImage:
         """Build the image, inspect it and push it to staging.
@@ -63,33 +62,37 @@ class ArchBuild:
         :raises RegistryError: if a registry is unavailable or refused a request
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.checkout, spec.arguments)
+        dockerfile = Dockerfile.read(self.checkout.path, self._facts)
         network.check(spec.network)
-        check_runnable(dockerfile, spec.arch, self.build_dir)
-        check_disk = disk_guard(self.checkout, self.config.limits, log)
+        check_runnable(dockerfile, spec.arch, self.engine.folder)
+        check_disk = disk_guard(self.checkout.path, self.config.limits, log)
         deadline = self.config.limits.preparation_deadline()
         workspace = self.engine.workspace
-        self.engine.tick = free_space_guard(self.build_dir, self.config.limits, log)
+        self.engine.tick = free_space_guard(self.engine.folder, self.config.limits, log)
         lookaside.fetch_sources(
-            self.checkout, workspace, spec.source, self.config.lookaside, log.report, check_disk, deadline
+            self.checkout.path, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, deadline
         )
-        base_images = {name: self._pull(name, pinned, deadline) for name, pinned in spec.parents.items()}
-        self.on_step("pulled")
+        base_images = self._pull_parents(dockerfile, deadline)
+        reached("pulled", arch=spec.arch)
+        dockerfile = with_parents(
+            dockerfile, {name: parent_config(name, base.configuration) for name, base in base_images.items()}
+        )
+        check_identity(dockerfile, spec.identity, spec.arch)
         base_ids = {name: base.image_id for name, base in base_images.items()}
         log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
         with ThreadPoolExecutor(1) as executor:
             buildroot = executor.submit(describe_buildroot, spec.arch)
             image_id = self._build(dockerfile, base_images)
-        self.on_step("executed")
-        arch_files = ArchFiles(spec, self.engine, self.build_dir, log, self.upload)
+        reached("executed", arch=spec.arch)
+        arch_files = ArchFiles(spec, self.engine, self.engine.folder, log, self.upload)
         with arch_files.of(image_id, self.config.formats) as upload_files:
             log.report("reading the image's RPMs")
             contents = inspect_image(self.engine, image_id)
             log.report(f"the image has {len(contents.packages)} RPMs")
-            self.on_step("read")
+            reached("read", arch=spec.arch)
             warnings = format_warnings(lambda: self.engine.configuration(image_id), self.config.formats)
             reference, variants = self._push(image_id)
-            self.on_step("pushed")
+            reached("pushed", arch=spec.arch)
             parent = base_ids.get(dockerfile.base, "")
             built = describe_image(
                 Registry(self.config.access),
@@ -100,8 +103,19 @@ class ArchBuild:
                 parent_id=f"sha256:{parent}" if parent else "",
             )
             files = upload_files()
-            self.on_step("sent")
+            reached("sent", arch=spec.arch)
             return replace(built, warnings=warnings, files=files, variants=variants)
+
+    @property
+    def _facts(self) -> BuildFacts:
+        """What is known of the build before the parent images are pulled."""
+        return BuildFacts(
+            arguments=self.spec.build_arguments,
+            platform=platform_of(self.spec.arch),
+            machine=platform_of(platform.machine()),
+            environment=self.spec.environment,
+            version=parse_version(self.engine.version()),
+        )
 
     def _push(self, image_id: str) -> tuple[ImageReference, dict[str, str]]:
         """Push to staging, under tags unique to this build; return the image, and the digests of its other formats.
@@ -109,7 +123,7 @@ class ArchBuild:
         :raises RegistryError: if it cannot be pushed, or has labels of another build
         """
         name = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
-        staged = ImageReference(self.config.candidate, self.spec.staging, tag=name)
+        staged = ImageReference(self.config.candidate, self.spec.staging_repository, tag=name)
         self.log.report(f"pushing {staged}")
         first, *other_formats = self.config.formats
         reference = staged.at(self.engine.push(image_id, staged, first))
@@ -121,6 +135,19 @@ class ArchBuild:
         check_labels(Registry(self.config.access), pushed, own_labels(self.spec))
         return reference, variants
 
+    def _pull_parents(self, dockerfile: Dockerfile, deadline: Deadline) -> dict[str, BaseImage]:
+        """Pull the parent images of this architecture.
+
+        :raises BuildFailedError: if the build was planned with other parent images
+        """
+        missing = [name for name in dockerfile.parents if name not in self.spec.parents]
+        if missing:
+            raise BuildFailedError(
+                f"FROM {missing[0]} is not among the parent images in the plan of the build",
+                solution="use the same version of buildah on all builders",
+            )
+        return {name: self._pull(name, self.spec.parents[name], deadline) for name in dockerfile.parents}
+
     def _pull(self, name: str, pinned: str, deadline: Deadline) -> BaseImage:
         """Pull a parent image.
 
@@ -128,47 +155,47 @@ class ArchBuild:
         :param pinned: the same image by digest
         """
         self.log.report(f"pulling {pinned}")
-        check_disk = disk_guard(self.build_dir, self.config.limits, self.log)
-        image, platform = ImageReference.parse(pinned), platform_of(self.spec.arch)
-        base = self.engine.bases.pull(image, platform, deadline=deadline, tick=check_disk)
+        check_disk = disk_guard(self.engine.folder, self.config.limits, self.log)
+        image = ImageReference.parse(pinned)
+        base = self.engine.bases.pull(image, platform_of(self.spec.arch), deadline=deadline, tick=check_disk)
         checks.check_onbuild(name, base.triggers)
         return base
 
     def _build(self, dockerfile: Dockerfile, base_images: Mapping[str, BaseImage]) -> str:
         spec = self.spec
-        forget_history(self.checkout, self.engine.workspace)
+        forget_history(self.checkout.path, self.engine.workspace)
         recipe = BuildRecipe(
             dockerfile=dockerfile,
-            context=self.checkout,
+            context=self.checkout.path,
             parents={name: base.name for name, base in base_images.items()},
-            labels={**merge_labels(spec.labels, dockerfile.labels), **spec.identity, "architecture": spec.arch},
-            timestamp=self.timestamp,
+            labels={**merge_labels(spec.labels, dockerfile.label_details), **spec.identity, "architecture": spec.arch},
+            timestamp=self.checkout.time,
             arch=spec.arch,
             timeout=spec.timeout,
             network=spec.network,
             environment=spec.environment,
-            arguments=spec.arguments,
-            help_page=help_page.make_man_page(self.checkout, self.engine.workspace),
+            build_arguments=spec.build_arguments,
+            help_page=help_page.make_man_page(self.checkout.path, self.engine.workspace),
             limits=self.config.limits,
         )
         mounts = self._repositories(dockerfile, {name: base.image_id for name, base in base_images.items()})
-        return build_image(self.engine, recipe, mounts, self.build_dir, self.log)
+        return build_image(self.engine, recipe, mounts, self.engine.folder, self.log)
 
     def _repositories(self, dockerfile: Dockerfile, base_ids: dict[str, str]) -> list[Mount]:
         """Return the mounts for the build tag's repository and the .repo files of the build."""
         directories, files = {}, {}
-        if self.spec.repository:
+        if self.spec.yum_repository:
             directories["build-tag"] = self._build_tag_repository()
             files["build-tag"] = local_repo_file("build-tag", directories["build-tag"])
         for name, text in self.spec.repo_files.items():
             local_file = self.koji_topdir.localize(name, text, self.spec.arch)
             directories.update(local_file.directories)
             files[name] = local_file.text
-        repositories = RepositoryMounts(self.engine, self.build_dir, self.log)
+        repositories = RepositoryMounts(self.engine, self.engine.folder, self.log)
         return repositories.mounts(base_ids, dockerfile, directories=directories, files=files)
 
     def _build_tag_repository(self) -> Path:
-        repository = self.koji_topdir.path / self.spec.repository
+        repository = self.koji_topdir.path / self.spec.yum_repository
         if not (repository / "repodata" / "repomd.xml").is_file():
             raise BuildFailedError(
                 f"the builder cannot read the repository {repository}", solution="mount Koji's topdir on the builder"

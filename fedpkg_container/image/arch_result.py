@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import FORMAT, BuiltImage, check_format
@@ -24,6 +24,26 @@ CHUNK_SIZE = 1 << 20
 #: Reads a part of a file in a task's output: file name, offset, number of bytes.
 ReadTaskOutput = Callable[[str, int, int], bytes]
 
+
+class DescriptionFile(TypedDict):
+    """The file with the description in the task's output; ``size`` is in bytes."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+class ArchTaskResult(TypedDict):
+    """The result of a ``createContainer`` task; ``image`` is in staging, by digest, ``rpms`` the number of RPMs."""
+
+    format: int
+    arch: str
+    image: str
+    digest: str
+    rpms: int
+    file: DescriptionFile
+
+
 _REBUILD = "build again; if it happens again, check the hub's disk and who can write to the task's output"
 
 
@@ -32,7 +52,7 @@ def description_name(arch: str) -> str:
     return f"{arch}.image.json"
 
 
-def upload_result(image: BuiltImage, build_dir: Path, upload: Callable[[Path], None]) -> dict[str, Any]:
+def upload_result(image: BuiltImage, build_dir: Path, upload: Callable[[Path], None]) -> ArchTaskResult:
     """Upload the description of an image; return the result of the task.
 
     :param build_dir: where the file is written
@@ -52,7 +72,7 @@ def upload_result(image: BuiltImage, build_dir: Path, upload: Callable[[Path], N
     return {
         "format": FORMAT,
         "arch": image.arch,
-        "image": image.staging,
+        "image": image.staged_image,
         "digest": image.digest,
         "rpms": len(image.components),
         "file": {"name": path.name, "size": len(content), "sha256": hashlib.sha256(content).hexdigest()},

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from fedpkg_container.cluster.client import ClusterClient
 from fedpkg_container.cluster.following import PodResult
@@ -30,11 +29,13 @@ from fedpkg_container.image.record.staged_archive import docker_digest, save_arc
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.model import pod as contract
 from fedpkg_container.model.build import BuildSpec, BuiltImage
+from fedpkg_container.model.koji_types import Buildroot, FileMetadata
 from fedpkg_container.model.nvr import sanitize_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import build_artifact
 from fedpkg_container.registry.digests import validate_digest
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.steps import reached
 
 #: Settings of the builder that a pod gets; the others stay on the builder, above all its credentials.
 POD_SETTINGS: dict[str, tuple[str, ...]] = {
@@ -57,7 +58,6 @@ class ClusterArchBuild:
     :param directory: for temporary files
     :param upload: uploads a file to the import's directory on the hub
     :param restarts: whether the task starts again after this process was interrupted
-    :param on_step: called after each step
     """
 
     spec: BuildSpec
@@ -71,7 +71,6 @@ class ClusterArchBuild:
     log: BuildLog
     upload: Upload
     restarts: Callable[[], bool]
-    on_step: Callable[[str], None] = lambda _: None
 
     def run(self) -> BuiltImage:
         """Build the image in a pod; return its description.
@@ -84,12 +83,12 @@ class ClusterArchBuild:
         run = ClusterBuild(client, self._pod_build(), self.log, self.directory, self._complete_log, self.restarts)
         result = run.run()
         try:
-            self.on_step("executed")
+            reached("executed", arch=self.spec.arch)
             files = self._pull(result.message.artifact)
             image = self._image(files, result)
-            self.on_step("pushed")
+            reached("pushed", arch=self.spec.arch)
             image = replace(image, files=self._upload_files(image, files))
-            self.on_step("sent")
+            reached("sent", arch=self.spec.arch)
         finally:
             run.delete()
         return image
@@ -99,7 +98,7 @@ class ClusterArchBuild:
         return PodBuild(
             task_id=self.task_id,
             hub=self.hub,
-            spec=replace(self._spec(), upload=""),
+            spec=replace(self._spec(), upload_directory=""),
             site=pod_site(self.site),
             files=pod_files(self.config, self.cluster, self.koji_topdir.url),
             timeout=self.spec.timeout + limits.prepare_timeout + ALLOWANCE,
@@ -112,7 +111,7 @@ class ClusterArchBuild:
         :raises ConfigurationError: if there is neither
         """
         spec = self.spec
-        if not spec.repository or self.cluster.topdir is not None:
+        if not spec.yum_repository or self.cluster.topdir is not None:
             return spec
         if not self.koji_topdir.url:
             raise ConfigurationError(
@@ -120,14 +119,14 @@ class ClusterArchBuild:
                 " topurl",
                 solution="set one of them",
             )
-        url = f"{self.koji_topdir.url.rstrip('/')}/{spec.repository}"
+        url = f"{self.koji_topdir.url.rstrip('/')}/{spec.yum_repository}"
         text = f"[{BUILD_TAG}]\nname=repository of the build tag\nbaseurl={url}\nenabled=1\ngpgcheck=0\n"
         network = ISOLATED if spec.network == NONE else spec.network
-        return replace(spec, repository="", network=network, repo_files={**spec.repo_files, BUILD_TAG: text})
+        return replace(spec, yum_repository="", network=network, repo_files={**spec.repo_files, BUILD_TAG: text})
 
     @property
     def _staging(self) -> ImageReference:
-        return ImageReference(self.config.candidate, self.spec.staging)
+        return ImageReference(self.config.candidate, self.spec.staging_repository)
 
     def _pull(self, artifact: str) -> dict[str, Path]:
         with Registry(self.config.access).repository(self._staging) as repository:
@@ -152,22 +151,22 @@ class ClusterArchBuild:
             digests = [validate_digest(digest) for digest in (image.digest, *image.variants.values())]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise BuildFailedError(f"the pod for {self.spec.arch} described no image: {error}") from error
-        if image.arch != self.spec.arch or image.staging != str(self._staging.at(image.digest)):
+        if image.arch != self.spec.arch or image.staged_image != str(self._staging.at(image.digest)):
             raise BuildFailedError(
-                f"the pod for {self.spec.arch} described another image: {image.arch} in {image.staging}"
+                f"the pod for {self.spec.arch} described another image: {image.arch} in {image.staged_image}"
             )
         check_labels(
             Registry(self.config.access), [self._staging.at(digest) for digest in digests], own_labels(self.spec)
         )
         return replace(image, buildroot=_with_pod(image.buildroot, result.image), files=[])
 
-    def _upload_files(self, image: BuiltImage, files: dict[str, Path]) -> list[dict[str, Any]]:
+    def _upload_files(self, image: BuiltImage, files: dict[str, Path]) -> list[FileMetadata]:
         """Upload archive, log and Dockerfile of a build that Koji records."""
         spec = self.spec
-        if not spec.upload:
+        if not spec.upload_directory:
             return []
         archive = self.directory / f"{spec.nvr}.{spec.arch}.tar.gz"
-        name = ImageReference("", spec.image, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
+        name = ImageReference("", spec.repository_path, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
         self.log.report(f"saving {archive.name}")
         blobs = self.directory / "blobs"
         blobs.mkdir()
@@ -213,7 +212,6 @@ def pod_site(path: Path) -> str:
     return output.getvalue()
 
 
-def _with_pod(buildroot: Any, image: str) -> dict[str, Any]:
+def _with_pod(buildroot: Buildroot, image: str) -> Buildroot:
     """Return a buildroot that names the image of the pod, by digest."""
-    extra = dict(buildroot.get("extra") or {}) if isinstance(buildroot, dict) else {}
-    return {**buildroot, "extra": {**extra, "pod_image": image}} if image else buildroot
+    return {**buildroot, "extra": {"pod_image": image}} if image else buildroot

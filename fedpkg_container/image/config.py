@@ -2,73 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fedpkg_container.cluster import settings as cluster_settings
 from fedpkg_container.cluster.settings import ClusterConfig, read_cluster_config
 from fedpkg_container.engines.cgroups import half_of_memory
-from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.image.config_keys import KEYS
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.nvr import package_problem, repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.manifests import FORMATS
-from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
-from fedpkg_container.settings import Settings
+from fedpkg_container.registry.config_keys import ACCESS_KEYS
+from fedpkg_container.registry.skopeo import Access
+from fedpkg_container.settings import Settings, defaults
 
 #: The default path, and the environment variable that overrides it.
 CONFIG_PATH = Path("/etc/kojid/plugins/builder_containerbuild.conf")
 CONFIG_VARIABLE = "BUILDER_CONTAINERBUILD_CONF"
-
-#: Sources of floating tags.
-FLOATING_TAG_SOURCES = ("version", "latest", "container-yaml", "additional-tags")
-#: Network of RUN: ``auto`` depends on the build's repositories, the others are fixed.
-NETWORK_MODES = ("auto", "none", "isolated", "host")
-#: Sections with arbitrary option names.
-_FREE_SECTIONS = ("labels", "build_arguments", "components", "repositories")
-_KNOWN = {
-    "registry": {
-        "candidate",
-        "certificates",
-        "auth_file",
-        "sources",
-        "formats",
-        "timeout",
-        "retry_timeout",
-        "allowed_hosts",
-    },
-    "engine": {"kind", "state", "account", "isolation", "runtime", "network", "denied_networks", "base_images_keep"},
-    "limits": {
-        "prepare_timeout",
-        "build_timeout",
-        "build_timeout_max",
-        "build_size",
-        "log_size",
-        "free_space",
-        "memory",
-        "processes",
-        "build_files",
-        "free_files",
-        "base_image_size",
-    },
-    "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
-    "tags": {"floating"},
-    "lookaside": {"url", "namespaced", "hash"},
-    cluster_settings.SECTION: set(cluster_settings.OPTIONS),
-    **{section: set() for section in _FREE_SECTIONS},
-}
-_GIGABYTE = 10**9
-#: Default of ``retry_timeout``, seconds.
-RETRY_TIMEOUT = 60
-
-logger = logging.getLogger(__name__)
+#: Default of ``build_timeout_max``, unless ``build_timeout`` is longer, seconds.
+_BUILD_TIMEOUT_MAX = 4 * 3600
+_LIMITS, _LOOKASIDE = defaults(KEYS, "limits"), defaults(KEYS, "lookaside")
 
 
 @dataclass(frozen=True)
@@ -88,17 +45,17 @@ class Limits:
     :param prepare_timeout: seconds for all downloads before RUN: parent images, .repo files, sources, base images
     """
 
-    build_timeout: int = 4 * 3600
-    build_timeout_max: int = 4 * 3600
-    build_size: int = 10 * _GIGABYTE
-    log_size: int = _GIGABYTE
-    free_space: int = _GIGABYTE
+    build_timeout: int = _LIMITS["build_timeout"]
+    build_timeout_max: int = _BUILD_TIMEOUT_MAX
+    build_size: int = _LIMITS["build_size"]
+    log_size: int = _LIMITS["log_size"]
+    free_space: int = _LIMITS["free_space"]
     memory: int = field(default_factory=half_of_memory)
-    processes: int = 4096
-    build_files: int = 1_000_000
-    free_files: int = 10_000
-    base_image_size: int = 10 * _GIGABYTE
-    prepare_timeout: int = 3600
+    processes: int = _LIMITS["processes"]
+    build_files: int = _LIMITS["build_files"]
+    free_files: int = _LIMITS["free_files"]
+    base_image_size: int = _LIMITS["base_image_size"]
+    prepare_timeout: int = _LIMITS["prepare_timeout"]
 
     def preparation_deadline(self) -> Deadline:
         """Return the deadline for everything before RUN, starting now."""
@@ -124,15 +81,15 @@ class ContentGenerator:
     :param certificate: PEM file to log in with; with neither this nor a keytab, the builder's own session imports
     :param keytab: Kerberos keytab of ``principal``
     :param server_ca: CA of the hub's certificate; None for the system's CAs
-    :param store_archives: whether Koji stores the images' archives, or only their metadata
+    :param archives: whether Koji stores the images' archives, or only their metadata
     """
 
     name: str
-    certificate: Path | None = None
-    keytab: Path | None = None
-    principal: str = ""
-    server_ca: Path | None = None
-    store_archives: bool = True
+    certificate: Path | None
+    keytab: Path | None
+    principal: str
+    server_ca: Path | None
+    archives: bool
 
 
 @dataclass(frozen=True)
@@ -145,8 +102,8 @@ class Lookaside:
     """
 
     url: str
-    namespaced: bool = True
-    hash: str = "sha512"
+    namespaced: bool = _LOOKASIDE["namespaced"]
+    hash: str = _LOOKASIDE["hash"]
 
 
 @dataclass(frozen=True)
@@ -223,34 +180,36 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
     :raises ConfigurationError: if the file cannot be read or has invalid options; all of them are named
     """
     path = path or config_path()
-    settings = Settings.read(path)
-    denied = settings.networks("engine", "denied_networks")
+    settings = Settings.read(path, KEYS)
+    registry, engine = settings["registry"], settings["engine"]
+    sources = tuple(source.rstrip("/") for source in registry["sources"])
+    trusted = [*(name.partition("/")[0] for name in (registry["candidate"], *sources)), *registry["allowed_hosts"]]
+    access = Access(
+        **{key.name: registry[key.name] for key in ACCESS_KEYS},
+        guard=AddressGuard(engine["denied_networks"], tuple(dict.fromkeys(trusted))),
+    )
     config = BuilderConfig(
-        candidate=settings.registry("registry", "candidate"),
-        access=_access(settings, AddressGuard(denied, _trusted_hosts(settings))),
-        sources=_sources(settings),
-        formats=settings.subset("registry", "formats", FORMATS, default=FORMATS[:1]),
-        state=settings.path("engine", "state", exists=False) or Path("/var/lib/fedpkg-container"),
-        account=settings.text("engine", "account") or ACCOUNT,
+        candidate=registry["candidate"],
+        access=access,
+        sources=sources,
+        formats=registry["formats"],
+        state=engine["state"],
+        account=engine["account"],
         isolation=_isolation(settings),
-        network=settings.choice("engine", "network", NETWORK_MODES),
-        denied_networks=denied,
-        base_images_keep=settings.number("engine", "base_images_keep", 30, unit="days", minimum=0),
+        network=engine["network"],
+        denied_networks=engine["denied_networks"],
+        base_images_keep=engine["base_images_keep"],
         limits=_limits(settings),
         content_generator=_content_generator(settings),
-        floating_tag_sources=frozenset(
-            settings.subset("tags", "floating", FLOATING_TAG_SOURCES, default=FLOATING_TAG_SOURCES)
-        ),
-        lookaside=_lookaside(settings),
-        labels=settings.section("labels"),
-        build_arguments=settings.section("build_arguments"),
+        floating_tag_sources=frozenset(settings["tags"]["floating"]),
+        lookaside=Lookaside(**settings["lookaside"]) if settings["lookaside"]["url"] else None,
+        labels=settings["labels"],
+        build_arguments=settings["build_arguments"],
         components=_package_lists(settings, "components", _path_problem),
         repositories=_package_lists(settings, "repositories", repository_problem),
         cluster=read_cluster_config(settings),
     )
-    arch_options = {cluster_settings.SECTION: set(cluster_settings.ARCH_OPTIONS)}
-    problems = settings.problems(_KNOWN, free=_FREE_SECTIONS, kinds=arch_options)
-    if problems:
+    if problems := settings.problems():
         raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/howto/site.md")
     return config
 
@@ -260,17 +219,12 @@ def _package_lists(settings: Settings, section: str, problem_of: Callable[[str],
 
     :param problem_of: returns why a text is not a valid repository, or an empty text
     """
-    packages = {}
-    for name in settings.section(section):
-        packages[name] = settings.words(section, name)
+    for name in settings[section]:
         if problem := problem_of(name):
             settings.add_problem(section, name, f"is not a valid repository: it {problem}")
-        if not packages[name]:
+        if not settings.text(section, name):
             settings.add_problem(section, name, "lists no package")
-        for word in packages[name]:
-            if problem := package_problem(word):
-                settings.add_problem(section, name, f"= {word}: {problem}")
-    return packages
+    return settings[section]
 
 
 def _path_problem(path: str) -> str:
@@ -278,93 +232,29 @@ def _path_problem(path: str) -> str:
     return next(filter(None, map(package_problem, path.split("/"))), "")
 
 
-def _sources(settings: Settings) -> tuple[str, ...]:
-    return tuple(source.rstrip("/") for source in settings.words("registry", "sources"))
-
-
-def _trusted_hosts(settings: Settings) -> tuple[str, ...]:
-    """Return the hosts that may have any address: the configured registries, and the hosts they may redirect to."""
-    allowed = settings.words("registry", "allowed_hosts")
-    for word in allowed:
-        if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?|\[[0-9A-Fa-f:.]+\](:[0-9]+)?", word):
-            settings.add_problem(
-                "registry", "allowed_hosts", f"= {word}: must be hosts, e.g. auth.example.org or host:5000"
-            )
-    registries = (
-        reference.partition("/")[0] for reference in (settings.text("registry", "candidate"), *_sources(settings))
-    )
-    return tuple(dict.fromkeys([*registries, *allowed]))
-
-
-def _access(settings: Settings, guard: AddressGuard) -> Access:
-    settings.renamed("registry", "patience", "retry_timeout")
-    return Access(
-        settings.path("registry", "certificates"),
-        settings.path("registry", "auth_file"),
-        timeout=settings.number("registry", "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        retry_timeout=settings.number("registry", "retry_timeout", RETRY_TIMEOUT, unit="seconds", minimum=0),
-        guard=guard,
-    )
-
-
 def _isolation(settings: Settings) -> Isolation | None:
-    isolation = settings.text("engine", "isolation") or "auto"
-    runtime = settings.text("engine", "runtime")
-    if isolation == "chroot":
-        settings.add_problem("engine", "isolation", "= chroot is not supported: remove the option")
-    elif isolation not in ("auto", "oci"):
-        settings.add_problem("engine", "isolation", f"= {isolation}: must be auto or oci")
-    elif isolation == "oci" and not runtime:
+    engine = settings["engine"]
+    if engine["isolation"] != "oci":
+        return None
+    if not engine["runtime"]:
         settings.add_problem("engine", "isolation", "= oci requires runtime = runc or crun")
-    return Isolation(runtime) if isolation == "oci" else None
+    return Isolation(engine["runtime"])
 
 
 def _limits(settings: Settings) -> Limits:
-    default = Limits()
-    timeout = settings.number("limits", "build_timeout", default.build_timeout, unit="seconds")
-    timeout_max = settings.number(
-        "limits", "build_timeout_max", max(timeout, default.build_timeout_max), unit="seconds"
-    )
-    if timeout_max < timeout:
-        settings.add_problem("limits", "build_timeout_max", f"= {timeout_max}: less than build_timeout, {timeout}")
-    return Limits(
-        build_timeout=timeout,
-        build_timeout_max=timeout_max,
-        build_size=settings.size("limits", "build_size", default.build_size),
-        log_size=settings.size("limits", "log_size", default.log_size),
-        free_space=settings.size("limits", "free_space", default.free_space),
-        memory=settings.size("limits", "memory", default.memory),
-        processes=settings.number("limits", "processes", default.processes, unit="processes", minimum=0),
-        build_files=settings.number("limits", "build_files", default.build_files, unit="files"),
-        free_files=settings.number("limits", "free_files", default.free_files, unit="inodes", minimum=0),
-        base_image_size=settings.size("limits", "base_image_size", default.base_image_size),
-        prepare_timeout=settings.number("limits", "prepare_timeout", default.prepare_timeout, unit="seconds"),
-    )
+    values = {name: value for name, value in settings["limits"].items() if value is not None}
+    timeout = values["build_timeout"]
+    longest = values.setdefault("build_timeout_max", max(timeout, _BUILD_TIMEOUT_MAX))
+    if longest < timeout:
+        settings.add_problem("limits", "build_timeout_max", f"= {longest}: less than build_timeout, {timeout}")
+    return Limits(**values)
 
 
 def _content_generator(settings: Settings) -> ContentGenerator:
     section = "content_generator"
-    generator = ContentGenerator(
-        name=settings.text(section, "name") or "fedpkg-container",
-        certificate=settings.path(section, "certificate"),
-        keytab=settings.path(section, "keytab"),
-        principal=settings.text(section, "principal"),
-        server_ca=settings.path(section, "server_ca"),
-        store_archives=settings.choice(section, "archives", ("store", "reference")) == "store",
-    )
+    generator = ContentGenerator(**settings[section])
     if generator.certificate and generator.keytab:
         settings.add_problem(section, "keytab", "and certificate are mutually exclusive")
     if bool(generator.keytab) != bool(generator.principal):
         settings.add_problem(section, "keytab", "and principal must be set together")
     return generator
-
-
-def _lookaside(settings: Settings) -> Lookaside | None:
-    url = settings.url("lookaside", "url")
-    if not url:
-        return None
-    return Lookaside(
-        url=url,
-        namespaced=settings.choice("lookaside", "namespaced", ("yes", "no")) == "yes",
-        hash=settings.choice("lookaside", "hash", ("sha512", "sha256", "md5")),
-    )

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts
+from fedpkg_container.distgit.dockerfile_versions import parse_version
 from fedpkg_container.engines import rootless
-from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
@@ -26,6 +28,8 @@ from fedpkg_container.image.config import Limits
 from fedpkg_container.image.inspect.describe import inspect_image
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
+from fedpkg_container.image.resolve.identity import with_parents
+from fedpkg_container.image.resolve.parents import parent_config
 from fedpkg_container.image.resolve.repositories import RepositoryMounts, local_repo_file
 from fedpkg_container.image.resolve.source import commit_time
 from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value, sanitize_tag
@@ -96,15 +100,25 @@ class _LocalBuild:
     log: BuildLog
 
     def run(self) -> LocalImage:
-        dockerfile = Dockerfile.read(self.request.checkout)
         arch = self.request.arch or platform.machine()
+        environment = release_environment(ContainerYaml.read(self.request.checkout), "local")
+        facts = BuildFacts(
+            platform=platform_of(arch),
+            machine=platform_of(platform.machine()),
+            environment=environment,
+            version=parse_version(self.engine.version()),
+        )
+        dockerfile = Dockerfile.read(self.request.checkout, facts)
         check_runnable(dockerfile, arch, self.build_dir)
         context = self._context()
         base_images = {parent_name: self._parent(parent_name, arch) for parent_name in dockerfile.parents}
         for parent_name, base in base_images.items():
             checks.check_onbuild(parent_name, base.triggers)
         base_ids = {parent_name: base.image_id for parent_name, base in base_images.items()}
-        labels = dockerfile.labels
+        dockerfile = with_parents(
+            dockerfile, {name: parent_config(name, base.configuration) for name, base in base_images.items()}
+        )
+        labels = {name: label.value for name, label in dockerfile.label_details.items() if label.is_complete}
         name = label_value(labels, "name") or self.request.checkout.name
         component = label_value(labels, COMPONENT_LABEL) or name
         version = label_value(labels, "version") or "local"
@@ -114,12 +128,12 @@ class _LocalBuild:
             dockerfile=dockerfile,
             context=context,
             parents=base_ids,
-            labels={**merge_labels(build_labels("local"), labels), "architecture": arch},
+            labels={**merge_labels(build_labels("local"), dockerfile.label_details), "architecture": arch},
             timestamp=commit_time(self.request.checkout),
             arch=arch,
             timeout=BUILD_TIMEOUT,
             network=self.request.network,
-            environment=release_environment(ContainerYaml.read(self.request.checkout), "local"),
+            environment=environment,
             help_page=help_page.make_man_page(context, self.engine.workspace),
             limits=Limits(build_size=sys.maxsize, free_space=0),
         )

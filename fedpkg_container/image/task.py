@@ -1,10 +1,16 @@
-"""The build task and its request."""
+"""The build task, its request, and the context shared by all steps of a build."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+
+from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import BuilderConfig
+from fedpkg_container.image.resolve.repositories import KojiTopdir
+from fedpkg_container.model.koji_types import TargetInfo
+from fedpkg_container.model.options import BuildOptions
 
 
 @dataclass(frozen=True)
@@ -18,9 +24,9 @@ class BuildTask:
 
     id: int
     source_url: str
-    target: Mapping[str, Any]
+    target: TargetInfo
     owner: str
-    options: Mapping[str, Any]
+    options: BuildOptions
     arches: list[str]
 
     @property
@@ -32,3 +38,22 @@ class BuildTask:
     def isolated(self) -> bool:
         """Whether the build leaves floating tags alone."""
         return bool(self.options.get("isolated"))
+
+
+@dataclass(frozen=True)
+class BuildContext:
+    """The context shared by all steps of a build.
+
+    :param session: hub session of the builder
+    :param cg_session: hub session of the content generator's account
+    :param checkout: checkout directory at the exact commit
+    :param koji_topdir: Koji's topdir on this builder
+    """
+
+    task: BuildTask
+    config: BuilderConfig
+    session: HubSession
+    cg_session: HubSession
+    checkout: Path
+    koji_topdir: KojiTopdir
+    log: BuildLog

@@ -6,48 +6,56 @@ It is outside of the plugin's directory, where kojid would load it as a plugin.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import koji
 from koji.daemon import SCM, incremental_upload
 from koji.tasks import BaseTaskHandler
 
+from fedpkg_container import logs
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
+from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.cancellation import Cancellation
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
+from fedpkg_container.model.koji_types import TaskInfo
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
+
+_log = logging.getLogger(__name__)
 
 
 class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     """A task that uploads its log while it runs, and cleans up when it ends."""
 
-    def checkHost(self, hostdata: dict[str, Any]) -> bool:  # noqa: N802, ARG002, the name is Koji's
+    # Attributes of Koji's class, which has no type annotations.
+    id: int
+    session: HubSession
+    workdir: str
+
+    def checkHost(self, hostdata: Mapping[str, object]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Return whether this builder can build: with an invalid configuration, tasks are left to other builders."""
         try:
             config = read_builder_config()
         except FedpkgContainerError as error:
-            self.logger.error("declining task %s: %s", self.id, error.reason)
+            _log.error("declining task %s: %s", self.id, error.reason)
             return False
         if config.cluster and find_spec("kubernetes") is None:
-            self.logger.error("declining task %s: the Python package kubernetes is not installed", self.id)
+            _log.error("declining task %s: the Python package kubernetes is not installed", self.id)
             return False
         return True
-
-    def checkpoint(self, step: str) -> None:
-        """Log a completed step of a build; tests override this to stop there."""
-        self.logger.debug("task %s: %s", self.id, step)
 
     @contextlib.contextmanager
     def supervised(self, log_name: str) -> Iterator[BuildLog]:
@@ -61,7 +69,9 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         if os.getppid() != daemon:
             raise Interrupted("kojid has died")
         path = Path(self.workdir) / log_name
-        with BuildLog(path) as log, path.open("rb") as reader:
+        log_calls(self.session)
+        with logs.subject(f"task {self.id}"), BuildLog(path) as log, path.open("rb") as reader:
+            _log.info("%s started", self.method)
             canceled = Cancellation(self.session, self.id)
 
             def send() -> None:
@@ -75,6 +85,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
             except FedpkgContainerError as error:
                 message = f"{error.reason}. {error.solution}".rstrip(". ")
                 log.append(f"failed: {message}")
+                _log.debug("raised here", exc_info=error)
                 raise koji.BuildError(message) from error
             except Interrupted:
                 if os.getppid() != daemon:
@@ -100,6 +111,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         """Provide an engine with a store of its own, which is removed afterwards."""
         workspaces = self._workspaces(config)
         isolation = config.isolation or choose(workspaces)
+        _log.info("RUN is %s", isolation)
         with workspaces.open(f"task-{self.id}") as workspace:
             engine = Buildah(
                 workspaces,
@@ -126,10 +138,10 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         try:
             removed = engine.bases.prune(config.base_images_keep)
         except (FedpkgContainerError, OSError) as error:
-            self.logger.warning("cannot remove base images: %s", error)
+            _log.warning("cannot remove base images: %s", error)
         else:
             if removed:
-                self.logger.info("removed %d unused base images", len(removed))
+                _log.info("removed %d unused base images", len(removed))
 
     @property
     def koji_topdir(self) -> KojiTopdir:
@@ -144,7 +156,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         workspace: Workspace,
         *,
         scratch: bool,
-        build_tag: Any = None,
+        build_tag: int | None = None,
     ) -> Checkout:
         """Check that a source URL is allowed, and check out its commit."""
         scm, callback_data = self.check_source(url, scratch=scratch, build_tag=build_tag)
@@ -152,7 +164,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         self.run_callbacks("postSCMCheckout", **callback_data, srcdir=str(checkout.path))
         return checkout
 
-    def check_source(self, url: str, *, scratch: bool, build_tag: Any = None) -> tuple[SCM, dict[str, Any]]:
+    def check_source(self, url: str, *, scratch: bool, build_tag: int | None = None) -> tuple[SCM, dict[str, object]]:
         """Check that a source URL is allowed; return it parsed, and the data of Koji's callbacks.
 
         :raises BuildFailedError: if it is not a source URL
@@ -172,10 +184,9 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         return scm, callback_data
 
     @cached_property
-    def _task(self) -> dict[str, Any]:
+    def _task(self) -> TaskInfo:
         """The task, as the hub describes it."""
-        task: dict[str, Any] = self.session.getTaskInfo(self.id)
-        return task
+        return self.session.getTaskInfo(self.id, strict=True)
 
     @cached_property
     def channel(self) -> str:

@@ -9,20 +9,22 @@ from urllib.parse import quote
 
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.findings import Finding
+from fedpkg_container.model.koji_types import Buildroot, FileMetadata, LayerSize, RPMComponent
 from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR
+from fedpkg_container.model.options import BuildOptions
 from fedpkg_container.text import printable_line
 
 #: Version of the serialized format of ``BuildSpec`` and ``BuiltImage``.
-FORMAT = 3
+FORMAT = 4
 
 Packed = TypeVar("Packed", "BuildSpec", "BuiltImage")
 
 
-def _pack(value: Any) -> dict[str, Any]:
+def _pack(value: BuildSpec | BuiltImage) -> dict[str, object]:
     return {"format": FORMAT, **asdict(value)}
 
 
-def check_format(kind: str, packed: Mapping[str, Any]) -> None:
+def check_format(kind: str, packed: Mapping[str, object]) -> None:
     """Check that serialized data was written by a compatible version of this program.
 
     :raises UsageError: if the data has another format version
@@ -34,10 +36,11 @@ def check_format(kind: str, packed: Mapping[str, Any]) -> None:
         )
 
 
-def _unpack(kind: type[Packed], packed: Mapping[str, Any]) -> Packed:
+def _unpack(kind: type[Packed], packed: Mapping[str, object]) -> Packed:
     check_format(kind.__name__, packed)
     names = {item.name for item in fields(kind)}
-    return kind(**{key: value for key, value in packed.items() if key in names})
+    values: dict[str, Any] = {key: value for key, value in packed.items() if key in names}
+    return kind(**values)
 
 
 @dataclass(frozen=True)
@@ -46,47 +49,47 @@ class BuildSpec:
 
     :param task_id: ID of the ``buildContainer`` task
     :param arch: Koji architecture name, e.g. x86_64
-    :param source: source URL with the exact commit
+    :param source_url: source URL with the exact commit
     :param component: package name; with ``version`` and ``release`` it forms the NVR
-    :param image: repository in the registry, without the registry host
+    :param repository_path: repository in the registry, without the registry host
     :param parents: FROM as written in the Dockerfile → the same image by digest
     :param labels: labels to add to those of the Dockerfile
-    :param repository: path of the build tag's yum repository for this architecture, relative to the Koji topdir; empty
-        for none
-    :param staging: repository in the registry to push this architecture to
-    :param upload: upload directory on the hub for the archive and the log; empty for a scratch build
+    :param yum_repository: path of the build tag's yum repository for this architecture, relative to the Koji topdir;
+        empty for none
+    :param staging_repository: repository in the registry to push this architecture to
+    :param upload_directory: upload directory on the hub for the archive and the log; empty for a scratch build
     :param timeout: time limit of the build in seconds
     :param network: network access of RUN: none, isolated or host
     :param repo_files: .repo files visible to RUN: name → content
     :param environment: variables set at the start of every stage
-    :param arguments: ARG values that override the defaults in the Dockerfile
+    :param build_arguments: ARG values that override the defaults in the Dockerfile
     """
 
     task_id: int
     arch: str
-    source: str
+    source_url: str
     component: str
     version: str
     release: str
-    image: str
+    repository_path: str
     scratch: bool
     parents: dict[str, str]
     labels: dict[str, str]
-    repository: str
-    staging: str
-    upload: str
+    yum_repository: str
+    staging_repository: str
+    upload_directory: str
     timeout: int
     network: str = "none"
     repo_files: dict[str, str] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
-    arguments: dict[str, str] = field(default_factory=dict)
+    build_arguments: dict[str, str] = field(default_factory=dict)
 
-    def pack(self) -> dict[str, Any]:
+    def pack(self) -> dict[str, object]:
         """Serialize the spec as a task argument."""
         return _pack(self)
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any]) -> BuildSpec:
+    def unpack(cls, packed: Mapping[str, object]) -> BuildSpec:
         """Deserialize a spec from a task argument.
 
         :raises UsageError: if it has another format version
@@ -101,13 +104,14 @@ class BuildSpec:
     @property
     def identity(self) -> dict[str, str]:
         """The labels that identify the image, as checked: buildah may substitute more variables in the Dockerfile's."""
-        return {COMPONENT_LABEL: self.component, "name": self.image, "version": self.version}
+        return {COMPONENT_LABEL: self.component, "name": self.repository_path, "version": self.version}
 
 
 @dataclass(frozen=True)
 class BuiltImage:
     """The image of one architecture, built and pushed to staging.
 
+    :param staged_image: the image in staging, by digest
     :param digest: digest of its manifest in the registry
     :param media_type: media type of its manifest
     :param image_id: digest of its configuration (the image ID in podman)
@@ -124,28 +128,28 @@ class BuiltImage:
     """
 
     arch: str
-    staging: str
+    staged_image: str
     digest: str
     media_type: str
     image_id: str
     config: str
-    layers: list[dict[str, Any]]
+    layers: list[LayerSize]
     diff_ids: list[str]
-    components: list[dict[str, Any]]
-    files: list[dict[str, Any]]
-    buildroot: dict[str, Any]
+    components: list[RPMComponent]
+    files: list[FileMetadata]
+    buildroot: Buildroot
     parent_id: str = ""
     warnings: list[str] = field(default_factory=list)
     details: list[dict[str, str]] = field(default_factory=list)
     distribution: dict[str, str] = field(default_factory=dict)
     variants: dict[str, str] = field(default_factory=dict)
 
-    def pack(self) -> dict[str, Any]:
+    def pack(self) -> dict[str, object]:
         """Serialize the image as a file of a task."""
         return _pack(self)
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any]) -> BuiltImage:
+    def unpack(cls, packed: Mapping[str, object]) -> BuiltImage:
         """Deserialize an image from a file of a task.
 
         :raises UsageError: if it has another format version
@@ -202,7 +206,7 @@ class BuildRequest:
 
     source: str
     target: str
-    options: Mapping[str, Any]
+    options: BuildOptions
     priority: int | None = None
 
     @property
@@ -245,7 +249,7 @@ class BuildResult:
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def read(cls, result: Any) -> BuildResult:
+    def read(cls, result: object) -> BuildResult:
         """Parse the result of a task, ignoring malformed parts."""
         if not isinstance(result, Mapping):
             return cls()
@@ -261,6 +265,6 @@ class BuildResult:
         )
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def _texts(value: object) -> tuple[str, ...]:
     items = value if isinstance(value, (list, tuple)) else [value] if isinstance(value, str) else []
     return tuple(printable_line(str(item)) for item in items if isinstance(item, (str, int)))

@@ -10,6 +10,7 @@ from fedpkg_container.text import printable
 
 ERROR = "error"
 WARNING = "warning"
+NOTE = "note"
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Finding:
     """A problem found by a check.
 
     :param code: stable name of the check, e.g. ``label-missing``
-    :param severity: ``error`` (prevents the build) or ``warning``
+    :param severity: ``error`` (prevents the build), ``warning``, or ``note`` (not a problem)
     :param message: what is wrong, in one sentence
     :param solution: how to fix it
     :param file: file with the problem, relative to the checkout; empty if the problem is not in a file
@@ -48,9 +49,13 @@ CHECKS: dict[str, str] = {
     "unpushed": "all commits are pushed",
     "behind": "the checkout contains all commits of the dist-git branch",
     "gating": "gating.yaml is valid (rpkg's check; also skipped by --skip-remote-rules-validation)",
-    # the Dockerfile
-    "no-dockerfile": "there is a Dockerfile that can be parsed and is within the limits below",
-    "instruction": "all instructions are known and have a value",
+    # the Dockerfile or Containerfile
+    "no-dockerfile": "there is a Containerfile or Dockerfile that can be parsed and is within the limits below",
+    "dockerfile-ignored": "a Dockerfile beside a Containerfile, which takes precedence, has the same content",
+    "instruction": "all instructions are known, and buildah can read them",
+    "option": "options of instructions are known to buildah",
+    "option-ignored": "no instruction has options that buildah removes",
+    "buildah-version": "the Dockerfile needs no newer buildah than the builders have (a warning in the client)",
     "before-from": "only ARG precedes the first FROM",
     "no-from": "there is a FROM",
     "from-invalid": "FROM has a valid image reference",
@@ -58,19 +63,23 @@ CHECKS: dict[str, str] = {
     "from-registry": "the image in FROM includes the registry",
     "from-tag": "the image in FROM has a tag or a digest",
     "from-platform": "FROM has no options: each architecture is built on a separate builder",
-    "stage-name": "stage names are unique",
+    "stage-name": "stage names are valid and unique",
     "foreign-source": "files are copied only from images named in a FROM",
     "run-option": "RUN requests no extra privileges and no other network",
     "run-mount": "RUN mounts only the checkout, another stage, a cache or tmpfs",
     "copy-missing": "sources of COPY and ADD exist",
     "copy-outside": "sources of COPY and ADD are inside the checkout",
     "copy-untracked": "sources of COPY and ADD are tracked by git",
+    "copy-ignored": "the ignore file (.dockerignore and others) does not exclude sources of COPY and ADD",
     "copy-left-out": "directories copied by COPY and ADD contain no untracked files",
+    "ignore-file": "the ignore file can be read, and buildah accepts its patterns",
+    "submodule": "COPY, ADD and bind mounts include no git submodule, which builders do not fetch",
     "lookaside": "no file is both tracked by git and listed in sources",
     "sources": "the file sources can be read",
     "no-command": "the image has a CMD or an ENTRYPOINT",
     "label-missing": "required labels are present",
-    "label-unresolved": "variables in required labels have a value",
+    "label-unresolved": "variables in labels of the NVR have a value",
+    "label-unknown": "variables in labels of the NVR are known here (a note: the builder knows the base image)",
     "label-invalid": "the labels form a valid NVR, repository and tag",
     "label-repository": "the package is named after its repository (builders accept other names if the site allows it)",
     "label-deprecated": "labels have their current names",
@@ -85,7 +94,8 @@ CHECKS: dict[str, str] = {
     "yaml-unknown-key": "all keys in container.yaml are known",
     "yaml-invalid": "the values in container.yaml are valid",
     "yaml-deprecated": "container.yaml contains no deprecated keys",
-    "yaml-unavailable": "no key in container.yaml requires an unavailable service",
+    "yaml-unavailable": "no key in container.yaml requires an unavailable service or other packages",
+    "yaml-replaced": "no key in container.yaml selects repositories of composes, which are not used",
     "yaml-variable": "set_release_env is a valid variable name",
     "yaml-ignored": "container.yaml contains no keys that builders ignore",
     "tags-unreadable": "additional-tags is a regular UTF-8 file within the size limits",

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.model.koji_types import BuildInfo, ImageMetadata
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 
 
-def image_metadata(build: Mapping[str, Any]) -> Mapping[str, Any]:
+def image_metadata(build: BuildInfo) -> ImageMetadata:
     """Return the image metadata of a build (``extra.typeinfo.image``); empty if there is none.
 
     :param build: result of ``getBuild``
     """
     extra = build.get("extra") or {}
-    image: Mapping[str, Any] = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
+    image: ImageMetadata = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
     return image
 
 
@@ -37,7 +38,7 @@ class RecordedImage:
     floating_tags: frozenset[str]
 
     @classmethod
-    def of(cls, build: Mapping[str, Any]) -> RecordedImage:
+    def of(cls, build: BuildInfo) -> RecordedImage:
         """Return the image of a build (result of ``getBuild``); empty for other types of builds."""
         image = image_metadata(build)
         index = image.get("index") or {}

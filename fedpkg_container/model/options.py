@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import urllib.parse
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, cast
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 #: Format of source URLs.
 SOURCE_URL_FORM = "git+https://HOST/PATH#COMMIT"
@@ -18,7 +21,25 @@ def has_password(url: str) -> bool:
     return _PASSWORD.match(url) is not None
 
 
-def source_problem(scm: Any) -> tuple[str, str]:
+class SourceURL(Protocol):
+    """A parsed source URL: ``koji.daemon.SCM``.
+
+    :param scheme: with ``://``
+    :param repository: path of the repository, starting with a slash
+    :param module: path below the repository (``?path``)
+    :param revision: the commit
+    """
+
+    url: str
+    scheme: str
+    user: str | None
+    host: str
+    repository: str
+    module: str
+    revision: str
+
+
+def source_problem(scm: SourceURL) -> tuple[str, str]:
     """Return why a source cannot be built and what to do; two empty strings if it can.
 
     :param scm: the source URL, parsed by ``koji.daemon.SCM``
@@ -38,7 +59,7 @@ def source_problem(scm: Any) -> tuple[str, str]:
     return "", ""
 
 
-def source_repository_url(scm: Any) -> str:
+def source_repository_url(scm: SourceURL) -> str:
     """Return the source URL without the commit, with the user name if there is one."""
     user = f"{scm.user}@" if scm.user else ""
     return f"{scm.scheme}{user}{scm.host}{scm.repository}"
@@ -65,6 +86,26 @@ def default_components(repository: str) -> tuple[str, str]:
 _STRING = {"type": ["string", "null"]}
 _FLAG = {"type": ["boolean", "null"]}
 _STRINGS = {"type": ["array", "null"], "items": {"type": "string"}}
+
+
+class BuildOptions(TypedDict, total=False):
+    """The third argument of ``buildContainer``; clients may send None for an option that is not set."""
+
+    scratch: bool | None
+    isolated: bool | None
+    dependency_replacements: list[str] | None
+    yum_repourls: list[str] | None
+    arch_override: str | None
+    git_branch: str
+    koji_parent_build: str | None
+    release: str | None
+    flatpak: bool | None
+    compose_ids: list[int] | None
+    signing_intent: str | None
+    skip_build: bool | None
+    userdata: dict[str, object] | None
+    operator_csv_modifications_url: str | None
+
 
 #: JSON schema of the third argument of ``buildContainer``.
 BUILD_CONTAINER_OPTIONS: dict[str, Any] = {
@@ -101,12 +142,12 @@ UNAVAILABLE = {
 }
 
 
-def without_none(options: Mapping[str, Any] | None) -> dict[str, Any]:
+def without_none(options: Mapping[str, object] | None) -> BuildOptions:
     """Return the options that are not None."""
-    return {key: value for key, value in (options or {}).items() if value is not None}
+    return cast("BuildOptions", {key: value for key, value in (options or {}).items() if value is not None})
 
 
-def option_problems(options: Mapping[str, Any] | None) -> list[str]:
+def option_problems(options: object) -> list[str]:
     """Return what is wrong with ``buildContainer`` options, one sentence per problem; empty if they are valid."""
     import jsonschema
 
@@ -118,12 +159,13 @@ def option_problems(options: Mapping[str, Any] | None) -> list[str]:
     return problems or _contradictions(given)
 
 
-def unavailable_options(options: Mapping[str, Any] | None) -> list[str]:
+def unavailable_options(options: Mapping[str, object] | None) -> list[str]:
     """Return an error message for each option that requires an unavailable service."""
+    given = options or {}
     return [
         f"option {option} is not supported: it requires {service}"
         for option, service in UNAVAILABLE.items()
-        if (options or {}).get(option)
+        if given.get(option)
     ]
 
 
@@ -152,14 +194,14 @@ def repo_url_problem(url: str) -> str:
     return ""
 
 
-def _contradictions(given: Mapping[str, Any]) -> list[str]:
+def _contradictions(given: BuildOptions) -> list[str]:
     problems = []
-    scratch, isolated = given.get("scratch"), given.get("isolated")
+    scratch, isolated, release = given.get("scratch"), given.get("isolated"), given.get("release")
     if scratch and isolated:
         problems.append("a build cannot be both scratch and isolated")
-    if isolated and not given.get("release"):
+    if isolated and not release:
         problems.append("an isolated build requires a release")
-    elif isolated and (problem := isolated_release_problem(given["release"])):
+    elif isolated and release and (problem := isolated_release_problem(release)):
         problems.append(f"the release of an isolated build {problem}")
     if given.get("arch_override") and not (scratch or isolated):
         problems.append("architectures can only be limited for scratch and isolated builds")
@@ -173,7 +215,7 @@ def _contradictions(given: Mapping[str, Any]) -> list[str]:
     return problems
 
 
-def _sentence(error: Any) -> str:
+def _sentence(error: ValidationError) -> str:
     path = ".".join(str(part) for part in error.path)
     if error.validator == "required":
         return f"{error.message.split(chr(39))[1]} is required"

@@ -136,15 +136,13 @@ class PodRun:
             )
             with self._dockerfile_kept(engine.folder, files):
                 tick = disk_guard(workspace.folder, config.limits, log)
-                checkout = fetch_checkout(SCM(spec.source), workspace, log.report, tick)
+                checkout = fetch_checkout(SCM(spec.source_url), workspace, log.report, tick)
                 built = ArchBuild(
-                    spec=replace(spec, upload="", network=self._network()),
+                    spec=replace(spec, upload_directory="", network=self._network()),
                     config=config,
                     engine=engine,
-                    checkout=checkout.path,
-                    timestamp=checkout.time,
+                    checkout=checkout,
                     koji_topdir=KojiTopdir(Path(contract.TOPDIR), self.inputs.topurl),
-                    build_dir=engine.folder,
                     log=log,
                     upload=_refuse_upload,
                 ).run()
@@ -191,7 +189,7 @@ class PodRun:
         with gzip.open(log, "wb") as target, self.log.path.open("rb") as source:
             while chunk := source.read(1 << 20):
                 target.write(chunk)
-        staging = ImageReference(config.candidate, spec.staging)
+        staging = ImageReference(config.candidate, spec.staging_repository)
         access = config.access if error is None else config.access.without_retries(INTERRUPTED_TIMEOUT)
         digest = ""
         try:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedpkg_container.errors import ProgramError, ProgramOutputError, ProgramTimeoutError
+from fedpkg_container.process.program_log import log_start, logged
 from fedpkg_container.process.run import (
     OUTPUT_LIMIT,
     TERMINATION_GRACE,
@@ -127,7 +128,7 @@ def start(
     :param umask: umask of the server; -1 for that of this process
     """
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             build_command(arguments, outlive=True),
             cwd=cwd,
             env=environment(env),
@@ -137,6 +138,8 @@ def start(
             start_new_session=True,
             umask=umask,
         )
+    log_start(process, arguments)
+    return process
 
 
 @contextlib.contextmanager
@@ -159,10 +162,11 @@ def run_in_background(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    try:
-        yield process
-    finally:
-        stop(process)
+    with logged(process, arguments):
+        try:
+            yield process
+        finally:
+            stop(process)
 
 
 @contextlib.contextmanager
@@ -188,12 +192,14 @@ def pipeline(
             source = subprocess.Popen(
                 commands[0], env=environment(env), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=messages
             )
+            stack.enter_context(logged(source, first))
             stack.callback(stop, source)
             assert source.stdout is not None
             with source.stdout as between:
                 sink = subprocess.Popen(
                     commands[1], env=environment(env), stdin=between, stdout=target, stderr=messages
                 )
+            stack.enter_context(logged(sink, second))
             stack.callback(stop, sink)
         both = ((first, source), (second, sink))
 

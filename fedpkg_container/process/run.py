@@ -20,6 +20,7 @@ from fedpkg_container.errors import (
     ProgramTimeoutError,
     UsageError,
 )
+from fedpkg_container.process.program_log import logged
 from fedpkg_container.signals import ignore_sigint
 from fedpkg_container.text import LineSplitter, printable
 
@@ -125,7 +126,7 @@ def run(
         bufsize=0,
     )
     output = _Output(str(arguments[0]), limit)
-    with _stopped_on_error(process, str(arguments[0]), timeout):
+    with _stopped_on_error(process, arguments, timeout):
         _communicate(process, stdin or b"", output, time.monotonic() + timeout, tick, interval)
     stdout, stderr = bytes(output.stdout), bytes(output.stderr.content)
     if check and process.returncode != 0:
@@ -272,7 +273,7 @@ def stream(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    with _stopped_on_error(process, str(arguments[0]), timeout):
+    with _stopped_on_error(process, arguments, timeout):
         _pump(process, handle_line, tick, time.monotonic() + timeout, interval)
     tick()
     if process.returncode != 0:
@@ -285,21 +286,24 @@ class DeadlineError(Exception):
 
 
 @contextlib.contextmanager
-def _stopped_on_error(process: subprocess.Popen[bytes], program: str, timeout: float) -> Iterator[None]:
+def _stopped_on_error(
+    process: subprocess.Popen[bytes], arguments: Sequence[Argument], timeout: float
+) -> Iterator[None]:
     """Stop a program if the block fails, and close its pipes in any case.
 
     :raises ProgramTimeoutError: if the block raised ``DeadlineError``
     """
-    try:
-        yield
-    except DeadlineError:
-        stop(process)
-        raise ProgramTimeoutError(f"{program} did not end within {timeout:g} s and was stopped") from None
-    except BaseException:
-        stop(process)
-        raise
-    finally:
-        close_pipes(process)
+    with logged(process, arguments):
+        try:
+            yield
+        except DeadlineError:
+            stop(process)
+            raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from None
+        except BaseException:
+            stop(process)
+            raise
+        finally:
+            close_pipes(process)
 
 
 def _pump(
@@ -371,8 +375,18 @@ def foreground(
         raise UsageError(f"program not found: {arguments[0]}", solution="check the command after --")
     try:
         with ignore_sigint():
-            return subprocess.run(
-                [str(argument) for argument in arguments], cwd=cwd, env=dict(env), timeout=timeout, check=False
-            ).returncode
+            process = subprocess.Popen([str(argument) for argument in arguments], cwd=cwd, env=dict(env))
+            with logged(process, arguments), _killed_on_error(process):
+                return process.wait(timeout=timeout)
     except subprocess.TimeoutExpired as error:
         raise ProgramTimeoutError(f"{arguments[0]} did not end within {timeout:g} s and was stopped") from error
+
+
+@contextlib.contextmanager
+def _killed_on_error(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise

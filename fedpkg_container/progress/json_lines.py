@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import TextIO
 
 from fedpkg_container.hub.events import (
     BuilderSeen,
@@ -60,11 +60,11 @@ class JsonRenderer(Renderer):
         """Write the findings of checks."""
         self.write_all({"event": "finding", **asdict(finding)} for finding in findings)
 
-    def write(self, event: str, **fields: Any) -> None:
+    def write(self, event: str, **fields: object) -> None:
         """Write one object."""
         self.write_all([{"event": event, **fields}])
 
-    def write_all(self, objects: Iterable[Mapping[str, Any]]) -> None:
+    def write_all(self, objects: Iterable[Mapping[str, object]]) -> None:
         """Write several objects and flush once."""
         now = round(time.time(), 3)
         lines = (json.dumps({"format": FORMAT, "time": now, **fields}) for fields in objects)
@@ -72,7 +72,7 @@ class JsonRenderer(Renderer):
         self.stream.flush()
 
 
-def task_fields(task: TaskState) -> Mapping[str, Any]:
+def task_fields(task: TaskState) -> Mapping[str, object]:
     """Return the JSON fields of a task."""
     return {
         "task_id": task.id,
@@ -87,7 +87,7 @@ def task_fields(task: TaskState) -> Mapping[str, Any]:
     }
 
 
-def no_builder_fields(event: NoBuilder) -> Mapping[str, Any]:
+def no_builder_fields(event: NoBuilder) -> Mapping[str, object]:
     """Return the JSON fields of a task that no builder can accept."""
     seconds = None if event.seconds is None else round(event.seconds, 1)
     return {"task_id": event.task.id, "arch": event.task.arch, "builders": event.builders, "seconds": seconds}

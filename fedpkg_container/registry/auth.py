@@ -7,6 +7,7 @@ rejects them (distribution's token authentication specification).
 from __future__ import annotations
 
 import base64
+import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +20,8 @@ from requests.utils import parse_dict_header
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry import credentials
 from fedpkg_container.text import printable_line
+
+_log = logging.getLogger(__name__)
 
 #: Fetches a token: URL and ``Authorization`` header → HTTP status and the JSON object of the response.
 TokenRequest = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
@@ -101,6 +104,7 @@ class TokenCache:
                 f"{server} issued no token for {resource} (HTTP {status})",
                 solution="check the credentials in the auth file",
             )
+        _log.debug("%s issued a token for %s", server, self._host)
         return f"Bearer {token}"
 
     def _basic_header(self, repository: str) -> str:
@@ -109,10 +113,10 @@ class TokenCache:
 
 
 def _token_server(realm: str) -> str:
-    """Return host and port of a token server; empty unless the realm is an HTTPS URL."""
+    """Return host and port of a token server, without user name; empty unless the realm is an HTTPS URL."""
     try:
         parts = urlsplit(realm)
         requests.Request("GET", realm).prepare()
     except (ValueError, requests.RequestException):
         return ""
-    return parts.netloc if parts.scheme == "https" else ""
+    return parts.netloc.rpartition("@")[2] if parts.scheme == "https" else ""

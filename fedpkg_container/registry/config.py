@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,31 +9,16 @@ from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.limits import DEFAULT_LIMITS, ImageLimits
-from fedpkg_container.model.nvr import repository_problem, tag_problem
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.config_keys import ACCESS_KEYS, KEYS
 from fedpkg_container.registry.config_path import DOCUMENTATION
 from fedpkg_container.registry.redirects.settings import FrontEnd, FrontEndError
-from fedpkg_container.registry.skopeo import COPY_TIMEOUT, Access
+from fedpkg_container.registry.skopeo import Access
 from fedpkg_container.settings import Settings
 from fedpkg_container.text import pluralize
 
 #: Placeholders in the list of floating tags.
 VERSION, RECORDED = "version", "recorded"
-#: Default of ``retry_timeout``, seconds.
-RETRY_TIMEOUT = 60
-
-_ACCESS = {"certificates", "auth_file", "timeout", "retry_timeout"}
-_KNOWN = {
-    "koji": {"profile"},
-    "candidate": {"registry", "keep", *_ACCESS},
-    "content_generator": {"name", "certificate", "keytab", "principal", "server_ca", "archives"},
-    "engine": {"state"},
-    "limits": {"base_image_size", "decompressed_size", "archive_members"},
-    "promotion": {"record", "parallel"},
-    "mirror": {"target", "registry", "directory", "repositories", "parallel", "grace", "rate", "archives"},
-    "redirects": {field.name for field in dataclasses.fields(FrontEnd)},
-}
-_TARGET = {"registry", "prefix", "koji_tags", "floating", *_ACCESS}
 
 
 @dataclass(frozen=True)
@@ -74,7 +58,7 @@ class Candidates:
 
     registry: str
     access: Access
-    keep: int = 30
+    keep: int
 
 
 @dataclass(frozen=True)
@@ -85,13 +69,13 @@ class Importer:
     :param state: directory for images while they are inspected
     """
 
-    name: str = "fedpkg-container"
-    certificate: Path | None = None
-    keytab: Path | None = None
-    principal: str = ""
-    server_ca: Path | None = None
-    archives: bool = True
-    state: Path = Path("/var/lib/fedpkg-container")
+    name: str
+    certificate: Path | None
+    keytab: Path | None
+    principal: str
+    server_ca: Path | None
+    archives: bool
+    state: Path
 
 
 @dataclass(frozen=True)
@@ -109,14 +93,14 @@ class Mirroring:
     :param archives: whether images are also exported as docker-archives
     """
 
-    target: str = "stable"
-    registry: str = ""
-    directory: Path | None = None
-    repositories: tuple[str, ...] = ("*",)
-    parallel: int = 8
-    grace: int = 7
-    rate: int = 0
-    archives: bool = False
+    target: str
+    registry: str
+    directory: Path | None
+    repositories: tuple[str, ...]
+    parallel: int
+    grace: int
+    rate: int
+    archives: bool
 
 
 @dataclass(frozen=True)
@@ -164,26 +148,26 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
     :param files: whether files that it refers to, e.g. certificates, must exist
     :raises ConfigurationError: if it cannot be read or has invalid values; the error lists all of them
     """
-    settings = Settings.read(path, documentation=DOCUMENTATION, files=files)
-    names = settings.section_names("target")
+    settings = Settings.read(path, KEYS, documentation=DOCUMENTATION, files=files)
+    promotion, limits = settings["promotion"], settings["limits"]
     site = DistributionSite(
         path=path,
-        profile=settings.text("koji", "profile") or "koji",
+        profile=settings["koji"]["profile"],
         candidates=Candidates(
-            settings.registry("candidate", "registry"),
-            _access(settings, "candidate"),
-            keep=settings.number("candidate", "keep", Candidates.keep, unit="days"),
+            settings["candidate"]["registry"], _access(settings, "candidate"), settings["candidate"]["keep"]
         ),
-        importer=_importer(settings),
-        targets={name: _target(settings, name) for name in names},
-        journal=settings.path("promotion", "record", exists=False),
-        parallel=settings.number("promotion", "parallel", 4, unit="images"),
-        mirroring=_mirroring(settings, names),
-        limits=_limits(settings),
+        importer=Importer(**settings["content_generator"], state=settings["engine"]["state"]),
+        targets={name: _target(settings, name) for name in settings.names("target")},
+        journal=promotion["record"],
+        parallel=promotion["parallel"],
+        mirroring=Mirroring(**settings["mirror"]),
+        limits=ImageLimits(limits["base_image_size"], limits["decompressed_size"], limits["archive_members"]),
         front_end=_front_end(settings),
     )
-    problems = settings.problems(_KNOWN, kinds={"target": _TARGET})
-    if problems:
+    if settings.text("mirror", "target") and site.mirroring.target not in site.targets:
+        target = site.mirroring.target
+        settings.add_problem("mirror", "target", f"= {target}: there is no [target {target}]")
+    if problems := settings.problems():
         raise ConfigurationError(
             f"{path}: {pluralize(len(problems), 'setting is wrong', 'settings are wrong')}",
             solution="\n".join([*problems, f"see {DOCUMENTATION}"]),
@@ -192,66 +176,19 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
 
 
 def _access(settings: Settings, section: str) -> Access:
-    settings.renamed(section, "patience", "retry_timeout")
-    return Access(
-        settings.path(section, "certificates"),
-        settings.path(section, "auth_file"),
-        timeout=settings.number(section, "timeout", int(COPY_TIMEOUT), unit="seconds"),
-        retry_timeout=settings.number(section, "retry_timeout", RETRY_TIMEOUT, unit="seconds", minimum=0),
-    )
+    return Access(**{key.name: settings[section][key.name] for key in ACCESS_KEYS})
 
 
 def _target(settings: Settings, name: str) -> Target:
-    section = f"target {name}"
-    prefix = settings.text(section, "prefix").rstrip("/")
-    if prefix and repository_problem(prefix):
-        settings.add_problem(section, "prefix", f"= {prefix}: {repository_problem(prefix)}")
-    floating = settings.words(section, "floating") or (VERSION, "testing" if name == "testing" else "latest")
-    for word in floating:
-        if tag_problem(word):
-            settings.add_problem(section, "floating", f"= {word}: {tag_problem(word)}")
-    koji_tags = settings.words(section, "koji_tags")
-    if not koji_tags:
-        settings.add_problem(section, "koji_tags", "is missing: the Koji tags whose builds may be promoted")
-    return Target(name, settings.registry(section, "registry"), _access(settings, section), prefix, koji_tags, floating)
-
-
-def _importer(settings: Settings) -> Importer:
-    section = "content_generator"
-    return Importer(
-        name=settings.text(section, "name") or Importer.name,
-        certificate=settings.path(section, "certificate"),
-        keytab=settings.path(section, "keytab"),
-        principal=settings.text(section, "principal"),
-        server_ca=settings.path(section, "server_ca"),
-        archives=settings.choice(section, "archives", ("store", "reference")) == "store",
-        state=settings.path("engine", "state", exists=False) or Importer.state,
-    )
-
-
-def _mirroring(settings: Settings, targets: tuple[str, ...]) -> Mirroring:
-    section, default = "mirror", Mirroring()
-    target = settings.text(section, "target") or default.target
-    if settings.text(section, "target") and target not in targets:
-        settings.add_problem(section, "target", f"= {target}: there is no [target {target}]")
-    return Mirroring(
-        target=target,
-        registry=settings.registry(section, "registry") if settings.text(section, "registry") else "",
-        directory=settings.path(section, "directory", exists=False),
-        repositories=settings.words(section, "repositories") or default.repositories,
-        parallel=settings.number(section, "parallel", default.parallel, unit="requests"),
-        grace=settings.number(section, "grace", default.grace, unit="days", minimum=0),
-        rate=settings.size(section, "rate", default.rate),
-        archives=settings.choice(section, "archives", ("no", "yes")) == "yes",
-    )
-
-
-def _limits(settings: Settings) -> ImageLimits:
-    section, default = "limits", DEFAULT_LIMITS
-    return ImageLimits(
-        size=settings.size(section, "base_image_size", default.size),
-        decompressed=settings.size(section, "decompressed_size", default.decompressed),
-        members=settings.number(section, "archive_members", default.members, unit="files"),
+    section = settings[f"target {name}"]
+    floating = section["floating"] or (VERSION, "testing" if name == "testing" else "latest")
+    return Target(
+        name,
+        section["registry"],
+        _access(settings, f"target {name}"),
+        section["prefix"],
+        section["koji_tags"],
+        floating,
     )
 
 
@@ -260,32 +197,13 @@ def _front_end(settings: Settings) -> FrontEnd | None:
 
     Files that it refers to need not exist: the front end may run on another machine.
     """
-    section = "redirects"
-    if not settings.section(section):
+    if "redirects" not in settings:
         return None
-
-    def path(option: str) -> Path | None:
-        text = settings.text(section, option)
-        return Path(text) if text else None
-
-    certificate = path("certificate") or Path()
+    values = settings["redirects"]
+    certificate = values["certificate"] or Path()
     try:
-        return FrontEnd(
-            names=settings.words(section, "names"),
-            certificate=certificate,
-            key=path("key") or certificate,
-            registry=settings.text(section, "registry"),
-            mirror=settings.text(section, "mirror"),
-            registry_ca=path("registry_ca"),
-            no_cdn_names=settings.words(section, "no_cdn_names"),
-            tree=path("tree"),
-            switch=path("switch") or FrontEnd.switch,
-            via=settings.words(section, "via"),
-            networks=settings.words(section, "networks"),
-            listen=settings.words(section, "listen") or FrontEnd.listen,
-            plain_listen=settings.words(section, "plain_listen"),
-        )
+        return FrontEnd(**{**values, "certificate": certificate, "key": values["key"] or certificate})
     except FrontEndError as error:
         for setting, what in error.problems:
-            settings.add_problem(section, setting, what)
+            settings.add_problem("redirects", setting, what)
         return None

@@ -40,7 +40,7 @@ def target_names(named: Path | None) -> tuple[str, ...]:
     :param named: the configuration file, if given on the command line
     """
     try:
-        return Settings.read(configuration_path(named)).section_names("target")
+        return Settings.read(configuration_path(named)).names("target")
     except (ConfigurationError, OSError):
         return ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,8 @@ from typing import Any
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, ProgramError
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
+
+_log = logging.getLogger(__name__)
 
 #: Docker's registry: image names use another host than its API; clients treat all of these as the same.
 DOCKER, _DOCKER_API = "docker.io", "registry-1.docker.io"
@@ -104,11 +107,13 @@ def find(repository: str, auth_file: Path | None) -> Credentials | None:
     for path in [auth_file] if auth_file else _default_paths():
         credentials = _find_in_file(path, _content(path, required=auth_file is not None), repository)
         if credentials:
+            _log.debug("credentials for %s found, configured in %s", repository, path)
             return credentials
+    _log.debug("no credentials for %s", repository)
     return None
 
 
-def _find_in_file(path: Path, content: Mapping[str, Any], repository: str) -> Credentials | None:
+def _find_in_file(path: Path, content: Mapping[str, object], repository: str) -> Credentials | None:
     registry = repository.partition("/")[0]
     for name, helper in _table(content, "credHelpers").items():
         if _normalize(name) == registry:
@@ -139,7 +144,7 @@ def _names(repository: str) -> Iterator[str]:
         name = name.rpartition("/")[0]
 
 
-def _content(path: Path, *, required: bool) -> dict[str, Any]:
+def _content(path: Path, *, required: bool) -> dict[str, object]:
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
@@ -153,7 +158,7 @@ def _content(path: Path, *, required: bool) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _table(content: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _table(content: Mapping[str, object], name: str) -> Mapping[str, object]:
     table = content.get(name)
     return table if isinstance(table, dict) else {}
 

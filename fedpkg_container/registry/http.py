@@ -17,9 +17,11 @@ from requests.auth import AuthBase
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.model.limits import Deadline
+from fedpkg_container.redaction import redact_url
 from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.auth import TokenCache, scope
 from fedpkg_container.registry.credentials import api_host, normalize_host
+from fedpkg_container.registry.request_log import logged_request
 from fedpkg_container.registry.response import (
     MAX_RESPONSE_SIZE,
     Response,
@@ -35,7 +37,7 @@ from fedpkg_container.registry.response import (
 from fedpkg_container.registry.retry import retry
 from fedpkg_container.registry.session import Session
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Seconds until a response must start, and between two parts of it, by default.
 TIMEOUT = 60.0
@@ -161,7 +163,7 @@ class RegistryHTTP:
                 self._last_warning = time.monotonic()
         if is_due:
             limit = f", up to {self._retry_timeout:g} s" if self._retry_timeout else ""
-            logger.warning("registry %s is unavailable, retrying%s: %s", self.host, limit, error.reason)
+            _log.warning("registry %s is unavailable, retrying%s: %s", self.host, limit, error.reason)
 
     def request(
         self,
@@ -332,7 +334,7 @@ class RegistryHTTP:
         read_timeout = self._timeout if content is None or isinstance(content, bytes) else self._storing
         for _ in range(MAX_REDIRECTS + 1):
             self._raise_if_canceled()
-            with self._errors(method, url):
+            with self._errors(method, url), logged_request(method, url) as outcome:
                 response = self._session.request(
                     method,
                     url,
@@ -343,12 +345,14 @@ class RegistryHTTP:
                     stream=True,
                     allow_redirects=False,
                 )
+                outcome.set(response)
             with self._lock:
                 self.requests += 1
             if response.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return response
             discard(response)
             url, before = resolve_url(url, response.headers.get("Location", "")), url
+            _log.debug("redirected to %s", redact_url(url))
             if urlsplit(url)[:2] != urlsplit(before)[:2]:
                 authorization = ""
                 if not allow_cross_host_redirect or urlsplit(url).scheme not in ("http", "https"):

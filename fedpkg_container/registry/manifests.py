@@ -111,7 +111,7 @@ class Manifest:
         return cls(actual, raw, content)
 
     @classmethod
-    def of(cls, content: Mapping[str, Any]) -> Manifest:
+    def of(cls, content: Mapping[str, object]) -> Manifest:
         """Create a manifest from its content."""
         raw = json.dumps(content, separators=(",", ":")).encode()
         return cls(digest_of(raw), raw, content)

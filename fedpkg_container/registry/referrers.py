@@ -134,7 +134,7 @@ def referrers(repository: Repository, image: str) -> list[Descriptor]:
     return list(list_referrers(repository, image).artifacts)
 
 
-def add_referrers(repository: Repository, image: str, artifacts: Sequence[Mapping[str, Any]]) -> None:
+def add_referrers(repository: Repository, image: str, artifacts: Sequence[Mapping[str, object]]) -> None:
     """Add artifacts to the index under the image's fallback tag, keeping its other entries.
 
     :param image: its digest
@@ -186,7 +186,7 @@ def fallback_tag_of(tag: str) -> str:
     return match[1] if match else ""
 
 
-def _descriptor(artifact: Manifest) -> dict[str, Any]:
+def _descriptor(artifact: Manifest) -> dict[str, object]:
     """Return the descriptor of an artifact for an index."""
     config = artifact.content.get("config")
     artifact_type = artifact.content.get("artifactType") or (
@@ -212,5 +212,5 @@ def _fallback_index(repository: Repository, subject: str) -> Mapping[str, Any]:
     return index.content
 
 
-def _push_blob(repository: Repository, blob: bytes) -> dict[str, Any]:
+def _push_blob(repository: Repository, blob: bytes) -> dict[str, object]:
     return {"digest": repository.push(blob), "size": len(blob)}

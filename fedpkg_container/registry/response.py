@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -195,13 +194,6 @@ def redact(text: str) -> str:
     return _QUERY.sub("", printable_line(text))
 
 
-def redact_queries(record: logging.LogRecord) -> bool:
-    """Remove the query strings of URLs from urllib3's log records; for use as a filter of a handler."""
-    if record.name.startswith("urllib3."):
-        record.msg, record.args = redact(record.getMessage()), ()
-    return True
-
-
 def resolve_url(base: str, location: str) -> str:
     """Resolve a URL from a registry.
 
@@ -232,7 +224,7 @@ def _error_codes(response: Response) -> list[object]:
     return [error.get("code") for error in _errors(response)]
 
 
-def _errors(response: Response) -> list[dict[str, Any]]:
+def _errors(response: Response) -> list[dict[str, object]]:
     """Return the first errors in a response's JSON; empty if there are none."""
     try:
         errors = json.loads(response.content)["errors"][:3]

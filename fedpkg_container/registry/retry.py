@@ -23,7 +23,7 @@ from tenacity import (
 
 from fedpkg_container.errors import RegistryUnavailableError
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 #: Per thread: whether an operation is being retried.
@@ -62,7 +62,7 @@ def retry(
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        logger.info("retrying in %.1f s: %s", state.upcoming_sleep, error)
+        _log.info("attempt %d failed, retrying in %.1f s: %s", state.attempt_number, state.upcoming_sleep, error)
         if isinstance(error, RegistryUnavailableError) and state.idle_for + state.upcoming_sleep > NOTIFY_AFTER:
             on_wait(error)
 

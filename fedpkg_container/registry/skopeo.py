@@ -26,7 +26,7 @@ from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, Manifest
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.retry import retry
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Seconds for reading a manifest, and for copying an image.
 READ_TIMEOUT = 60.0
@@ -137,7 +137,7 @@ class Registry:
             nonlocal warned
             if not warned:
                 limit = self.access.retry_timeout
-                logger.warning("registry is unavailable, retrying, up to %g s: %s", limit, error.reason)
+                _log.warning("registry is unavailable, retrying, up to %g s: %s", limit, error.reason)
             warned = True
 
         def run_skopeo() -> bytes:

@@ -5,6 +5,7 @@ Each build has its own: a registry deletes all tags of a digest, so a shared rep
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,8 @@ from fedpkg_container.model.koji_images import ImageRecords
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
+
+_log = logging.getLogger(__name__)
 
 #: First component of the names of staging repositories; reserved.
 STAGING = "staging"
@@ -55,6 +58,7 @@ def empty_staging(registry: Registry, reference: ImageReference) -> int:
 def delete_manifests(repository: Repository) -> int:
     """Delete all tagged manifests of a repository; return their number."""
     digests = dict.fromkeys(repository.head(tag) for tag in repository.tags())
+    _log.debug("deleting %d manifests in %s", len(digests), repository.reference)
     return sum(repository.delete_manifest(digest) for digest in digests if digest)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import logging
 import queue
 import threading
 import time
@@ -13,6 +14,8 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from fedpkg_container.errors import FedpkgContainerError, RegistryUnavailableError
+
+_log = logging.getLogger(__name__)
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -132,6 +135,7 @@ class WorkerPool:
                 yield result
                 failures = failures + 1 if isinstance(result.error, RegistryUnavailableError) else 0
                 if failures >= MAX_CONSECUTIVE_FAILURES and waiting and self._is_registry_down():
+                    _log.warning("the registry is unavailable: skipping %d jobs", len(waiting))
                     yield from (JobResult(job, None, JobSkippedError()) for job in waiting)
                     waiting.clear()
                     _cancel_all(started)

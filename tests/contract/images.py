@@ -107,7 +107,7 @@ class ImageImporter:
             "output": outputs,
         }
 
-    def buildroot(self) -> dict[str, Any]:
+    def buildroot(self) -> Any:
         return {
             "id": 1,
             "host": {"os": "Fedora", "arch": "x86_64"},

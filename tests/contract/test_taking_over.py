@@ -95,15 +95,15 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
         parents=[],
         base="",
         isolated=False,
-        repository_urls=[],
+        yum_repourls=[],
         help_file="",
     )
     image = BuiltImage(
-        arch="x86_64", staging="", digest=DIGEST, media_type="", image_id="", config="{}", layers=[], diff_ids=[],
+        arch="x86_64", staged_image="", digest=DIGEST, media_type="", image_id="", config="{}", layers=[], diff_ids=[],
         components=[], files=[], buildroot=ImageImporter(session, generator).buildroot(),
     )  # fmt: skip
     folder = new_name("upload")
-    ContentGeneratorImport(session, log, lambda _: None).run(provenance, published, [image], reservation, folder)
+    ContentGeneratorImport(session, log).run(provenance, published, [image], reservation, folder)
 
 
 def test_stale_reservation_is_taken_over_concurrently(builds: _Builds) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,7 +32,8 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with two builders, a small base image, and a repository that holds hello-web-pages."""
     folder = tmp_path_factory.mktemp("box")
     with running(Box(Layout.open(folder / "box", builders=machines(2)))) as made:
-        furnish(made, folder)
+        base = tmp_path_factory.getbasetemp()
+        furnish(made, folder, shared=base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
         yield made
 
 

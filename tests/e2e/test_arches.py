@@ -17,6 +17,7 @@ from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.machines import machines
 from fedpkg_container.engines.workspace import processes_in
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST
 from tests.support.bases import make_base
@@ -49,7 +50,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     with running(Box(Layout.open(folder / "box", builders=machines(0, declared)))) as made:
         session = made.session(ADMIN)
         site.create_target(session, arches=ARCHES)
-        session.logout()
+        log_out(session)
         make_base(made, folder, "every", ARCHES, {"x86_64": "slow"})
         make_base(made, folder, "some", ["x86_64", "aarch64"])
         yield made
@@ -76,7 +77,7 @@ def _children(box: Box, packager: Packager) -> dict[str, dict[str, Any]]:
     newest = session.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})[0]["id"]
     assert packager.name in session.getTaskInfo(newest, request=True)["request"][0]
     children = session.getTaskChildren(newest)
-    session.logout()
+    log_out(session)
     return {child["arch"]: child for child in children}
 
 

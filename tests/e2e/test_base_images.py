@@ -18,7 +18,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.builder import write_configuration
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.engines import bases
-from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces, mounts_below, processes_in

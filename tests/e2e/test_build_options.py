@@ -15,6 +15,7 @@ import pytest
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.hub.session import log_out
 from tests.support.packager import Packager
 from tests.support.waiting import PATIENCE
 
@@ -26,7 +27,7 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "progres
 def _tasks(box: Box) -> int:
     session = box.session(ADMIN)
     number: int = session.listTasks(queryOpts={"countOnly": True})
-    session.logout()
+    log_out(session)
     return number
 
 

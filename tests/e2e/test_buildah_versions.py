@@ -13,6 +13,7 @@ import pytest
 
 from fedpkg_container.box.demo import running
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts
 from fedpkg_container.engines import isolation
 from fedpkg_container.engines.buildah import EPOCH, Buildah
 from fedpkg_container.engines.sandbox import Sandbox, containers_conf
@@ -20,6 +21,7 @@ from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.building.recipe import BuildRecipe, build_image
+from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.registry.skopeo import Access
 from tests.support.attack import SHELL, Victim
 
@@ -38,13 +40,28 @@ def test_run_has_the_time_of_the_commit(victim: Victim, own: str) -> None:
     dockerfile = Dockerfile(f'{own}{SHELL}{own}RUN echo "epoch: ${EPOCH}"\n')
     with victim.workspaces.open("epoch") as workspace, BuildLog(workspace.folder / "build.log") as log:
         recipe = BuildRecipe(
-            dockerfile, victim.context(), {}, {}, TIMESTAMP, os.uname().machine, 120.0, arguments={EPOCH: "6"}
+            dockerfile, victim.context(), {}, {}, TIMESTAMP, os.uname().machine, 120.0, build_arguments={EPOCH: "6"}
         )
         engine = Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
         build_image(engine, recipe, [], workspace.folder, log)
         log.flush()
         printed = (workspace.folder / "build.log").read_text()
     assert f"epoch: {TIMESTAMP}" in printed.splitlines()
+
+
+def test_platform_arguments_are_those_of_the_image(victim: Victim) -> None:
+    """Without --os, buildah gives those of this machine, also for another architecture."""
+    text = "FROM scratch\nARG TARGETARCH\nARG TARGETPLATFORM\nARG TARGETVARIANT\n"
+    text += "LABEL a=$TARGETARCH p=$TARGETPLATFORM v=$TARGETVARIANT\n"
+    for arch, expected in (("aarch64", ("arm64", "linux/arm64/v8", "v8")), ("s390x", ("s390x", "linux/s390x", ""))):
+        dockerfile = Dockerfile(text, BuildFacts(platform=platform_of(arch)))
+        with victim.workspaces.open(arch) as workspace, BuildLog(workspace.folder / "build.log") as log:
+            recipe = BuildRecipe(dockerfile, victim.context(), {}, {}, TIMESTAMP, arch, 120.0)
+            engine = Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
+            image = build_image(engine, recipe, [], workspace.folder, log)
+            labels = engine.configuration(image)["config"]["Labels"]
+        assert tuple(labels[name] for name in "apv") == expected
+        assert tuple(dockerfile.labels[name] for name in "apv") == expected
 
 
 def test_run_has_limits_that_may_be_set_here(victim: Victim) -> None:

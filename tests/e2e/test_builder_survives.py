@@ -101,14 +101,22 @@ def test_a_hub_that_has_forgotten_its_sessions(packager: Packager, box: Box) -> 
     _build(packager)
 
 
-@pytest.mark.parametrize("service", ["hub", "registry", "distgit", FIRST])
-def test_what_is_killed_is_restarted(packager: Packager, box: Box, service: str) -> None:
-    (killed,) = (each for each in box.services if each.name == service)
+def _kill_and_wait(box: Box, name: str) -> None:
+    """Kill a service, and wait until the supervisor has started it again."""
+    (killed,) = (each for each in box.services if each.name == name)
     pid = killed.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: killed.pid not in (None, pid) and killed.ready(), box.layout.log("supervisor").read_text)
+
+
+@pytest.mark.usefixtures("only_first")
+def test_what_is_killed_is_restarted(packager: Packager, box: Box) -> None:
+    """A build needs each of the new processes."""
+    for service in ("hub", "registry", "distgit", FIRST):
+        _kill_and_wait(box, service)
     packager.commit(packager.dockerfile("RUN true"))
+    packager.run("git", "pull", "--quiet")  # over HTTPS
     _build(packager)
 
 

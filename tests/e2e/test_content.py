@@ -13,6 +13,7 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.machines import MACHINE
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
 from tests.support.images import unpacked
@@ -54,7 +55,7 @@ def _keep(lookaside: Path, name: str, content: bytes, digest: str = "") -> None:
 def _build(box: Box, nvr: str) -> dict[str, Any]:
     session = box.session(ADMIN)
     build: dict[str, Any] = session.getBuild(nvr, strict=True)
-    session.logout()
+    log_out(session)
     return build
 
 
@@ -119,9 +120,9 @@ def test_identity_labels_do_not_depend_on_variables(packager: Packager, box: Box
         ({"sources": f"SHA512 (../a) = {'0' * 128}\n"}, {}, "sources has an invalid entry: name or hash of '../a'"),
         ({"sources": "SHA512 (a) = ../../x\n"}, {}, "sources has an invalid entry: name or hash of 'a'"),
         (
-            {"container.yaml": "compose: {packages: [x]}\n"},
+            {"container.yaml": "compose: {modules: [x]}\n"},
             {},
-            "container.yaml:1: key compose is not supported",
+            "container.yaml:1: key compose.modules is not supported",
         ),
         ({"container.yaml": "tags: {}\n"}, {}, "container.yaml:1: tags is "),
         ({"additional-tags": "a b\n"}, {}, "additional-tags:1: tag 'a b' must consist of"),

@@ -113,7 +113,7 @@ def test_a_stranger_cannot_take_the_folder_of_the_import(packager: Packager, box
     task_id = _pause(packager, "fetched again")
     stranger = box.session(PACKAGER)
     (arch,) = stranger.getTaskChildren(task_id)
-    folder = stranger.getTaskRequest(arch["id"])[0]["upload"]
+    folder = stranger.getTaskRequest(arch["id"])[0]["upload_directory"]
     with pytest.raises(koji.GenericError, match="Invalid upload directory, not owner"):
         stranger.rawUpload(b"{}", 0, folder, "metadata.json")
     with pytest.raises(Fault, match="metadata.json"):

@@ -15,6 +15,7 @@ import pytest
 from fedpkg_container.errors import LostContactError
 from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Finished, LogLines, TaskChanged
 from fedpkg_container.hub.follow import MAX_REFUSALS, follow
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.build import BuildResult
 from fedpkg_container.model.polling import PollInterval
 from tests.support.box_hub import RunningHub
@@ -149,7 +150,7 @@ def _forget(forgotten: Any) -> None:
     """End a session on the hub without the knowledge of its owner."""
     other = koji.ClientSession(forgotten.baseurl, dict(forgotten.opts))
     other.setSession(dict(forgotten.sinfo))
-    other.logout()
+    log_out(other)
 
 
 def test_following_continues_without_login(hub: RunningHub, played: PlayedBuilder, task: int) -> None:

@@ -20,6 +20,7 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.errors import RegistryError
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.image.config import read_builder_config
 from fedpkg_container.image.resolve.parents import ParentResolver
 from fedpkg_container.model.platforms import platform_of
@@ -51,7 +52,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         box.fill()
         session = box.session(ADMIN)
         demo_site.create_target(session, COMPONENT)
-        session.logout()
+        log_out(session)
         tagger = threading.Thread(target=do_tagging, args=(box, ended), daemon=True)
         tagger.start()
         yield box
@@ -75,6 +76,12 @@ def scene(started: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scen
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return rpm(tmp_path_factory.mktemp("rpm"))
+
+
+@pytest.fixture(scope="module")
+def unlabeled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive whose image has none of the labels of a build."""
+    return docker_archive(tmp_path_factory.mktemp("unlabeled"), [], {"vendor": "elsewhere"})
 
 
 def _labels(release: str) -> Mapping[str, str]:
@@ -174,9 +181,10 @@ def test_single_image_imported_with_chosen_names_is_a_parent(
     with registry_of(scene.box).repository(image) as repository:
         assert [each.digest for each in repository.manifest(image.digest).manifests] == [digest]
     site = read_builder_config(scene.box.layout.builder(scene.box.layout.builders[0]) / "builder_containerbuild.conf")
-    resolver = ParentResolver(site, registry_of(scene.box), [platform_of("x86_64")], scene.hub.getBuild)
+    platform = platform_of("x86_64")
+    resolver = ParentResolver(site, registry_of(scene.box), [platform], scene.hub.getBuild)
     for pinned in (image, image.at(digest)):
-        assert resolver._find_koji_build(pinned) == {"id": build["id"], "nvr": nvr}
+        assert resolver._find_koji_build(pinned, platform) == {"id": build["id"], "nvr": nvr}
 
 
 @pytest.mark.parametrize(
@@ -199,11 +207,10 @@ def test_single_image_imported_with_chosen_names_is_a_parent(
     ],
 )
 def test_invalid_names_are_rejected(
-    scene: Scene, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
+    scene: Scene, unlabeled: Path, capsys: pytest.CaptureFixture[str], options: list[str], status: int, said: str
 ) -> None:
     more = [] if "--repository" in options or "no label" in said else ["--repository", "tests/refused"]
-    archive = docker_archive(scene.folder, [], {"vendor": "elsewhere"})
-    assert scene.run("import-base", archive, *options, *more) == status
+    assert scene.run("import-base", unlabeled, *options, *more) == status
     assert said in capsys.readouterr().err
     assert scene.tags("tests/refused") == {}
     assert reserved(scene.box) == []
@@ -269,7 +276,7 @@ def test_primary_tag_of_the_same_image_is_accepted(scene: Scene) -> None:
 def test_other_accounts_cannot_use_the_upload_directory(scene: Scene) -> None:
     """Sites serve the work directory over HTTP: the path is visible as soon as it has a file."""
     archive = docker_archive(scene.folder, [], _labels("48"))
-    assert scene.killed("uploaded x86_64", "import-base", archive) == 9
+    assert scene.killed("archive uploaded", "import-base", archive) == 9
     build = scene.build(f"{COMPONENT}-41-48")["id"]
     (folder,) = (scene.box.layout.topdir / "work" / "container-build").glob(f"import-{build}-*")
     stranger = scene.box.session(PACKAGER)
@@ -313,7 +320,7 @@ def test_failing_registry_releases_the_nvr(scene: Scene, package: Path, monkeypa
     assert scene.run("import-base", archive) == 0
 
 
-STEPS = ("reserved", "published", "uploaded x86_64", "documented", "uploaded", "imported")
+STEPS = ("reserved", "published", "archive uploaded", "documented", "uploaded", "imported")
 
 
 @pytest.mark.slow

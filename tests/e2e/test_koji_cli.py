@@ -20,6 +20,7 @@ from fedpkg_container.box.box import PLUGINS, Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.box.shell import environment
+from fedpkg_container.hub.session import log_out
 from tests.support.box_hub import submitting_box
 from tests.support.packager import Packager
 from tests.support.waiting import PATIENCE
@@ -63,7 +64,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
         session = box.session(ADMIN)
         session.createTag("locked-tag", locked=True)
         session.createBuildTarget("locked", site.BUILD_TAG, "locked-tag")
-        session.logout()
+        log_out(session)
         yield Person(box, environment(box))
 
 
@@ -73,7 +74,7 @@ def _request(person: Person, said: str) -> tuple[dict[str, Any], list[Any]]:
     assert found, said
     session = person.box.session(ADMIN)
     task = session.getTaskInfo(int(found[1]), request=True)
-    session.logout()
+    log_out(session)
     return task, task["request"]
 
 
@@ -216,7 +217,7 @@ def test_a_task_that_fails_fails_the_command(person: Person) -> None:
     assert "no such base image" in output
     assert "Task Result" not in output
     for each in (session, builder):
-        each.logout()
+        log_out(each)
 
 
 def _newest(session: Any) -> int:

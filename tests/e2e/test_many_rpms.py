@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.hub.session import log_out
 from tests.support import rpm_database
 from tests.support.leftovers import nothing_left
 from tests.support.packager import Packager
@@ -30,7 +31,7 @@ def test_build_of_an_image_with_ten_thousand_rpms(packager: Packager, box: Box, 
     build = session.getBuild(f"{packager.name}-container-1.0-1")
     (arch,) = session.getTaskChildren(build["extra"]["container_koji_task_id"])
     result = session.getTaskResult(arch["id"])
-    session.logout()
+    log_out(session)
     assert result["rpms"] == MANY
     assert result["file"]["size"] > 2 * 10**6
     (sbom,) = box.layout.topdir.rglob(f"{build['nvr']}.x86_64.spdx.json")

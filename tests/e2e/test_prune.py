@@ -25,6 +25,7 @@ from tests.support.pruning import DELETE, KilledError, Scene, build, is_gone, is
 from tests.support.pushing import image, index, listing, tagged
 from tests.support.records import ENDED, RUNNING, ToldRecords
 from tests.support.registries import access, docker_registry
+from tests.support.step_log import after_steps
 from tests.support.storage import Storage
 from tests.support.waiting import PATIENCE
 
@@ -167,7 +168,8 @@ def test_tags_without_manifest(tmp_path: Path) -> None:
                 left = next(made for made, _ in (first, second) if repository.head(made.digest))
                 wanted.append(tagged(repository, left, "found"))
 
-        report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE, after=somebody).run()
+        with after_steps(somebody):
+            report = Pruner(site_of(tmp_path, host), ToldRecords(), DELETE).run()
         assert [each.result.done for each in report.images].count(True) == 1
         assert [each.result.needed for each in report.images if not each.result.done] == [
             "it was given the tag found in the meantime"

@@ -10,6 +10,7 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import registry_of
 from tests.support.packager import Packager
@@ -29,7 +30,7 @@ def _built(packager: Packager, *arguments: str) -> str:
 def _call(box: Box, method: str, *arguments: Any) -> Any:
     session = box.session(ADMIN)
     answer = getattr(session, method)(*arguments)
-    session.logout()
+    log_out(session)
     return answer
 
 
@@ -69,7 +70,7 @@ def test_parallel_builds_get_different_releases(packager: Packager, box: Box) ->
     assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
     session = box.session(ADMIN)
     releases = {each["release"] for each in session.listTagged(DEST_TAG, package=f"{packager.name}-container")}
-    session.logout()
+    log_out(session)
     assert releases == {"1", "2"}
     assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-2")
 

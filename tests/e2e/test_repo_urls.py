@@ -12,6 +12,7 @@ import pytest
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site as demo_site
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.hub.session import log_out
 from tests.support.images import added
 from tests.support.listening import closed_port, listener
 from tests.support.outside import OUTSIDE, PORT, outside
@@ -114,4 +115,4 @@ def test_packages_of_external_repositories_are_installable(packager: Packager, b
         )
     finally:
         admin.removeExternalRepoFromTag(demo_site.BUILD_TAG, repo["name"])
-        admin.logout()
+        log_out(admin)

@@ -19,6 +19,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.box.machines import MACHINE
+from fedpkg_container.hub.session import log_out
 from tests.support.packager import Packager
 
 OTHER_TARGET = "f41-container-candidate"
@@ -39,7 +40,7 @@ class Sent:
 def checkout(small_box: Box, tmp_path_factory: pytest.TempPathFactory) -> Packager:
     session = small_box.session(ADMIN)
     session.createBuildTarget(OTHER_TARGET, site.BUILD_TAG, site.DEST_TAG)
-    session.logout()
+    log_out(session)
     packager = Packager.make(small_box, tmp_path_factory.mktemp("checkout"))
     packager.commit(packager.dockerfile("RUN true"))
     return packager

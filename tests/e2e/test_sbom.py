@@ -19,6 +19,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.record.attachments import AttachmentBuilder, ImageOrigin
@@ -85,7 +86,7 @@ def test_sbom_and_dockerfiles_are_stored(packager: Packager, box: Box, tmp_path:
     assert "FROM 127.0.0.1" in built
     assert "@sha256:" in built
     assert "ARG SOURCE_DATE_EPOCH" in built
-    session.logout()
+    log_out(session)
 
 
 def test_sbom_of_a_scratch_build_is_attached_to_the_image(packager: Packager, box: Box) -> None:
@@ -116,7 +117,7 @@ class _Hub:
         return SimpleNamespace(result={"payloadhash": known[wanted["name"]]} if wanted["name"] in known else None)
 
 
-def _make(folder: Path, hub: _Hub, *, faults: list[int]) -> Any:
+def _make(folder: Path, hub: Any, *, faults: list[int]) -> Any:
     """Return the attachments of a build of three RPMs, with a failing registry, and the log."""
     facts = described(*((rpm(name), details()) for name in ("bash", "other", "foreign")))
     with memory_registry(folder) as server, BuildLog(folder / "container-build.log") as log:

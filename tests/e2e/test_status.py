@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+from dataclasses import dataclass
 
 import pytest
 
@@ -23,13 +24,24 @@ def _requests(box: Box) -> int:
     return sum(line.split()[1] == "-" for line in box.layout.access_log.read_text().splitlines())
 
 
-@pytest.fixture
-def built(packager: Packager) -> str:
-    """A package with one build; returns the output of container-build."""
+@dataclass(frozen=True)
+class Built:
+    """A package with one build.
+
+    :param output: of container-build
+    """
+
+    packager: Packager
+    output: str
+
+
+@pytest.fixture(scope="module")
+def built(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    packager = Packager.make(box, tmp_path_factory.mktemp("built"))
     packager.commit(packager.dockerfile("RUN true"))
     done = packager.build()
     assert done.returncode == 0, done.stderr
-    return done.stdout
+    return Built(packager, done.stdout)
 
 
 def test_checkout_without_builds(packager: Packager) -> None:
@@ -39,8 +51,9 @@ def test_checkout_without_builds(packager: Packager) -> None:
     assert done.stdout == f"{packager.name}-container: HEAD has not been built, nor any earlier commit\nno builds yet\n"
 
 
-def test_checkout_with_builds(packager: Packager, box: Box, built: str) -> None:
-    by_tag, _ = pull_specs(built)
+def test_checkout_with_builds(built: Built) -> None:
+    packager = built.packager
+    by_tag, _ = pull_specs(built.output)
     nvr = f"{packager.name}-container-1.0-1"
     done = _status(packager)
     assert f"{packager.name}-container: HEAD has been built: {nvr}\n" in done.stdout
@@ -56,11 +69,11 @@ def test_checkout_with_builds(packager: Packager, box: Box, built: str) -> None:
     assert [build["nvr"] for build in output["builds"]] == [nvr]
 
 
-def test_checkout_needs_three_requests(packager: Packager, box: Box, built: str) -> None:
+def test_checkout_needs_three_requests(box: Box, built: Built) -> None:
     counted = []
     for _ in range(3):  # what completion asks in the background may come between
         before = _requests(box)
-        assert _status(packager).returncode == 0
+        assert _status(built.packager).returncode == 0
         counted.append(_requests(box) - before)
     assert 1 <= min(counted) <= 3
 
@@ -89,8 +102,9 @@ def test_failed_build_is_shown_to_its_owner(packager: Packager) -> None:
     assert re.search(r"\n  built    just now, in \d+ s, by packager\n", _status(packager, nvr).stdout)
 
 
-def test_build_and_its_changes(packager: Packager, built: str) -> None:
-    by_tag, by_digest = pull_specs(built)
+def test_build_and_its_changes(built: Built) -> None:
+    packager = built.packager
+    by_tag, by_digest = pull_specs(built.output)
     first, second = (f"{packager.name}-container-1.0-{release}" for release in (1, 2))
     shown = _status(packager, first).stdout
     assert f"  pull     {by_tag}\n           {by_digest}\n" in shown
@@ -109,8 +123,9 @@ def test_build_and_its_changes(packager: Packager, built: str) -> None:
     assert json.loads(_status(packager, second, "--diff", first, "--json").stdout)["labels"]["extra"] == ["", "x"]
 
 
-def test_task_and_its_logs(packager: Packager, built: str) -> None:
-    found = re.search(r"Created task: (\d+)", built)
+def test_task_and_its_logs(built: Built) -> None:
+    packager = built.packager
+    found = re.search(r"Created task: (\d+)", built.output)
     assert found
     shown = _status(packager, found[1]).stdout
     assert shown.startswith(f"task {found[1]} buildContainer: completed on builder-")
@@ -119,7 +134,7 @@ def test_task_and_its_logs(packager: Packager, built: str) -> None:
     assert "STEP 1/" in logs.stdout
     watched = _status(packager, found[1], "--watch")
     assert watched.returncode == 0
-    assert pull_specs(watched.stdout) == pull_specs(built)
+    assert pull_specs(watched.stdout) == pull_specs(built.output)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, Layout
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
+from fedpkg_container.hub.session import log_out
 from tests.support.leftovers import nothing_left
 from tests.support.packager import Packager
 
@@ -22,7 +23,7 @@ FAILED, USAGE, REFUSED, NOT_AUTHENTICATED, LOST = 1, 2, 3, 4, 5
 def _tasks(box: Box) -> int:
     session = box.session(ADMIN)
     number: int = session.listTasks(queryOpts={"countOnly": True})
-    session.logout()
+    log_out(session)
     return number
 
 
@@ -267,7 +268,7 @@ def test_labels_with_invalid_nvr_or_repository(packager: Packager, labels: dict[
             "COPY --from=oci:/var/x / /",
             {},
             "foreign-source",
-            "--from=oci:/var/x is not an image of a FROM",
+            "files are copied from oci:/var/x",
         ),
         (
             "RUN true",
@@ -296,10 +297,10 @@ def test_invalid_release(packager: Packager) -> None:
 
 
 def test_container_yaml_that_needs_a_missing_service_is_refused(packager: Packager) -> None:
-    packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "compose:\n  packages: [httpd]\n"})
+    packager.commit(packager.dockerfile("RUN true"), files={"container.yaml": "compose:\n  modules: [httpd]\n"})
     done = packager.build("--dry-run")
     assert done.returncode == REFUSED
-    assert "container.yaml:1: error: key compose is not supported: it requires a compose service (ODCS)" in done.stderr
+    assert "container.yaml:2: error: key compose.modules is not supported: packages of other streams" in done.stderr
 
 
 def test_global_rpkg_options_are_not_parsed_as_command_options(packager: Packager, box: Box) -> None:

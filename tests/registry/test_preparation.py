@@ -43,7 +43,7 @@ def _site(folder: Path, server: MemoryRegistry) -> BuilderConfig:
 def _dockerfile(folder: Path, server: MemoryRegistry) -> Dockerfile:
     stages = [f"FROM {server.address}/hello:latest-{number} AS stage{number}\n" for number in range(6)]
     (folder / "Dockerfile").write_text("".join(stages) + "LABEL a=b\n")
-    return Dockerfile.read(folder, {})
+    return Dockerfile.read(folder)
 
 
 def _resolve(site: BuilderConfig, dockerfile: Dockerfile, deadline: Deadline) -> None:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.engines import buildah, hook
-from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines import exported, hook
+from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
 from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
@@ -102,11 +102,12 @@ MOUNTED = ("a link of a stage, writable", "a link of the checkout, writable", "a
 USE = """
 ls /m/run/fedpkg-container 2>/dev/null && echo "root: mounted"
 for each in SECRET OTHER /proc/1/root/SECRET; do cat /m$each 2>/dev/null | sed 's/^/got: /'; done
-for each in /run/fedpkg-container/enter.py /usr/bin/python3 FOLDER/storage.conf FOLDER/Dockerfile \\
+for each in /run/fedpkg-container/inside/enter.py /usr/bin/python3 FOLDER/storage.conf FOLDER/Dockerfile \\
     FOLDER/hooks/after-run.json FOLDER/lock /proc/sys/kernel/core_pattern /proc/sysrq-trigger /etc/passwd; do
     test -e /m$each && (cat /m$each > /tmp/copy; cat /tmp/copy >> /m$each) 2>/dev/null && echo "got: wrote $each"
 done
-for each in /usr/bin /usr/lib /run/fedpkg-container /sys/fs/cgroup FOLDER FOLDER/hooks FOLDER/..; do
+for each in /usr/bin /usr/lib /run/fedpkg-container /run/fedpkg-container/inside /sys/fs/cgroup \\
+    FOLDER FOLDER/hooks FOLDER/..; do
     test -d /m$each && (echo evil > /m$each/evil) 2>/dev/null && echo "got: made $each/evil"
     test -d /m$each && mkdir /m$each/evil 2>/dev/null && echo "got: made $each/evil"
 done
@@ -339,7 +340,7 @@ def test_a_worker_that_saves_an_image_is_watched(victim: Victim, monkeypatch: py
 
 def test_a_worker_that_saves_no_image_in_time_is_ended(victim: Victim, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its output until then is not an archive."""
-    monkeypatch.setattr(buildah, "STEP_TIMEOUT", 1.5)
+    monkeypatch.setattr(exported, "EXPORT_TIMEOUT", 1.5)
     with _saved(victim, "echo part > archive; sleep 1000", monkeypatch) as (_, target, wait):
         with pytest.raises(ProgramTimeoutError):
             wait()

@@ -20,9 +20,10 @@ from tests.security import images
 from tests.support.registries import access, docker_registry
 
 SPEC = BuildSpec(
-    task_id=1, arch="x86_64", source="git+https://src.example.org/x#1", component="own-container", version="1",
-    release="2", image="own/image", scratch=False, parents={}, labels={"release": "2", "vcs-ref": "1", "url": "x"},
-    repository="", staging="staging/1", upload="", timeout=10,
+    task_id=1, arch="x86_64", source_url="git+https://src.example.org/x#1", component="own-container", version="1",
+    release="2", repository_path="own/image", scratch=False, parents={},
+    labels={"release": "2", "vcs-ref": "1", "url": "x"},
+    yum_repository="", staging_repository="staging/1", upload_directory="", timeout=10,
 )  # fmt: skip
 LABELS = {COMPONENT_LABEL: "own-container", "name": "own/image", "version": "1", "release": "2", "vcs-ref": "1"}
 
@@ -56,7 +57,8 @@ def _push(folder: Path, registry: tuple[str, Access], **labels: dict[str, str]) 
     site: Any = SimpleNamespace(candidate=host, access=reached, formats=tuple(labels))
     engine: Any = TakenOver(folder, reached, labels)
     log: Any = SimpleNamespace(report=lambda _: None)
-    build = ArchBuild(SPEC, site, engine, folder, 0, SimpleNamespace(), folder, log, lambda *_: None)  # type: ignore[arg-type]
+    other: Any = SimpleNamespace()
+    build = ArchBuild(SPEC, site, engine, other, other, log, lambda *_: None)
     return build._push("image")
 
 

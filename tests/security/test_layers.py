@@ -128,3 +128,24 @@ def test_an_ordinary_user_builds_the_same(built: dict[str, object]) -> None:
             found = _build(enter, own)
     assert found["diff_ids"] == built["diff_ids"]
     assert found["entries"] == built["entries"]
+
+
+#: Exports an image twice: from its store, and from what buildah push writes.
+TWICE = BUILD.replace(
+    'print(json.dumps({"diff_ids"',
+    """engine._exports.clear()
+    engine._stores = lambda: []
+    pushed = engine.export(image, ["v2s2"]).manifests["v2s2"].digest
+    logs = [path.read_text() for path in sorted(engine.folder.glob("exported-*.log"))]
+    print(json.dumps({"digests": [manifest.digest, pushed], "logs": logs}))
+    print(json.dumps({"diff_ids\"""",
+)
+
+
+def test_an_image_read_from_its_store_is_what_buildah_push_writes(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TWICE, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-2])
+    assert len(set(found["digests"])) == 1
+    assert [("using buildah push" in log) for log in found["logs"]] == [False, True]

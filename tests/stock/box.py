@@ -20,6 +20,7 @@ from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.box.services import Service
 from fedpkg_container.box.shell import environment
 from fedpkg_container.engines.workspace import mounts_below
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.process import kill_all, process_ids, run
 from tests.stock.installation import koji_commands
 from tests.stock.postgres import USER, Postgres
@@ -98,7 +99,7 @@ class StockBox(Box):
         """What docs/howto/site.md has a site do, with the tree's own koji command."""
         session = self.session(ADMIN)
         session.createUser(PACKAGER)
-        session.logout()
+        log_out(session)
         names = {"builder1.example.org": self.layout.builders[0], "x86_64": MACHINE, "kojiadmin": ADMIN}
         for arguments in koji_commands(names):
             self.koji(*arguments)

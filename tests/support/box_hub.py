@@ -13,6 +13,7 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.box.services import Service
+from fedpkg_container.hub.session import log_out
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def submitting_box(directory: Path, *, configuration: str = "") -> Iterator[Box]
         box.fill()
         session = box.session(ADMIN)
         site.create_target(session)
-        session.logout()
+        log_out(session)
         yield box
     finally:
         for server in servers:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +14,10 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.hub.session import log_out
+from fedpkg_container.locking import locked
+from fedpkg_container.model.nvr import NVR
+from tests.support.base_images import engine
 
 AnyBox = TypeVar("AnyBox", bound=Box)
 
@@ -29,18 +36,55 @@ def running(box: AnyBox) -> Iterator[AnyBox]:
 PAGES = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/index.html": "hello\n"})
 
 
-def furnish(box: Box, folder: Path, *, dnf: bool = False, more: Sequence[Package] = ()) -> None:
+def furnish(
+    box: Box, folder: Path, *, dnf: bool = False, more: Sequence[Package] = (), shared: Path | None = None
+) -> None:
     """Set up a running box.
 
     :param folder: for RPMs
     :param dnf: whether the base image has dnf, which makes it ten times as large
     :param more: further packages of the repository
+    :param shared: directory of all workers: the RPMs and the image are built once in it
     """
-    rpms = [package.build(folder) for package in base.packages(dnf=dnf)]
-    further = [package.build(folder) for package in (PAGES, *more)]
+    made = _make_once(shared, dnf=dnf) if shared else _Prerequisites.make(folder, dnf=dnf)
     session = box.session(ADMIN)
     site.create_target(session, base.COMPONENT)
-    site.import_rpms(session, [*rpms, *further])
+    site.import_rpms(session, [*made.rpms, *made.pages, *(package.build(folder) for package in more)])
     site.regenerate(session)
-    base.publish(box, rpms)
-    session.logout()
+    base.publish(box, made.rpms, archive=made.archive)
+    log_out(session)
+
+
+@dataclass(frozen=True)
+class _Prerequisites:
+    """What does not depend on a box: RPMs of the base image, further ones, and the archive of the base image."""
+
+    rpms: list[Path]
+    pages: list[Path]
+    archive: Path | None = None
+
+    @classmethod
+    def make(cls, folder: Path, *, dnf: bool) -> _Prerequisites:
+        return cls([each.build(folder) for each in base.packages(dnf=dnf)], [PAGES.build(folder)])
+
+
+def _make_once(shared: Path, *, dnf: bool) -> _Prerequisites:
+    """Return the prerequisites in a directory, which the first worker makes."""
+    folder = shared / f"prerequisites{'-dnf' if dnf else ''}"
+    folder.mkdir(exist_ok=True)
+    done = folder / "made.json"
+    with locked(folder / "lock", wait=True):
+        if not done.exists():
+            made = _Prerequisites.make(folder, dnf=dnf)
+            with engine(folder / "store") as used:
+                built = base.make_archive(used, made.rpms, NVR(base.COMPONENT, "1", "1"))
+                archive = shutil.copy(built, folder / built.name)
+            done.write_text(
+                json.dumps({"rpms": _texts(made.rpms), "pages": _texts(made.pages), "archive": archive}, default=str)
+            )
+    found = json.loads(done.read_text())
+    return _Prerequisites([*map(Path, found["rpms"])], [*map(Path, found["pages"])], Path(found["archive"]))
+
+
+def _texts(paths: Sequence[Path]) -> list[str]:
+    return [str(path) for path in paths]

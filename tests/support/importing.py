@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,11 @@ from fedpkg_container import registry_cli
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR
 from fedpkg_container.box.shell import environment
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.reference import ImageReference
 from tests.support.leftovers import registry_of
+from tests.support.step_log import killed_at
 from tests.support.waiting import PATIENCE
 
 
@@ -48,21 +49,12 @@ class Scene:
 
     def killed(self, step: str, *arguments: str | Path) -> int:
         """Run the command in a process that is killed after a step."""
-        code = (
-            "import dataclasses, os, sys\n"
-            "from fedpkg_container import registry_cli\n"
-            "from fedpkg_container.image.base.base_import import BaseImport\n"
-            "run = BaseImport.run\n"
-            f"stop = lambda step: os._exit(9) if step == {step!r} else None\n"
-            "BaseImport.run = lambda self, *rest: run(dataclasses.replace(self, on_step=stop), *rest)\n"
-            "registry_cli.main()\n"
-        )
-        command = [sys.executable, "-c", code, "--config", str(self.configuration), *map(str, arguments)]
+        module = "fedpkg_container.registry_cli"
+        command = [*killed_at(step, module), "--config", str(self.configuration), *map(str, arguments)]
         return subprocess.run(command, env=self.environment, timeout=PATIENCE, check=False).returncode
 
-    def build(self, nvr: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.hub.getBuild(nvr)
-        return found
+    def build(self, nvr: str) -> Any:
+        return self.hub.getBuild(nvr)
 
     def image(self, nvr: str) -> ImageReference:
         found = RecordedImage.of(self.build(nvr)).by_digest
@@ -87,4 +79,4 @@ def do_tagging(box: Box, ended: threading.Event) -> None:
             builder.host.openTask(task["id"])
             builder.host.tagBuild(task["id"], *task["request"][:2])
             builder.host.closeTask(task["id"], koji.xmlrpcplus.dumps((None,), methodresponse=1, allow_none=1))
-    builder.logout()
+    log_out(builder)

@@ -9,6 +9,7 @@ import koji
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.engines.workspace import mounts_below, processes_in
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.image.resolve.names import is_unique_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.referrers import is_fallback_tag
@@ -41,7 +42,7 @@ def reserved(box: Box) -> list[str]:
     """NVRs being built."""
     session = box.session(ADMIN)
     found = [build["nvr"] for build in session.listBuilds(state=koji.BUILD_STATES["BUILDING"])]
-    session.logout()
+    log_out(session)
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import git  # noqa: F401, starts git when it is imported: not within the first test that uses it
 import pytest
 
 #: Directories whose tests all start programs.

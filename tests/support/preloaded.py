@@ -22,8 +22,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 #: Entry points, by program name.
 _PROGRAMS = {
@@ -33,7 +35,8 @@ _PROGRAMS = {
 }
 #: Packages whose modules are all loaded, and further modules loaded by short commands.
 _PACKAGES = ("commands", "distgit", "hub", "image.resolve", "model", "progress", "registry")
-_MODULES = ("koji", "pyrpkg.cli", "git", "requests", "rich.console", "ruamel.yaml", "jsonschema")
+_MODULES = ("koji", "pyrpkg.cli", "git", "requests", "rich.console", "ruamel.yaml", "jsonschema",
+            "fedpkg_container.completion.refresh")  # fmt: skip
 #: Variables that an interpreter reads at startup.
 _AT_START = ("PYTHON", "LANG", "LC_")
 
@@ -152,6 +155,33 @@ def _become(request: int, out: int, err: int, answer: int) -> dict[str, object]:
     return found
 
 
+def _fork_updates() -> None:
+    """Have commands fork to update the values for completion, instead of starting an interpreter for it."""
+    from fedpkg_container import process
+    from fedpkg_container.completion import refresh
+
+    start = process.start
+
+    def forking(command: Sequence[str], **options: Any) -> Any:
+        if list(command[1:3]) != ["-m", refresh.__name__]:
+            return start(command, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which have nothing left to do
+            if os.fork():
+                return None
+        try:
+            os.setsid()
+            os.chdir("/")
+            null = os.open(os.devnull, os.O_RDWR)
+            for each in range(3):
+                os.dup2(null, each)
+            refresh.main(list(command[3:]))
+        finally:
+            os._exit(0)
+
+    process.start = forking  # type: ignore[assignment]
+
+
 def main() -> None:
     """Serve, and run programs in the forked processes."""
     with socket.socket(fileno=int(sys.argv[1])) as connection:
@@ -169,6 +199,7 @@ def main() -> None:
     os.chdir(str(request["cwd"]))
     sys.argv = argv
     sys.path[0] = str(Path(argv[0]).parent)
+    _fork_updates()
     sys.exit(importlib.import_module(_PROGRAMS[Path(argv[0]).name]).main())
 
 

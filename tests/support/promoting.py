@@ -13,6 +13,7 @@ from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import Candidates, DistributionSite, Importer, Mirroring, Target
+from fedpkg_container.registry.config_keys import KEYS
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_MANIFEST, Descriptor, Manifest
@@ -23,6 +24,8 @@ from fedpkg_container.registry.promotion.unpromote import unpromote
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access, Registry
+from fedpkg_container.settings import defaults
+from tests.support.storage import stored
 
 KOJI_TAG = "f42-container-updates"
 SBOM, SIGNATURE = "application/spdx+json", "application/vnd.example.signature"
@@ -41,12 +44,12 @@ def make_site(
     return DistributionSite(
         path=folder / "registry.conf",
         profile="box",
-        candidates=Candidates(candidate, access),
-        importer=Importer(),
+        candidates=Candidates(candidate, access, 30),
+        importer=Importer(**defaults(KEYS, "content_generator"), **defaults(KEYS, "engine")),
         targets={"stable": stable_target, "testing": testing},
         journal=folder / "promotions.jsonl" if record else None,
         parallel=parallel,
-        mirroring=Mirroring(),
+        mirroring=Mirroring(**defaults(KEYS, "mirror")),
     )
 
 
@@ -74,6 +77,7 @@ def push_build(
     :param shared: further layers, the first ones
     :param artifacts: whether there are SBOMs and a signature
     """
+    repository = stored(repository)
     if labels is None:
         labels = {"com.redhat.component": nvr.name, "version": nvr.version, "release": nvr.release}
     members = []
@@ -102,6 +106,7 @@ def push_build(
 
 def cosign(repository: Repository, digest: str, *signatures: bytes, ending: str = "sig") -> str:
     """Store signatures of an image as cosign does; return the tag."""
+    repository = stored(repository)
     made = Manifest.of(
         {
             "schemaVersion": 2,

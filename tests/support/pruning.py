@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.model.reference import UniqueTag
 from fedpkg_container.registry.config import Candidates, DistributionSite, Importer, Mirroring, Target
+from fedpkg_container.registry.config_keys import KEYS
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.pruning.pruner import PruneOptions, Pruner
@@ -15,9 +17,12 @@ from fedpkg_container.registry.pruning.report import Report
 from fedpkg_container.registry.pruning.retention import DAY
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.settings import defaults
 from tests.support.pushing import image, listing
 from tests.support.records import ToldRecords
 from tests.support.registries import access
+from tests.support.step_log import after_steps
+from tests.support.storage import stored
 
 SBOM = Artifact("application/spdx+json", "x.spdx.json", b"{}", "2026-01-02T03:04:05Z")
 SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2026-01-02T03:04:05Z")
@@ -41,9 +46,10 @@ class Scene:
     def __getitem__(self, name: str) -> Repository:
         return Repository(self.http, name)
 
-    def prune(self, wanted: PruneOptions = DELETE, after: object = None) -> Report:
-        hook = after if callable(after) else (lambda _: None)
-        return Pruner(self.site, self.records, wanted, after=hook).run()
+    def prune(self, wanted: PruneOptions = DELETE, after: Callable[[str], None] = lambda _: None) -> Report:
+        """Prune; call ``after`` with the name of each step."""
+        with after_steps(after):
+            return Pruner(self.site, self.records, wanted).run()
 
     def held(self, name: str = "hello") -> dict[str, str]:
         """Tag → digest."""
@@ -54,12 +60,12 @@ def site_of(folder: Path, candidate: str, *targets: Target) -> DistributionSite:
     return DistributionSite(
         path=folder / "registry.conf",
         profile="koji",
-        candidates=Candidates(candidate, access(folder)),
-        importer=Importer(),
+        candidates=Candidates(candidate, access(folder), 30),
+        importer=Importer(**defaults(KEYS, "content_generator"), **defaults(KEYS, "engine")),
         targets={each.name: each for each in targets},
         journal=None,
         parallel=4,
-        mirroring=Mirroring(),
+        mirroring=Mirroring(**defaults(KEYS, "mirror")),
     )
 
 
@@ -69,6 +75,7 @@ def stamp(days: float, number: int = 7, kind: str = "scratch") -> str:
 
 def build(repository: Repository, name: str, *tags: str) -> tuple[Manifest, list[Manifest]]:
     """Push an index of two images with SBOMs, one signed; return it and its members."""
+    repository = stored(repository)
     members = [image(repository, f"{name} for {arch}", arch=arch) for arch in ("amd64", "arm64")]
     made = listing(repository, *members, tags=tags)
     for each in members:

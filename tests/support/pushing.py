@@ -9,6 +9,7 @@ from typing import Any
 
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST, Manifest
 from fedpkg_container.registry.repository import Repository
+from tests.support.storage import stored
 
 _CONFIGS = {MANIFEST: "application/vnd.docker.container.image.v1+json",
             OCI_MANIFEST: "application/vnd.oci.image.config.v1+json"}  # fmt: skip
@@ -18,7 +19,7 @@ _LAYERS = {MANIFEST: "application/vnd.docker.image.rootfs.diff.tar.gzip",
 
 def blob(repository: Repository, content: bytes, media_type: str) -> dict[str, Any]:
     """Push a blob; return its descriptor."""
-    return {"mediaType": media_type, "digest": repository.push(content), "size": len(content)}
+    return {"mediaType": media_type, "digest": stored(repository).push(content), "size": len(content)}
 
 
 def image(
@@ -64,5 +65,5 @@ def index(repository: Repository, *members: Manifest, tags: Sequence[str] = ()) 
 def tagged(repository: Repository, manifest: Manifest, *tags: str) -> Manifest:
     """Push a manifest under its digest, and under some tags."""
     for name in tags or (manifest.digest,):
-        repository.put_manifest(name, manifest)
+        stored(repository).put_manifest(name, manifest)
     return manifest

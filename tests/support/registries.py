@@ -19,6 +19,7 @@ from fedpkg_container.box.registry import program
 from fedpkg_container.process import run_in_background
 from fedpkg_container.registry.manifests import MANIFEST
 from fedpkg_container.registry.skopeo import Access, Registry
+from tests.support import storage
 from tests.support.waiting import PATIENCE
 
 USER, PASSWORD = "pusher", "registry secret"
@@ -62,11 +63,12 @@ def docker_registry(
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = int(free.getsockname()[1])
     certificate = str((authority or Authority(folder / "pki")).issue("registry", server=True))
+    root = data or folder / f"data-{port}"
     settings: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "warn"},
         "storage": {
-            "filesystem": {"rootdirectory": str(data or folder / f"data-{port}")},
+            "filesystem": {"rootdirectory": str(root)},
             "delete": {"enabled": delete},
         },
         "http": {"addr": f"127.0.0.1:{port}", "tls": {"certificate": certificate, "key": certificate}},
@@ -86,7 +88,8 @@ def docker_registry(
                 break
             assert time.monotonic() < deadline, (folder / f"registry-{port}.log").read_text()
             time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
+        with storage.running(f"127.0.0.1:{port}", root):
+            yield f"127.0.0.1:{port}"
 
 
 def push_image(

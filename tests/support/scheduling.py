@@ -19,28 +19,38 @@ _SHARING = ("tests/contract/", "tests/security/")
 _OUTSIDE = {"tests/e2e/test_network.py", "tests/e2e/test_repo_urls.py"}
 _KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
 
-#: CPU seconds of the slowest groups, which start first, and of any other file of tests/e2e.
+#: Seconds of the slowest groups, which start first, and of any other file of tests/e2e.
 _SECONDS = {
-    "tests/e2e/test_arches.py": 75,
-    "tests/e2e/test_wrong_input.py": 70,
-    "tests/e2e/test_build_options.py": 50,
-    "tests/security/": 50,
-    "tests/e2e/promotion/test_promote_kills.py": 45,
-    "tests/e2e/test_completion.py": 35,
-    "tests/e2e/promotion/test_unpromote.py": 33,
-    "tests/e2e/promotion/test_promote.py": 33,
+    "tests/security/": 65,
+    "tests/e2e/test_releases.py": 53,
+    "tests/e2e/test_import_base.py": 42,
+    "tests/e2e/test_arches.py": 40,
+    "tests/e2e/test_wrong_input.py": 36,
+    "tests/e2e/promotion/test_promote_kills.py": 34,
+    "tests/e2e/test_build_options.py": 28,
     "tests/unit/test_completion_snapshot.py": 32,
     "tests/redirects/httpd": 30,
     "tests/redirects/nginx": 30,
-    "tests/e2e/test_hostile.py": 26,
-    "tests/e2e/promotion/test_promote_command.py": 24,
+    "tests/e2e/test_builds.py": 30,
+    "tests/e2e/test_completion.py": 29,
+    "tests/e2e/test_content.py": 21,
+    "tests/e2e/test_status.py": 20,
+    "tests/e2e/test_requests.py": 20,
     "tests/contract/": 24,
-    "tests/e2e/promotion/test_promote_faults.py": 19,
-    "tests/unit/test_hub_parameters.py": 18,
-    "tests/unit/test_dockerfile_limits.py": 16,
+    "tests/e2e/test_koji_cli.py": 24,
+    "tests/e2e/test_builder_survives.py": 22,
+    "tests/unit/test_process.py": 21,
+    "tests/e2e/promotion/test_unpromote.py": 18,
+    "tests/e2e/promotion/test_promote.py": 18,
+    "tests/e2e/test_prune.py": 18,
+    "tests/unit/test_box_servers.py": 18,
+    "tests/unit/test_hub_parameters.py": 13,
+    "tests/unit/test_dockerfile_limits.py": 13,
+    "tests/unit/test_time_limit.py": 12,
+    "tests/unit/test_completion_programs.py": 10,
     "tests/unit/test_config_command.py": 8,
 }
-_SECONDS_E2E = 20
+_SECONDS_E2E = 15
 
 
 def group(nodeid: str) -> str:

@@ -15,6 +15,7 @@ from fedpkg_container.box.services import Service
 from fedpkg_container.process import process_ids
 from tests.support.leftovers import eventually
 from tests.support.packager import Packager
+from tests.support.step_log import paused_at
 
 #: The steps of both tasks, in order of completion.
 PARENT = ("fetched", "reserved")
@@ -29,7 +30,9 @@ def start_paused(box: Box, name: str, step: str) -> Service:
     service.stop()
     (box.layout.builder(name) / "ready").unlink(missing_ok=True)
     mark(box, name, step).unlink(missing_ok=True)
-    paused = replace(service, command=[*service.command, "--pause-at", step])
+    module = service.command.index("-m") + 1
+    command = [*paused_at(step, mark(box, name, step), str(service.command[module])), *service.command[module + 1 :]]
+    paused = replace(service, command=command)
     paused.start()
     eventually(paused.ready, lambda: paused.log.read_text()[-2000:])
     return paused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
@@ -15,7 +16,7 @@ from cheroot.wsgi import Server
 
 from fedpkg_container.box import tls
 from fedpkg_container.box.pki import Authority
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 
 def _application(environ: dict[str, str], start: Callable[..., object]) -> Iterable[bytes]:
@@ -79,3 +80,48 @@ def test_a_client_is_known_by_its_certificate(server: Server, authority: Authori
             url = f"https://127.0.0.1:{server.bind_addr[1]}/"
             answer = session.get(url, verify=str(authority.certificate_path), timeout=PATIENCE)
             assert answer.text == "https somebody", "for each request of a connection"
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_half_a_head_is_not_logged_as_an_error_of_the_server(
+    server: tls._Server, authority: Authority, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    """The client closes the connection, or the server does at its timeout: there is nowhere to send a status to."""
+    logged: list[object] = []
+    monkeypatch.setattr(server, "error_log", lambda *arguments, **_: logged.append(arguments))
+    monkeypatch.setattr(tls, "HEAD_TIMEOUT", 2 * PATIENCE if leaves else 0.2)
+    context = ssl.create_default_context(cafile=str(authority.certificate_path))
+    connection = socket.create_connection(server.bind_addr, timeout=PATIENCE)
+    with context.wrap_socket(connection, server_hostname="127.0.0.1") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost:")
+        if leaves:
+            client.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):
+            while client.recv(1024):  # until the server has closed, after what it has logged
+                pass
+    eventually(lambda: not server.watched, lambda: server.watched)
+    assert logged == []
+
+
+def test_what_a_client_did_not_receive_is_discarded(
+    server: Server, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is left to be flushed into a closed socket when the connection is collected."""
+    closed: list[tls._Connection] = []
+    close = tls._Connection.close
+
+    def recording(connection: tls._Connection) -> None:
+        connection.wfile._write_buf.extend(b"not received")
+        close(connection)
+        closed.append(connection)
+
+    monkeypatch.setattr(tls._Connection, "close", recording)
+    context = ssl.create_default_context(cafile=str(authority.certificate_path))
+    plain = socket.create_connection(server.bind_addr, timeout=PATIENCE)
+    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        while client.recv(1024):
+            pass
+    eventually(lambda: bool(closed), lambda: closed)
+    closed[0].wfile.close()  # as the collector does; it raises OSError if it still flushes
+    assert closed[0].wfile.closed

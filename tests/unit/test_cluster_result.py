@@ -51,7 +51,7 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterArchBuild:
 
 def _image(**changes: Any) -> BuiltImage:
     staging = str(ImageReference("registry.example.org", "staging/task-6").at(DIGEST))
-    image = BuiltImage("x86_64", staging, DIGEST, "m", DIGEST, "{}", [], [], [], [{"filename": "x"}], {"tools": []})
+    image = BuiltImage("x86_64", staging, DIGEST, "m", DIGEST, "{}", [], [], [], [], {"tools": []})
     return replace(image, **changes)
 
 
@@ -65,7 +65,6 @@ def _read(build: ClusterArchBuild, text: bytes) -> BuiltImage:
 def test_the_image_that_was_requested(build: ClusterArchBuild) -> None:
     image = _read(build, json.dumps(_image().pack()).encode())
     assert image.digest == DIGEST
-    assert image.files == [], "files are uploaded by the task"
     assert image.buildroot["extra"] == {"pod_image": "registry.example.org/pod@sha256:1"}
 
 
@@ -73,8 +72,8 @@ def test_the_image_that_was_requested(build: ClusterArchBuild) -> None:
     "changes",
     [
         {"arch": "s390x"},
-        {"staging": f"registry.example.org/staging/task-5@{DIGEST}"},
-        {"staging": f"other.example.org/staging/task-6@{DIGEST}"},
+        {"staged_image": f"registry.example.org/staging/task-5@{DIGEST}"},
+        {"staged_image": f"other.example.org/staging/task-6@{DIGEST}"},
         {"digest": "sha256:" + "b" * 64},
     ],
 )
@@ -117,17 +116,17 @@ def test_an_image_with_labels_of_another_build(build: ClusterArchBuild, monkeypa
 
 
 def test_the_repository_by_url(build: ClusterArchBuild) -> None:
-    changed = replace(build, spec=spec(6, repository="repos/tag/1/x86_64"))._spec()
-    assert (changed.repository, changed.network) == ("", "isolated")
+    changed = replace(build, spec=spec(6, yum_repository="repos/tag/1/x86_64"))._spec()
+    assert (changed.yum_repository, changed.network) == ("", "isolated")
     assert "baseurl=https://koji.example.org/repos/tag/1/x86_64\n" in changed.repo_files["build-tag"]
     mounted = replace(build.cluster, topdir=Topdir(claim="koji"))
-    unchanged = replace(build, cluster=mounted, spec=spec(6, repository="repos/tag/1/x86_64"))._spec()
-    assert (unchanged.repository, unchanged.network) == ("repos/tag/1/x86_64", "none")
+    unchanged = replace(build, cluster=mounted, spec=spec(6, yum_repository="repos/tag/1/x86_64"))._spec()
+    assert (unchanged.yum_repository, unchanged.network) == ("repos/tag/1/x86_64", "none")
 
 
 def test_no_way_to_the_repository(build: ClusterArchBuild, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="topdir is not set"):
-        replace(build, spec=spec(6, repository="repos/x"), koji_topdir=KojiTopdir(tmp_path))._spec()
+        replace(build, spec=spec(6, yum_repository="repos/x"), koji_topdir=KojiTopdir(tmp_path))._spec()
 
 
 def _no_tun(network: str) -> None:

@@ -17,7 +17,7 @@ from tests.support.cluster.scripted import spec
 class _Session:
     """A hub with one task in a channel."""
 
-    def getTaskInfo(self, _: int) -> dict[str, Any]:
+    def getTaskInfo(self, _: int, **__: object) -> dict[str, Any]:
         return {"channel_id": 3, "owner": 1}
 
     def getChannel(self, _: int, **__: object) -> dict[str, str]:

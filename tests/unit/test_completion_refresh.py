@@ -134,7 +134,7 @@ def test_cache_is_kept_when_the_hub_is_unreachable(context: Context, environment
 
 
 def test_hostile_responses_are_not_offered(context: Context) -> None:
-    session = _Hostile()
+    session: Any = _Hostile()
     values = refresh._fetch(session, "hello-container", "me")
     cache.write(context.hub_file, values)
     cache.write(context.package_file("hello-container"), {"nvrs": values["nvrs"]})

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.programs
 
 #: Modules that a completion must not import.
 HEAVY = {"koji", "git", "requests", "pyrpkg", "rpm", "socket", "ssl", "http", "dataclasses", "inspect", "email",
-         "importlib.metadata", "jsonschema", "ruamel", "rich"}  # fmt: skip
+         "importlib.metadata", "jsonschema", "logging", "ruamel", "rich"}  # fmt: skip
 
 
 @pytest.fixture

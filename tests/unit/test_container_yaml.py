@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from fedpkg_container.distgit import container_yaml, rules
 from fedpkg_container.distgit.container_yaml import ContainerYaml
-from fedpkg_container.distgit.container_yaml_schema import DEPRECATED, IGNORED, SCHEMA, UNAVAILABLE
+from fedpkg_container.distgit.container_yaml_keys import KEYS, Effect, Key, find_key
+from fedpkg_container.distgit.container_yaml_schema import SCHEMA, keys
 from fedpkg_container.distgit.safe_read import MAX_BYTES
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from tests.support.checkout import read_nothing
@@ -70,26 +72,95 @@ def test_one_remote_source() -> None:
 
 def test_ignored_keys_warn_with_line_numbers() -> None:
     assert [each[:3] for each in _findings("tags: [a]\nremote_sources_version: 2\n", WARNING)] == [
-        ("yaml-ignored", 2, "key remote_sources_version is ignored by builders")
+        (
+            "yaml-ignored",
+            2,
+            "key remote_sources_version is ignored by builders: it only applies to remote sources",
+        )
     ]
 
 
 def test_keys_that_require_a_service_are_valid_but_rejected(tmp_path: Path) -> None:
-    (tmp_path / "container.yaml").write_text("tags: [a]\ncompose: {packages: [x]}\nflatpak: {}\nset_release_env: 1a\n")
+    (tmp_path / "container.yaml").write_text("tags: [a]\nflatpak: {id: x}\nset_release_env: 1a\n")
     assert [(each.code, each.line, each.severity) for each in container_yaml.check(tmp_path)] == [
         ("yaml-unavailable", 2, ERROR),
-        ("yaml-variable", 4, ERROR),
+        ("yaml-variable", 3, ERROR),
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "warnings", "errors"),
+    [
+        ("compose:\n", [], []),
+        ("compose: {packages: [], modules: [], inherit: false, module_resolve_tags: false}", [], []),
+        ("compose:\n  packages: [httpd]\n  pulp_repos: true\n", ["packages", "pulp_repos"], []),
+        ("compose: {pulp_repos: false}", ["pulp_repos"], []),
+        ("compose: {build_only_content_sets: {x86_64: [a-rpms]}}", ["build_only_content_sets"], []),
+        ("compose: {signing_intent: release}", ["signing_intent"], []),
+        ("compose: {packages: [a], modules: ['nodejs:18']}", ["packages"], ["modules"]),
+        ("compose: {inherit: true, modular_koji_tags: true}", [], ["modular_koji_tags", "inherit"]),
+        ("compose: {module_resolve_tags: [f41]}", [], ["module_resolve_tags"]),
+    ],
+)
+def test_composes_are_replaced_unless_other_packages_would_be_installed(
+    text: str, warnings: list[str], errors: list[str]
+) -> None:
+    read = ContainerYaml.from_text(text)
+    assert [(each.code, each.severity, each.message.split()[1]) for each in (*read.findings, *read.refused)] == [
+        *(("yaml-replaced", WARNING, f"compose.{key}") for key in warnings),
+        *(("yaml-unavailable", ERROR, f"compose.{key}") for key in errors),
+    ]
+    assert all("build tag" in each.message for each in read.findings)
+    assert all(each.solution for each in (*read.findings, *read.refused))
 
 
 def test_tags_with_a_hyphen_are_ignored() -> None:
     assert [each[:2] for each in _findings("tags:\n- a\n- 1.0-1\n", WARNING)] == [("tag-ignored", 3)]
 
 
-def test_every_key_is_used_or_reported_as_ignored() -> None:
-    acted_on = {"platforms", "tags", "set_release_env", "buildtime_limit", "go"}
-    assert acted_on | {*IGNORED, *DEPRECATED, *UNAVAILABLE} == set(SCHEMA["properties"])
-    assert len(acted_on) + len(IGNORED) + len(DEPRECATED) + len(UNAVAILABLE) == len(SCHEMA["properties"])
+def test_every_key_has_one_effect() -> None:
+    names = [key.name for key in KEYS]
+    assert len(names) == len(set(names))
+    assert {path for path in keys() if not any(name.startswith(f"{path}.") for name in names)} == {
+        path for path in keys() if find_key(tuple(path.split(".")))
+    }
+    assert set(names) <= set(keys())
+    supported = {key.path[0] for key in KEYS if key.effect is Effect.SUPPORTED}
+    assert supported == {"platforms", "tags", "set_release_env", "buildtime_limit", "go"}
+    assert {key.path[0] for key in KEYS} == set(SCHEMA["properties"])
+
+
+@pytest.mark.parametrize(
+    "key", [key for key in KEYS if key.effect is not Effect.SUPPORTED], ids=lambda key: str(key.name)
+)
+def test_every_unsupported_key_is_reported(key: Key) -> None:
+    value: object = _example(key.path)
+    for name in reversed(key.path):
+        value = {name: value}
+    text = json.dumps(value)
+    read = ContainerYaml.from_text(text)
+    (finding,) = [each for each in (*read.findings, *read.refused) if key.name in each.message.split()]
+    assert (finding.severity == ERROR) == (key.effect is Effect.REFUSED)
+    assert key.reason in finding.message
+
+
+def _example(path: tuple[str, ...]) -> object:
+    """Return a value that is accepted for a key."""
+    examples: dict[str, object] = {
+        "remote_source": {"repo": "x", "ref": "a" * 40},
+        "remote_sources": [{"name": "a", "remote_source": {"repo": "x", "ref": "a" * 40}}],
+        "operator_manifests": {"manifests_dir": "m"},
+        "flatpak": {"id": "x"},
+        "autorebuild": {"from_latest": True},
+        "image_build_method": "imagebuilder",
+        "multilib_method": ["all"],
+        "build_only_content_sets": {"x86_64": ["a-rpms"]},
+        "signing_intent": "release",
+        "version": 1,
+        "remote_sources_version": 1,
+        **{key: ["a"] for key in ("packages", "modules", "multilib_arches")},
+    }
+    return examples.get(path[-1], True)
 
 
 def test_deprecated_keys_warn() -> None:

@@ -83,6 +83,16 @@ def test_every_check_is_documented() -> None:
     assert (MAN.parent / "reference" / "checks.md").read_text() == make["page"]()
 
 
+def test_every_instruction_is_documented() -> None:
+    make = runpy.run_path(str(MAN.parent / "make_dockerfile.py"))
+    assert (MAN.parent / "reference" / "dockerfile.md").read_text() == make["page"]()
+
+
+def test_every_key_of_container_yaml_is_documented() -> None:
+    make = runpy.run_path(str(MAN.parent / "make_container_yaml.py"))
+    assert (MAN.parent / "reference" / "container-yaml.md").read_text() == make["page"]()
+
+
 def test_every_code_of_a_finding_is_in_the_table_of_checks() -> None:
     package = MAN.parents[1] / "fedpkg_container"
     used: set[str] = set()

@@ -49,7 +49,11 @@ def test_values_and_origins(folder: Path) -> None:
     assert found["platforms.not"] == ("s390x", "container.yaml:2")
     assert found["floating-tags"] == (["1.0", "latest", "stable"], "default, additional-tags")
     assert found["autorebuild"] == (True, ".osbs-repo-config")
-    assert found["compose.packages"] == (["a"], "container.yaml:4, refused")
+    assert found["compose.packages"] == (["a"], "container.yaml:4, ignored")
+    (folder / "container.yaml").write_text("compose: {inherit: true, module_resolve_tags: false}\n")
+    found = _settings(folder)
+    assert found["compose.inherit"] == (True, "container.yaml:1, refused")
+    assert found["compose.module_resolve_tags"] == (False, "container.yaml:1")
 
 
 def test_all_settings_are_listed_if_nothing_is_known(tmp_path: Path) -> None:
@@ -62,7 +66,7 @@ def test_all_settings_are_listed_if_nothing_is_known(tmp_path: Path) -> None:
         "floating-tags": ["latest"],
         "autorebuild": False,
     }
-    assert effective.notes == [f"there is no Dockerfile in {tmp_path}"]
+    assert effective.notes == [f"there is no Dockerfile or Containerfile in {tmp_path}"]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +144,15 @@ class _Hub:
 
 
 def test_a_target_takes_two_requests() -> None:
-    hub = _Hub()
+    hub: Any = _Hub()
     assert read_target(hub, "t") == Target("t", "t-build", "t-dest", ("x86_64", "i386"))
     assert hub.requests == 2
     with pytest.raises(FedpkgContainerError, match="build target u does not exist"):
         read_target(hub, "u")
+
+
+def test_a_containerfile_is_named_as_the_origin(folder: Path) -> None:
+    (folder / "Dockerfile").rename(folder / "Containerfile")
+    found = _settings(folder)
+    assert found["package"] == ("foo-container", "Containerfile:4")
+    assert (found["base"][1], found["parents"][1]) == ("Containerfile:3", "Containerfile:1,3")

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import string
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedpkg_container.engines.inside import export
+from fedpkg_container.engines.inside import export, tar
+from fedpkg_container.engines.sandbox import program
+from tests.support.waiting import PATIENCE
 
 UNWANTED = "SCHILY.xattr.user.overlay."
 _NAMES = st.text(string.ascii_letters + "/é世", min_size=1, max_size=300).map(lambda text: f"d/{text}")
@@ -54,8 +57,8 @@ def _write(members: list[Any], kind: int, *, overlays: bool) -> bytes:
 
 def _strip(content: bytes) -> tuple[bytes, bool]:
     written = io.BytesIO()
-    hashing = export.Hashing(written)
-    changed = export.strip(io.BytesIO(content), hashing)
+    hashing = tar.Hashing(written)
+    changed = tar.strip(io.BytesIO(content), hashing)
     assert hashing.digest == f"sha256:{hashlib.sha256(written.getvalue()).hexdigest()}"
     return written.getvalue(), changed
 
@@ -83,14 +86,14 @@ def test_a_size_in_base_256_is_read() -> None:
     entry = tarfile.TarInfo("large")
     entry.size = 9 * 1024**3
     header = entry.tobuf(tarfile.GNU_FORMAT)
-    assert export.size_of(header) == entry.size
+    assert tar.size_of(header) == entry.size
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 0o77777777777])
 def test_a_size_in_octal_digits_is_read(size: int) -> None:
     entry = tarfile.TarInfo("file")
     entry.size = size
-    assert export.size_of(entry.tobuf(tarfile.USTAR_FORMAT)) == size
+    assert tar.size_of(entry.tobuf(tarfile.USTAR_FORMAT)) == size
 
 
 @given(st.binary(max_size=3000))
@@ -114,12 +117,12 @@ def test_files_of_a_stream(files: list[tuple[int, bytes]], kind: int) -> None:
             entry.size = len(text)
             entry.pax_headers = {"size": str(len(text))} if number % 2 else {}
             archive.addfile(entry, io.BytesIO(text))
-    read = export.members(io.BytesIO(content.getvalue()))
+    read = tar.members(io.BytesIO(content.getvalue()))
     assert [(name, part.read()) for name, part in read] == [(str(number), text) for number, text in files]
     cut = io.BytesIO(content.getvalue()[:600])
     if files:
         with pytest.raises(ValueError, match="ends within"):
-            list(export.members(cut))
+            list(tar.members(cut))
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -145,7 +148,7 @@ def test_an_archive_holds_layers_configuration_and_list(tmp_path: Path, compress
 
 @pytest.mark.parametrize("size", [0, 1, 0o77777777777, 9 * 1024**3])
 def test_headers_are_those_of_a_tar_archive(size: int) -> None:
-    entry = tarfile.TarInfo.frombuf(export.header("name", size), "ascii", "strict")
+    entry = tarfile.TarInfo.frombuf(tar.header("name", size), "ascii", "strict")
     assert (entry.name, entry.size, entry.mode, entry.isreg()) == ("name", size, 0o444, True)
 
 
@@ -157,7 +160,7 @@ def test_a_layer_is_compressed_once(tmp_path: Path, overlays: bool, plain: bool)
     wanted = _strip(_write([member], tarfile.PAX_FORMAT, overlays=overlays))[0]
     written = _write([member], tarfile.PAX_FORMAT, overlays=overlays)
     made = export.Export(str(tmp_path), {}, ["gzip", "-nc"], plain=plain)
-    layer = made.layer("sha256:1", export.Part(io.BytesIO(written), len(written)))
+    layer = made.layer("sha256:1", len(written), tar.Part(io.BytesIO(written), len(written)))
     packed = Path(layer.packed).read_bytes()
     assert gzip.decompress(packed) == wanted
     assert layer.diff_id == f"sha256:{hashlib.sha256(wanted).hexdigest()}"
@@ -171,13 +174,13 @@ def test_a_program_that_fails_is_an_error(tmp_path: Path) -> None:
     written = _write([member], tarfile.PAX_FORMAT, overlays=True)
     with pytest.raises(SystemExit, match="false failed with exit status 1"):
         made = export.Export(str(tmp_path), {}, ["false"], plain=False)
-        made.layer("sha256:1", export.Part(io.BytesIO(written), len(written)))
+        made.layer("sha256:1", len(written), tar.Part(io.BytesIO(written), len(written)))
 
 
 @given(st.lists(st.tuples(_KEYS, _VALUES), max_size=5))
 def test_records_are_what_was_written(pairs: list[tuple[str, str]]) -> None:
     written = [_record(key, value) for key, value in pairs]
-    assert export.records(b"".join(written)) == written
+    assert tar.records(b"".join(written)) == written
 
 
 def _record(key: str, value: str) -> bytes:
@@ -191,4 +194,10 @@ def _record(key: str, value: str) -> bytes:
 @pytest.mark.parametrize("content", [b"99 a=b\n", b"0 a=b\n", b"-7 a=b\n", b"x a=b\n", b"7a=b\n", b"1 \n"])
 def test_records_that_are_none_are_an_error(content: bytes) -> None:
     with pytest.raises(ValueError):
-        export.records(content)
+        tar.records(content)
+
+
+def test_it_starts_without_other_modules_of_ours_in_the_path(tmp_path: Path) -> None:
+    command = [*program("export", Path(export.__file__).parent), str(tmp_path / "missing")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/")
+    assert (done.returncode, done.stderr) == (1, f"export: No such file or directory: {tmp_path}/missing\n")

@@ -16,9 +16,12 @@ from fedpkg_container.box.hub.app import LONGEST_REQUEST
 from fedpkg_container.errors import BuildFailedError, UsageError
 from fedpkg_container.image import arch_result
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_types import RPMComponent
 
-RPM = {"type": "rpm", "name": "package", "version": "1.0", "release": "1.fc42", "epoch": None, "arch": "x86_64"}
-COMPONENT = {**RPM, "sigmd5": "0" * 32, "signature": "0123456789abcdef"}
+COMPONENT: RPMComponent = {
+    "type": "rpm", "name": "package", "version": "1.0", "release": "1.fc42", "epoch": None, "arch": "x86_64",
+    "sigmd5": "0" * 32, "signature": "0123456789abcdef",
+}  # fmt: skip
 DETAILS = {
     "license": "GPL-2.0-or-later",
     "vendor": "Fedora Project",
@@ -29,7 +32,7 @@ DETAILS = {
 def _image(packages: int = 1, **changes: Any) -> BuiltImage:
     image = BuiltImage(
         arch="x86_64",
-        staging="registry.example.org/staging/task-1@sha256:0",
+        staged_image="registry.example.org/staging/task-1@sha256:0",
         digest="sha256:0",
         media_type="",
         image_id="",
@@ -60,7 +63,7 @@ class Hub:
 
 def test_description_with_ten_thousand_rpms(tmp_path: Path) -> None:
     hub, image = Hub(), _image(10_000)
-    result = arch_result.upload_result(image, tmp_path, hub.upload)
+    result: Any = arch_result.upload_result(image, tmp_path, hub.upload)
     assert len(dumps((image.pack(),), methodresponse=True, allow_none=True)) > LONGEST_REQUEST
     assert len(dumps((result,), methodresponse=True, allow_none=True)) < 2000
     assert result["rpms"] == 10_000
@@ -75,7 +78,7 @@ def test_any_text_survives_the_transfer(tmp_path_factory: pytest.TempPathFactory
     assert arch_result.download_result(result, "x86_64", hub.read) == image
 
 
-def _sent(tmp_path: Path) -> tuple[Hub, dict[str, Any]]:
+def _sent(tmp_path: Path) -> tuple[Hub, Any]:
     hub = Hub()
     return hub, arch_result.upload_result(_image(), tmp_path, hub.upload)
 
@@ -113,8 +116,8 @@ def test_image_of_another_architecture_is_rejected(tmp_path: Path) -> None:
 
 
 def test_result_of_an_older_builder_is_rejected() -> None:
-    with pytest.raises(UsageError, match="unsupported format version 2"):
-        arch_result.download_result({"format": 2, "arch": "x86_64"}, "x86_64", Hub().read)
+    with pytest.raises(UsageError, match="unsupported format version 3"):
+        arch_result.download_result({"format": 3, "arch": "x86_64"}, "x86_64", Hub().read)
 
 
 def test_description_above_the_size_limit_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

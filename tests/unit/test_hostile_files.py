@@ -20,9 +20,9 @@ from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RefusedError
 from fedpkg_container.image.config import read_builder_config
 from fedpkg_container.image.resolve.checks import check_here_documents, check_instructions
+from fedpkg_container.image.resolve.identity import identify
 from fedpkg_container.image.resolve.names import RequestedFloatingTags
 from fedpkg_container.image.resolve.parents import ParentResolver
-from fedpkg_container.image.resolve.plan import identify
 from fedpkg_container.image.resolve.source import fetch_checkout
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import platform_of
@@ -104,12 +104,32 @@ def test_a_platform_has_no_effect() -> None:
         "COPY --from=$IMAGE / /",
         "RUN --mount=type=bind,from=oci:/var/x,target=/m id",
         "RUN --mount=from=registry.example.com/x,target=/m id",
-        "ADD --chown=0 --from=x / /",
     ],
 )
 def test_files_of_images_that_no_from_names(step: str) -> None:
-    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: --from=.* is not an image of a FROM"):
+    with pytest.raises(BuildFailedError, match=r"^Dockerfile:3: files are copied from .*, which is not"):
         check_instructions(Dockerfile(f"{BASE}ARG IMAGE=x\n{step}\n"))
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        ("ADD --chown=0 --from=x / /", "ADD --from=x is not an option of ADD"),
+        ('COPY --fr""om=/etc / /', "files are copied from /etc"),
+        ("COPY --fr\\om=/etc / /", "files are copied from /etc"),
+        ('RUN --moun"t=type=secret" id', "unsupported type secret"),
+        ('RUN --mount="type=bind,\\"from=/etc\\"" id', "files are copied from /etc"),
+        ("RUN --securit\\y=insecure id", "RUN option --security=insecure is not supported"),
+        ("FROM --help", "FROM requires either one argument"),
+    ],
+)
+def test_options_are_read_as_buildah_reads_them(step: str, reason: str) -> None:
+    with pytest.raises(BuildFailedError, match=reason):
+        check_instructions(Dockerfile(f"{BASE}{step}\n"))
+
+
+def test_a_quoted_option_is_a_source() -> None:
+    assert Dockerfile(f"{BASE}COPY '--from=/etc' / /\n").instructions[-1].arguments == ["--from=/etc", "/", "/"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +142,6 @@ def test_files_of_images_that_no_from_names(step: str) -> None:
         "containers-storage:[overlay@/var/lib/other+/run/other]x",
         "docker-daemon:x:1",
         "docker://r.io/base:1",
-        "--help",
         "-v/etc:/etc",
         "../base:1",
         "r.io/../base:1",
@@ -146,8 +165,9 @@ def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("# escape=`\nFROM r.io/base:1\nRUN a `\nFROM oci:/x\n", "uses ` as escape"),
-        ("#  ESCAPE = ^\nFROM r.io/base:1\n", "uses . as escape"),
+        ("#  ESCAPE = ^\nFROM r.io/base:1\n", "cannot be the escape character"),
+        ("# escape=`\n# escape=`\nFROM r.io/base:1\n", "second escape directive"),
+        ("FROM r.io/base:1\nRUN a \\\u00a0\nFROM oci:/x\n", "line 2: unusual whitespace"),
         ("FROM r.io/base:1\nRUN <<E\n\x0cE\nFROM oci:/x\nE\n", "line 3 of the Dockerfile contains a control character"),
         ("FROM r.io/base:1\nRUN a\rFROM oci:/x\n", "line 2 of the Dockerfile contains a control character"),
         ("FROM r.io/base:1\x00\n", "line 1 of the Dockerfile contains a control character"),
@@ -157,6 +177,15 @@ def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
 def test_what_two_programs_would_read_differently(text: str, reason: str) -> None:
     with pytest.raises(RefusedError, match=reason):
         Dockerfile(text)
+
+
+def test_another_escape_character_hides_no_line() -> None:
+    text = "# escape=`\nFROM r.io/base:1\nRUN a `\nFROM oci:/x\nRUN b \\\nFROM r.io/other:1\n"
+    dockerfile = Dockerfile(text)
+    assert dockerfile.parents == ["r.io/base:1", "r.io/other:1"]
+    assert dockerfile.changed({}).splitlines() == [
+        *("# escape=`", "FROM r.io/base:1", "RUN a FROM oci:/x", "RUN b \\", "FROM r.io/other:1")
+    ]
 
 
 def test_lines_of_a_here_document_are_those_that_buildah_sees() -> None:
@@ -186,7 +215,7 @@ NAMES = ["--tls-verify", "../x", "a/../../b", "/etc", "a b", "a\nb", "$(id)", "x
 @pytest.mark.parametrize("label", ["name", "version", "release", "com.redhat.component"])
 def test_names_are_no_options_and_no_paths(label: str, name: str) -> None:
     labels = {"com.redhat.component": "c", "name": "n", "version": "1", "release": "1", label: name}
-    dockerfile = cast(Dockerfile, SimpleNamespace(labels=labels))
+    dockerfile = cast(Dockerfile, SimpleNamespace(labels=labels, label_details={}))
     with pytest.raises(BuildFailedError):
         identify(dockerfile, {})
 

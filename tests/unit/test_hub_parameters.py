@@ -29,6 +29,7 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.kinds import MAX_DEPTH
 from fedpkg_container.box.hub.parameters import Signature
 from fedpkg_container.box.hub.seed import seed
+from tests.conftest import QUICK
 
 SECRET = "the content of a file of the machine"
 CALLERS = (None, "packager", "builder", "admin")
@@ -382,8 +383,12 @@ def test_every_parameter_declares_its_type() -> None:
             Signature(function)
 
 
+#: Examples per call: there are more than a hundred calls, which share the code that reads values.
+EXAMPLES = 20 if settings().max_examples == QUICK else settings().max_examples
+
+
 @pytest.mark.parametrize("name", [*sorted(set(calls.load() or dispatch.CALLS)), "buildContainer", "multiCall"])  # type: ignore[func-returns-value]
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=EXAMPLES)
 @given(data=st.data())
 def test_any_values(hub: Hub, name: str, data: st.DataObject) -> None:
     known = dispatch.CALLS.get(name)

@@ -9,21 +9,22 @@ from typing import Any
 from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.record.metadata import Provenance, build_metadata
 from fedpkg_container.image.resolve.names import BuildTags
+from fedpkg_container.model.koji_types import RPMComponent
 from fedpkg_container.model.reference import ImageReference
 from tests.unit.test_sbom import described, details, read, rpm
 
 
-def _sent(components: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _sent(components: list[RPMComponent]) -> tuple[list[RPMComponent], list[RPMComponent]]:
     """Return the components of image and buildroot in the metadata, for an image and a builder with some RPMs."""
     facts = described(*((each, details()) for each in components))
-    archive = {"type": "docker-image", "filename": "x.tar.gz"}
+    archive: Any = {"type": "docker-image", "filename": "x.tar.gz"}
     built = replace(facts.built, files=[archive], buildroot={"components": components})
     published = PublishedIndex(
         ImageReference("registry.example.org", "hello"), built.digest, "", BuildTags("1-2", "1.0-3")
     )
     provenance = Provenance(
         nvr=facts.nvr, source_url="", task_id=1, owner="", generator="", started=0.0, ended=0.0, parents=[], base="",
-        isolated=False, repository_urls=[], help_file="",
+        isolated=False, yum_repourls=[], help_file="",
     )  # fmt: skip
     sent = build_metadata(provenance, published, [built], [], None)
     return sent["output"][0]["components"], sent["buildroots"][0]["components"]

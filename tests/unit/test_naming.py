@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import BuildFailedError
-from fedpkg_container.image.config import FLOATING_TAG_SOURCES
+from fedpkg_container.image.config_keys import FLOATING_TAG_SOURCES
 from fedpkg_container.image.resolve.names import (
     BuildTags,
     RequestedFloatingTags,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from fedpkg_container.hub.events import BuilderSeen, NoBuilder, TaskState
 from fedpkg_container.hub.hosts import find_tasks_without_builder
+from fedpkg_container.model.koji_types import HostInfo
 from fedpkg_container.progress.json_lines import JsonRenderer
 from fedpkg_container.progress.live import LiveRenderer
 from fedpkg_container.progress.plain import PlainRenderer, QuietRenderer
@@ -26,7 +26,7 @@ def _task(arch: str = "aarch64", state: str = "FREE", number: int = 7) -> TaskSt
     return TaskState(number, 1, "createContainer", arch, state, "", arch=arch, channel=CHANNEL)
 
 
-def _host(arches: str, ago: float | None) -> dict[str, Any]:
+def _host(arches: str, ago: float | None) -> HostInfo:
     return {"arches": arches, "update_ts": None if ago is None else NOW - ago}
 
 
@@ -45,7 +45,7 @@ def _host(arches: str, ago: float | None) -> dict[str, Any]:
         ([_host("aarch64", -400)], ""),
     ],
 )
-def test_builders_of_an_arch(hosts: list[dict[str, Any]], text: str) -> None:
+def test_builders_of_an_arch(hosts: list[HostInfo], text: str) -> None:
     found = find_tasks_without_builder([_task()], {CHANNEL: hosts}, NOW)
     assert [event.text for event in found.values()] == ([text] if text else [])
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fedpkg_container.engines import exported as exporting
 from fedpkg_container.engines import hook
-from fedpkg_container.engines.buildah import Exported
+from fedpkg_container.engines.exported import Exported
 from fedpkg_container.engines.opening import open_directory, open_plain
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.registry.manifests import Descriptor
@@ -86,3 +88,27 @@ def test_the_log_of_hooks_is_not_read_through_a_link(workspace: Workspace, outsi
 def test_a_directory_in_the_place_of_the_log_of_hooks_breaks_nothing(workspace: Workspace) -> None:
     (workspace.work / "after-run" / "after-run.log").mkdir(parents=True)
     assert hook.complaints(workspace) == []
+
+
+@pytest.mark.parametrize("in_kernel", [True, False])
+def test_a_file_of_a_worker_is_copied_with_its_holes_filled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_kernel: bool
+) -> None:
+    """A file that is only holes would need no space in the task's file system, and would be uploaded whole."""
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EINVAL, "not here")
+
+    if not in_kernel:
+        monkeypatch.setattr(os, "sendfile", refuse)
+    source, target = tmp_path / "source", tmp_path / "target"
+    size = 3 * exporting._CHUNK
+    with source.open("wb") as file:
+        file.write(b"text")
+        file.truncate(size)
+    assert source.stat().st_blocks * 512 < size
+    with source.open("rb") as original, target.open("wb") as copy:
+        while exporting._copy_part(original.fileno(), copy.fileno()):
+            pass
+    assert target.read_bytes() == source.read_bytes()
+    assert target.stat().st_blocks * 512 >= size

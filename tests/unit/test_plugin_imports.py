@@ -16,7 +16,7 @@ pytestmark = pytest.mark.programs
 PLUGINS = Path(fedpkg_container.koji_plugins.__path__[0])
 #: Modules of packages that only the client and the box need.
 CLIENTS = {"pyrpkg", "git", "argcomplete", "rich", "cheroot", "cryptography", "koji_cli"}
-BUILDERS = {"dockerfile_parse", "ruamel", "license_expression", "packageurl"}
+BUILDERS = {"ruamel", "license_expression", "packageurl"}
 _PROGRAM = """
 import importlib.util, sys, types
 

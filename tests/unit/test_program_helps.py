@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import configparser
+import re
+import runpy
 from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from fedpkg_container import cluster_cli
+from fedpkg_container import __version__, cluster_cli
 from fedpkg_container.box.cli import _parser as box_parser
+from fedpkg_container.client import Client
 from fedpkg_container.registry_cli import make_parser
+
+ROOT = Path(__file__).parents[2]
 
 
 def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
@@ -28,3 +37,45 @@ def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
 def test_a_help_fits_80_columns(parser: argparse.ArgumentParser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert [line for line in parser.format_help().splitlines() if len(line) > 80] == []
+
+
+def _entry_points() -> dict[str, str]:
+    """Programs that setup.py installs, and the functions that they call."""
+    arguments: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("setuptools.setup", lambda **options: arguments.update(options))
+        runpy.run_path(str(ROOT / "setup.py"))
+    return dict(re.split(r" *= *", line, maxsplit=1) for line in arguments["entry_points"]["console_scripts"])
+
+
+@pytest.mark.parametrize(("program", "function"), sorted(_entry_points().items()))
+def test_every_program_has_a_version(
+    program: str, function: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.argv", [f"/usr/bin/{program}", "--version"])
+    module, _, name = function.partition(":")
+    with pytest.raises(SystemExit) as ended:
+        getattr(import_module(module), name)()
+    assert ended.value.code == 0
+    shown = "fedpkg-container" if program == "fedpkg" else program
+    assert capsys.readouterr().out == f"{shown} {__version__}\n"
+
+
+def test_a_site_keeps_its_own_version_option(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Site:
+        def __init__(self, *_: object, **__: object) -> None:
+            self.setup_argparser()
+
+        def setup_completers(self) -> None:
+            pass
+
+        def set_completer(self, *_: object) -> None:
+            pass
+
+        def setup_argparser(self) -> None:
+            self.parser = argparse.ArgumentParser()
+            self.parser.add_argument("--version", action="version", version="site 1")
+
+    client: Any = type("ContainerClient", (Client, Site), {})(configparser.ConfigParser(), "site")
+    assert [action.version for action in client.parser._actions if "--version" in action.option_strings] == ["site 1"]

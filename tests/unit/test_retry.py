@@ -73,7 +73,7 @@ class _Hub:
 
 
 def test_canceled_task_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = _Hub()
+    hub: Any = _Hub()
     cancellation = Cancellation(hub, 1)
     cancellation.check()
     hub.state = koji.TASK_STATES["CANCELED"]

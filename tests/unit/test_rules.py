@@ -74,7 +74,7 @@ def test_package_named_after_another_repository(tmp_path: Path, label: str) -> N
     ("text", "expected"),
     [
         (f"FROM r.io/base:1\n{LABELS}RUNN x\n", [("instruction", 5)]),
-        (f"FROM r.io/base:1\n{LABELS}RUN\n", [("instruction", 5)]),
+        (f"FROM r.io/base:1\n{LABELS}WORKDIR\n", [("instruction", 5)]),
         (f"RUN true\n{GOOD}", [("before-from", 1)]),
         (f"FROM R.io/Base:1\n{LABELS}", [("from-invalid", 1)]),
         (f"ARG TAG\nFROM r.io/base:$TAG\n{LABELS}", [("from-argument", 2)]),
@@ -99,7 +99,7 @@ def test_instructions(tmp_path: Path, text: str, expected: list[tuple[str, int]]
     [
         ("version=", "versoin=", [("label-missing", 2)]),
         ('name="hello"', 'name=""', [("label-unresolved", 2)]),
-        ('version="1.0"', 'version="$V"', [("label-unresolved", 2)]),
+        ('version="1.0"', 'version="$V"', [("label-unknown", 2)]),
         ('version="1.0"', 'version="1-0"', [("label-invalid", 2)]),
         ('version="1.0"', 'version=".1"', [("label-invalid", 2)]),
         ('version="1.0"', 'version="1.0" release=".1"', [("label-invalid", 2)]),
@@ -138,7 +138,7 @@ def test_labels_of_base_stages_count(tmp_path: Path) -> None:
         ("COPY --chown=0:0 nosuch /x", ["copy-missing"], ["copy-missing"]),
         ("ENV N=nosuch\nCOPY $N /x", ["copy-missing"], ["copy-missing"]),
         ("ARG N\nCOPY ${N} /x", [], []),
-        ("COPY <<EOF /x\nFROM nosuch\nEOF", [], []),
+        ("COPY <<EOF /x\nFROM nosuch\nEOF", ["buildah-version"], ["buildah-version"]),
     ],
 )
 def test_copy_sources(tmp_path: Path, steps: str, expected: list[str], locally: list[str]) -> None:
@@ -165,6 +165,31 @@ def test_directory_instead_of_a_file(tmp_path: Path, name: str) -> None:
     if name != "Dockerfile":
         (tmp_path / "Dockerfile").write_text(GOOD)
     assert [finding.severity for finding in rules.check(_checkout(tmp_path))] == ["error"]
+
+
+def test_a_containerfile_is_used_first(tmp_path: Path) -> None:
+    """As buildah does."""
+    (tmp_path / "Containerfile").write_text(GOOD.replace("base:1", "base"))
+    found = _found(tmp_path, GOOD)
+    assert [(finding.code, finding.file, finding.line) for finding in found] == [
+        ("from-tag", "Containerfile", 1), ("dockerfile-ignored", "Dockerfile", 0)
+    ]  # fmt: skip
+    (tmp_path / "Dockerfile").unlink()
+    assert [(finding.code, finding.file) for finding in rules.check(_checkout(tmp_path))] == [
+        ("from-tag", "Containerfile")
+    ]
+    (tmp_path / "Dockerfile").symlink_to("Containerfile")
+    assert [finding.code for finding in rules.check(_checkout(tmp_path))] == ["from-tag"]
+
+
+@pytest.mark.parametrize("content", ["", "\x00", None])
+def test_an_unusable_containerfile_does_not_lead_to_the_dockerfile(tmp_path: Path, content: str | None) -> None:
+    if content is None:
+        (tmp_path / "Containerfile").mkdir()
+    else:
+        (tmp_path / "Containerfile").write_text(content)
+    errors = [finding for finding in _found(tmp_path, GOOD) if finding.severity == "error"]
+    assert {finding.file for finding in errors} == {"Containerfile"}
 
 
 def test_unreadable_sources(tmp_path: Path) -> None:
@@ -199,7 +224,7 @@ def test_any_dockerfile_yields_findings(tmp_path_factory: pytest.TempPathFactory
     path.mkdir(exist_ok=True)
     for finding in _found(path, text, local=local):
         assert finding.message
-        assert finding.severity in ("error", "warning")
+        assert finding.severity in ("error", "warning", "note")
         assert 0 <= finding.line <= text.count("\n") + 1
         assert "\u202e" not in str(finding)
 
@@ -211,3 +236,19 @@ def test_any_bytes_yield_findings(tmp_path_factory: pytest.TempPathFactory, cont
     (path / "Dockerfile").write_bytes(content)
     (path / "sources").write_bytes(content)
     assert any(finding.severity == "error" for finding in rules.check(_checkout(path)))
+
+
+def test_sources_by_architecture(tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM r.io/base:1\nARG TARGETARCH\nCOPY nosuch bin-$TARGETARCH /x/\n{LABELS}")
+    checkout = _checkout(tmp_path, tracked=frozenset({"bin-amd64", "bin-s390x"}))
+    assert [(each.code, each.line) for each in rules.check(checkout)] == [("copy-missing", 3)]
+    dockerfile, _ = rules.read(tmp_path)
+    assert dockerfile is not None
+    assert rules.check_architectures(checkout, dockerfile, ["x86_64", "s390x"]) == []
+    found = rules.check_architectures(checkout, dockerfile, ["x86_64", "aarch64"])
+    assert [(each.code, each.message) for each in found] == [("copy-missing", "COPY: bin-arm64 does not exist")]
+
+
+def test_package_that_only_the_builder_knows_is_not_compared(tmp_path: Path) -> None:
+    codes = [each.code for each in _found(tmp_path, GOOD.replace("hello-container", "$NAME-container"))]
+    assert codes == ["label-unknown"]

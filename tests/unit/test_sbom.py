@@ -6,7 +6,7 @@ import json
 import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from spdx_tools.spdx.parser.parse_anything import parse_file
@@ -14,6 +14,7 @@ from spdx_tools.spdx.validation.document_validator import validate_full_spdx_doc
 
 from fedpkg_container.image.record.sbom import SbomSubject, spdx_document
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_types import RPMComponent
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 
@@ -23,8 +24,8 @@ TOOLS = ImageReference("registry.example.org:5000", "tools/go", digest="sha256:"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-def rpm(name: str, *, epoch: int | None = None, arch: str = "x86_64", **changes: Any) -> dict[str, Any]:
-    return {
+def rpm(name: str, *, epoch: int | None = None, arch: str = "x86_64", **changes: Any) -> RPMComponent:
+    component: Any = {
         "type": "rpm",
         "name": name,
         "version": "1.0~rc1",
@@ -35,16 +36,17 @@ def rpm(name: str, *, epoch: int | None = None, arch: str = "x86_64", **changes:
         "signature": "199e2f91fd431d51",
         **changes,
     }
+    return cast("RPMComponent", component)
 
 
 def details(license_: str = "MIT", vendor: str = "Fedora Project") -> dict[str, str]:
     return {"license": license_, "vendor": vendor, "source_rpm": "x-1.0-3.fc41.src.rpm"}
 
 
-def described(*rpms: tuple[dict[str, Any], dict[str, str]], **changes: Any) -> SbomSubject:
+def described(*rpms: tuple[RPMComponent, dict[str, str]], **changes: Any) -> SbomSubject:
     built = BuiltImage(
         arch="x86_64",
-        staging="registry.example.org:5000/staging/task-1@" + DIGEST,
+        staged_image="registry.example.org:5000/staging/task-1@" + DIGEST,
         digest=DIGEST,
         media_type="application/vnd.docker.distribution.manifest.v2+json",
         image_id="sha256:" + "d" * 64,

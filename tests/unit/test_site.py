@@ -78,20 +78,20 @@ a = b
     with pytest.raises(ConfigurationError) as caught:
         read_builder_config(_write(tmp_path, text))
     for problem in (
-        "[registry] candidate is missing",
+        "line 1: [registry] candidate is missing: registry to which images are pushed, host and port",
         "[registry] certificates = /no/such/folder: no such file or directory",
         "[registry] password: unknown setting (known: allowed_hosts, auth_file, candidate, ",
-        "[registry] formats = zip: must be some of v2s2, oci",
+        "line 4: [registry] formats = zip: must be one or more of v2s2, oci",
         "[engine] base_images_keep = -1: must be a number of days, at least 0",
         "[engine] isolation = none: must be auto or oci",
         "[engine] network = bridge: must be one of auto, none, isolated, host",
         "[limits] build_timeout = soon: must be a number of seconds, at least 1",
         "[limits] build_size = much: must be a size, e.g. 500M or 10G",
         "[components] tools/../x is not a valid repository: it must consist of letters",
-        "[components] hello lists no package",
+        "line 14: [components] hello lists no package",
         "[components] other = .x: must consist of letters",
         "[repositories] Hello is not a valid repository: it must consist of lower-case",
-        "[colours]: unknown section (known: registry, engine, limits, ",
+        "line 18: [colours]: unknown section (known: registry, engine, limits, ",
     ):
         assert problem in caught.value.reason
     assert "secret" not in caught.value.reason

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from koji.daemon import SCM
 
+from fedpkg_container.engines.sandbox import connected
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.image.config import Lookaside
@@ -49,6 +51,19 @@ def test_what_a_worker_prints_instead_of_a_commit(
     with pytest.raises(BuildFailedError, match=r"which is not a commit|git printed no reason") as raised:
         fetch_checkout(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
     assert "\n" not in raised.value.reason
+
+
+def test_a_proxys_password_is_not_logged(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The worker gets it; it is neither in its command line nor in the log."""
+    caplog.set_level(logging.DEBUG, logger="fedpkg_container")
+    monkeypatch.setenv("https_proxy", "http://user:Pl4nt3d@proxy:3128")
+    command = connected(["sh", "-c", 'test "$https_proxy"'], workspace, variables=source.PROXY_VARIABLES)
+    run(command, timeout=PATIENCE)
+    assert "bwrap" in caplog.text
+    assert "exit status 0" in caplog.text
+    assert "Pl4nt3d" not in caplog.text + " ".join(map(str, command))
 
 
 def test_user_name_in_source_url_is_kept() -> None:

@@ -102,8 +102,8 @@ def test_a_stop_while_the_supervisor_is_about_to_restart(service: Service) -> No
 def test_pauses_grow_and_the_log_stays_short(
     service: Service, supervisor: Supervisor, clock: _Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     replace(service, command=["false"]).start()
+    caplog.set_level(logging.INFO)
     starts = []
     for _ in range(600):
         eventually(lambda: service.pid is None, lambda: service.pid)

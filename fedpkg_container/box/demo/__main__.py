@@ -20,6 +20,7 @@ from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.box.shell import environment
 from fedpkg_container.engines import rootless
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import foreground, run
 from fedpkg_container.registry.skopeo import Access, Registry
@@ -106,7 +107,7 @@ class Demo:
             self.say("have the builder make the repository of the build tag")
             site.regenerate(session)
             reference = self.foreign_base or self.publish_base(rpms)
-        session.logout()
+        log_out(session)
         return reference
 
     def publish_base(self, rpms: list[Path]) -> str:
@@ -146,15 +147,15 @@ class Demo:
             print(f"archive  {archive['filename']} ({archive['size'] / 1e6:.1f} MB)")
             for rpm in session.listRPMs(imageID=archive["id"]):
                 print(f"rpm      {rpm['nvr']}.{rpm['arch']}")
-        session.logout()
+        log_out(session)
         self.shell(f"koji buildinfo {shlex.quote(build['nvr'])} | grep -v ^Extra")
 
-    def newest_build(self) -> dict[str, Any]:
+    def newest_build(self) -> Any:
         """The newest build of hello-web."""
         session = self.box.session(ADMIN)
         (build,) = session.listTagged(site.DEST_TAG, package="hello-web-container", latest=True, extra=True)
-        found: dict[str, Any] = session.getBuild(build["build_id"])
-        session.logout()
+        found = session.getBuild(build["build_id"])
+        log_out(session)
         return found
 
     def promote(self) -> None:

@@ -13,6 +13,7 @@ from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import CONTENT_GENERATOR
 from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.image.base.base_import import BaseImport, import_context
 from fedpkg_container.image.base.identity import identify
 from fedpkg_container.image.base.source import open_base_source
@@ -124,13 +125,16 @@ def install(rpms: list[Path], root: Path) -> None:
         (root / name).chmod(0o1777)
 
 
-def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1") -> str:
-    """Build the base image of these RPMs, add it to Koji and the registry; return its pull spec by tag."""
+def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1", archive: Path | None = None) -> str:
+    """Build the base image of these RPMs, add it to Koji and the registry; return its pull spec by tag.
+
+    :param archive: the image, if it was built before with ``make_archive``
+    """
     account = read_builder_config(box.layout.builder(box.layout.builders[0]) / "builder_containerbuild.conf")
     nvr = NVR(COMPONENT, version, release)
     session = box.session(CONTENT_GENERATOR)
     with import_context(account.state, account.access) as shop:
-        archive = _archive(shop.engine, rpms, nvr)
+        archive = archive or make_archive(shop.engine, rpms, nvr)
         source = open_base_source(str(archive), shop.engine.workspace, lambda _: account.access)
         importer = BaseImport(
             session=session,
@@ -141,12 +145,12 @@ def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1
             koji_tag=DEST_TAG,
         )
         importer.run(source, identify(source, "", ""))
-    session.logout()
+    log_out(session)
     return str(ImageReference(account.candidate, IMAGE, tag=version))
 
 
-def _archive(engine: Buildah, rpms: list[Path], nvr: NVR) -> Path:
-    """Archive of a base image."""
+def make_archive(engine: Buildah, rpms: list[Path], nvr: NVR) -> Path:
+    """Build a base image of RPMs; return its archive, in the engine's directory."""
     context = engine.folder / "context"
     install(rpms, _rootfs(context))
     labels = {"com.redhat.component": nvr.name, "name": IMAGE, "version": nvr.version, "release": nvr.release,

@@ -6,10 +6,10 @@ import time
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import koji
 
+from fedpkg_container.box.admin_session import AdminSession
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.box.machines import MACHINE
 from fedpkg_container.errors import FedpkgContainerError
@@ -24,7 +24,7 @@ TARGET = f"{BRANCH}-container-candidate"
 REPO_TIMEOUT = 300.0
 
 
-def create_target(session: Any, *packages: str, arches: Sequence[str] = (MACHINE,)) -> None:
+def create_target(session: AdminSession, *packages: str, arches: Sequence[str] = (MACHINE,)) -> None:
     """Create missing tags and target of the branch, and list packages in the destination tag.
 
     :param arches: of a new build tag, by Koji's names
@@ -37,7 +37,7 @@ def create_target(session: Any, *packages: str, arches: Sequence[str] = (MACHINE
         session.packageListAdd(DEST_TAG, name, owner=PACKAGER)
 
 
-def create_stable_tag(session: Any, *packages: str) -> None:
+def create_stable_tag(session: AdminSession, *packages: str) -> None:
     """Create the tag of tested builds if missing, and list packages in it."""
     if session.getTag(STABLE_TAG) is None:
         session.createTag(STABLE_TAG)
@@ -45,7 +45,7 @@ def create_stable_tag(session: Any, *packages: str) -> None:
         session.packageListAdd(STABLE_TAG, name, owner=PACKAGER)
 
 
-def import_rpms(session: Any, rpms: list[Path]) -> None:
+def import_rpms(session: AdminSession, rpms: list[Path]) -> None:
     """Import RPMs into Koji, each as a separate build in the build tag; skip existing ones."""
     for path in rpms:
         header = koji.get_header_fields(str(path), ["name", "version", "release", "epoch"])
@@ -60,7 +60,7 @@ def import_rpms(session: Any, rpms: list[Path]) -> None:
         session.tagBuildBypass(BUILD_TAG, nvr)
 
 
-def regenerate(session: Any) -> None:
+def regenerate(session: AdminSession) -> None:
     """Have a builder regenerate the build tag's repository.
 
     :raises FedpkgContainerError: it failed or timed out
@@ -68,7 +68,8 @@ def regenerate(session: Any) -> None:
     task_id = session.newRepo(BUILD_TAG)
     deadline = time.monotonic() + REPO_TIMEOUT
     while time.monotonic() < deadline:
-        state = koji.TASK_STATES[session.getTaskInfo(task_id)["state"]]
+        task = session.getTaskInfo(task_id)
+        state = koji.TASK_STATES[task["state"]] if task else ""
         if state == "CLOSED":
             return
         if state in ("FAILED", "CANCELED"):

@@ -14,6 +14,7 @@ import koji
 import koji.xmlrpcplus
 from koji.context import context
 
+from fedpkg_container import logs
 from fedpkg_container.box.hub import calls, facade, policies
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.dispatch import UNREADABLE, fault_of, load_plugins, run
@@ -21,7 +22,7 @@ from fedpkg_container.box.hub.session import CallerSession
 from fedpkg_container.box.hub.uploads import Upload
 from fedpkg_container.box.tls import make_server, serve
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Maximum size of an XML-RPC request, bytes (MaxRequestLength of the real hub).
 LONGEST_REQUEST = 4 * 1024 * 1024
@@ -70,7 +71,7 @@ class HubApplication:
         body = self._answer(environ, name, parameters).encode()
         return _reply(start_response, "200 OK", body, "text/xml")
 
-    def _answer(self, environ: Environ, name: str, parameters: Any) -> str:
+    def _answer(self, environ: Environ, name: str, parameters: object) -> str:
         """Marshalled result or fault of one call."""
         try:
             with self.database.transaction():
@@ -82,7 +83,7 @@ class HubApplication:
             answer = koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(*fault_of(error)))
         return answer
 
-    def _run(self, environ: Environ, name: str, parameters: Any) -> Any:
+    def _run(self, environ: Environ, name: str, parameters: Any) -> object:
         context._threadclear()
         context.database = self.database
         context.opts = self.options
@@ -117,7 +118,7 @@ class _BadRequestError(Exception):
     pass
 
 
-def _read_call(environ: Environ) -> tuple[str, Any]:
+def _read_call(environ: Environ) -> tuple[str, object]:
     length = content_length(environ)
     if not 0 < length <= LONGEST_REQUEST:
         raise _BadRequestError("Invalid request: empty" if length <= 0 else "Invalid request: too long")
@@ -164,7 +165,7 @@ class AccessLog:
         began = time.time()
         status: list[str] = []
 
-        def started(code: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        def started(code: str, headers: list[tuple[str, str]], *rest: object) -> Any:
             status.append(code.split()[0])
             return start_response(code, headers, *rest)
 
@@ -186,7 +187,7 @@ def main() -> None:
     parser.add_argument("--plugin-path", type=Path, action="append", default=[])
     parser.add_argument("--plugin", action="append", default=[])
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.serve()
     database = Database(arguments.database)
     application = HubApplication(database, arguments.topdir, arguments.plugin_path, arguments.plugin, arguments.config)
     server = make_server(

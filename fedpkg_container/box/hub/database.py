@@ -76,32 +76,32 @@ class Database:
         """Number of rows changed by this thread's connection since it was opened."""
         return self.connection.total_changes
 
-    def all(self, sql: str, *parameters: Any) -> list[Row]:
+    def all(self, sql: str, *parameters: object) -> list[Row]:
         """All rows of a query, as dictionaries."""
         return [dict(row) for row in self.connection.execute(sql, parameters)]
 
-    def one(self, sql: str, *parameters: Any) -> Optional[Row]:
+    def one(self, sql: str, *parameters: object) -> Optional[Row]:
         """First row of a query, or None."""
         row = self.connection.execute(sql, parameters).fetchone()
         return dict(row) if row else None
 
-    def value(self, sql: str, *parameters: Any) -> Any:
+    def value(self, sql: str, *parameters: object) -> Any:
         """First column of the first row, or None."""
         row = self.connection.execute(sql, parameters).fetchone()
         return row[0] if row else None
 
-    def insert(self, table: str, **values: Any) -> int:
+    def insert(self, table: str, **values: object) -> int:
         """Add a row; return its ID."""
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
         cursor = self.connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", tuple(values.values()))
         return int(cursor.lastrowid or 0)
 
-    def update(self, table: str, row_id: int, **values: Any) -> None:
+    def update(self, table: str, row_id: int, **values: object) -> None:
         """Update the row with this ID."""
         columns = ", ".join(f"{column} = ?" for column in values)
         self.connection.execute(f"UPDATE {table} SET {columns} WHERE id = ?", (*values.values(), row_id))
 
-    def execute(self, sql: str, *parameters: Any) -> int:
+    def execute(self, sql: str, *parameters: object) -> int:
         """Run a statement; return the number of changed rows."""
         return self.connection.execute(sql, parameters).rowcount
 
@@ -113,7 +113,7 @@ class Database:
         return self.insert("events", time=time.time(), tag_id=tag_id)
 
 
-def marks(values: Sequence[Any]) -> str:
+def marks(values: Sequence[object]) -> str:
     """One question mark per value, for ``IN (…)``."""
     return ", ".join("?" * len(values))
 

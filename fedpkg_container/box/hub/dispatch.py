@@ -19,7 +19,7 @@ from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.kinds import xml_text
 from fedpkg_container.box.hub.parameters import MEMBERS, Signature, assert_plain
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -101,7 +101,7 @@ def run(name: str, parameters: Sequence[Any]) -> Any:
     return entry.function(*bound.args, **bound.kwargs)
 
 
-def _multicall(parameters: Sequence[Any]) -> list[Any]:
+def _multicall(parameters: Sequence[object]) -> list[Any]:
     """Run several calls in one request; a failed one is undone alone."""
     if len(parameters) != 1:
         raise koji.ParameterError(f"multiCall() takes 1 argument, got {len(parameters)}")
@@ -135,7 +135,7 @@ def fault_of(error: Exception) -> tuple[int, str]:
         return error.faultCode, xml_text(str(error.faultString))
     if isinstance(error, koji.GenericError):
         return error.faultCode, xml_text(str(error))
-    logger.error("unexpected error", exc_info=error)
+    _log.error("unexpected error", exc_info=error)
     return 1, xml_text(f"{type(error)}: {error}")
 
 

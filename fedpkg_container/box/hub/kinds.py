@@ -52,7 +52,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value of a request, shortened for error messages."""
     try:
         text = value if isinstance(value, str) else repr(value)
@@ -66,7 +66,7 @@ def xml_text(text: str) -> str:
     return _NOT_XML.sub("\ufffd", text)
 
 
-def _refused(value: Any, expected: str) -> koji.ParameterError:
+def _refused(value: object, expected: str) -> koji.ParameterError:
     """The error of Koji's ``convert_value``."""
     if value is None:
         return koji.ParameterError(f"Invalid type, expected type {expected}")
@@ -76,7 +76,7 @@ def _refused(value: Any, expected: str) -> koji.ParameterError:
 class Kind(Protocol):
     """A parameter's type."""
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: object) -> Any:
         """Return the checked value; raise ParameterError if its type is not valid."""
         ...
 
@@ -90,7 +90,7 @@ class Integer:
 
     limit: int = _MAX_INTEGER
 
-    def convert(self, value: Any) -> int:
+    def convert(self, value: object) -> int:
         """Return the number."""
         if isinstance(value, str) and _INTEGER.fullmatch(value):
             value = int(value)
@@ -103,7 +103,7 @@ class Integer:
 class Number:
     """A finite number."""
 
-    def convert(self, value: Any) -> float:
+    def convert(self, value: object) -> float:
         """Return the number."""
         if not isinstance(value, (int, float)) or abs(value) > _MAX_INTEGER or not math.isfinite(value):
             raise _refused(value, f"{float}")
@@ -114,7 +114,7 @@ class Number:
 class Seconds:
     """Seconds since the epoch, to year 9999."""
 
-    def convert(self, value: Any) -> float:
+    def convert(self, value: object) -> float:
         """Return the time in seconds."""
         seconds = Number().convert(value)
         if not 0 <= seconds <= _LAST_SECOND:
@@ -126,7 +126,7 @@ class Seconds:
 class Flag:
     """A boolean; 0, 1 and None are accepted as in Koji."""
 
-    def convert(self, value: Any) -> bool:
+    def convert(self, value: object) -> bool:
         """Return the boolean."""
         if value is not None and not isinstance(value, (bool, int)):
             raise _refused(value, f"{bool}")
@@ -142,7 +142,7 @@ class Text:
 
     limit: int = MAX_TEXT
 
-    def convert(self, value: Any) -> str:
+    def convert(self, value: object) -> str:
         """Return the text."""
         if not isinstance(value, str):
             raise _refused(value, f"{str}")
@@ -159,7 +159,7 @@ class Maybe:
 
     kind: Kind
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: object) -> Any:
         """Return None or the value that the kind returns."""
         return None if value is None else self.kind.convert(value)
 
@@ -168,7 +168,7 @@ class Maybe:
 class Opaque:
     """Any plain data within the limits of every request: arguments of tasks, extra of tags and builds."""
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: object) -> Any:
         """Return the value."""
         return value
 
@@ -180,7 +180,7 @@ class ListOf:
     kind: Kind
     limit: int = MAX_LENGTH
 
-    def convert(self, value: Any) -> list[Any]:
+    def convert(self, value: object) -> list[Any]:
         """Return the list."""
         if not isinstance(value, (list, tuple)):
             raise _refused(value, f"{list}")
@@ -200,7 +200,7 @@ class Fields:
     fields: Mapping[str, Kind] = field(default_factory=dict)
     required: tuple[str, ...] = ()
 
-    def convert(self, value: Any) -> dict[str, Any]:
+    def convert(self, value: object) -> dict[str, Any]:
         """Return the dictionary."""
         if not isinstance(value, dict):
             raise _refused(value, f"{dict}")
@@ -209,7 +209,7 @@ class Fields:
                 raise koji.ParameterError(f"Missing key: {key}")
         return {key: self._field(key, each) for key, each in value.items()}
 
-    def _field(self, key: str, value: Any) -> Any:
+    def _field(self, key: str, value: object) -> object:
         if key not in self.fields:
             return value
         try:
@@ -228,7 +228,7 @@ class AnyOf:
     kinds: Sequence[Kind]
     refusal: Optional[Callable[[Any], koji.GenericError]] = None
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: object) -> Any:
         """Return the value that the first matching kind returns."""
         refusals = []
         for kind in self.kinds:
@@ -243,7 +243,7 @@ class AnyOf:
 class Exactly:
     """A number or text that is not converted: Koji looks up a number as an id and text as a name."""
 
-    def convert(self, value: Any) -> Any:
+    def convert(self, value: object) -> Any:
         """Return the number or the text."""
         if isinstance(value, str):
             return Text(MAX_TEXT).convert(value)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
 
 import koji
 from koji.context import context
@@ -51,7 +50,7 @@ def require_package_policy() -> None:
         raise koji.ActionNotAllowed(f"policy violation (package_list): {reason}")
 
 
-def condition(info: Any) -> tuple[str, Any]:
+def condition(info: object) -> tuple[str, object]:
     """Column (``id`` or ``name``) and value that select a client's row.
 
     :param info: ID, name, or a dictionary with either
@@ -66,13 +65,13 @@ def condition(info: Any) -> tuple[str, Any]:
     raise koji.ParameterError(f"Invalid name or id value: {info}")
 
 
-def find(table: str, info: Any) -> Row | None:
+def find(table: str, info: object) -> Row | None:
     """The matching row of a table, or None."""
     column, value = condition(info)
     return database().one(f"SELECT * FROM {table} WHERE {column} = ?", value)
 
 
-def entry(name: str, info: Any) -> Row:
+def entry(name: str, info: object) -> Row:
     """A row that must exist.
 
     :param name: Koji's name of the table
@@ -113,7 +112,7 @@ def one_row(row: Row | None) -> Row:
     return row
 
 
-def assert_now(event: Any) -> None:
+def assert_now(event: object) -> None:
     """Refuse queries about the past: this hub stores no history."""
     if event is not None:
         raise koji.GenericError(f"This hub keeps no history: cannot answer for event {event}")

@@ -39,27 +39,27 @@ from fedpkg_container.box.hub.kinds import (
 _NAME = re.compile(r"[A-Za-z0-9/_.+@:-]+")
 
 
-def _no_lookup(value: Any) -> koji.GenericError:
+def _no_lookup(value: object) -> koji.GenericError:
     return koji.ParameterError(f"Invalid name or id value: {shown(value)}")
 
 
-def _no_user(value: Any) -> koji.GenericError:
+def _no_user(value: object) -> koji.GenericError:
     return koji.GenericError(f"Invalid type for userInfo: {type(value)}")
 
 
-def _no_build(value: Any) -> koji.GenericError:
+def _no_build(value: object) -> koji.GenericError:
     return koji.GenericError(f"Invalid type for argument: {type(value)!r}")
 
 
-def _no_rpm(value: Any) -> koji.GenericError:
+def _no_rpm(value: object) -> koji.GenericError:
     return koji.GenericError(f"Invalid type for rpminfo: {type(value)!r}")
 
 
-def _no_arches(value: Any) -> koji.GenericError:
+def _no_arches(value: object) -> koji.GenericError:
     return koji.GenericError(f'Invalid type for "arches" parameter: {type(value)}')
 
 
-def _no_host_data(_value: Any) -> koji.GenericError:
+def _no_host_data(_value: object) -> koji.GenericError:
     return koji.ParameterError("Host data should be a dictionary")
 
 
@@ -67,7 +67,7 @@ def _no_host_data(_value: Any) -> koji.GenericError:
 class _Named:
     """A dictionary with a row's ID or name."""
 
-    def convert(self, value: Any) -> dict[str, Any]:
+    def convert(self, value: object) -> dict[str, Any]:
         row = Fields({"id": Maybe(Integer()), "name": Maybe(Exactly())}).convert(value)
         if row.get("id") is None and row.get("name") is None:
             raise _no_lookup(value)
@@ -84,7 +84,7 @@ _EPOCH = Maybe(Integer())
 class _BuildFields:
     """A dictionary with name, version and release."""
 
-    def convert(self, value: Any) -> dict[str, Any]:
+    def convert(self, value: object) -> dict[str, Any]:
         if isinstance(value, dict) and not set(_NVR) <= set(value):
             raise koji.GenericError("did not provide name, version, and release")
         return Fields(_NVR).convert(value)
@@ -243,7 +243,7 @@ _TYPES: Mapping[str, Kind] = {
 }
 
 
-def assert_plain(value: Any) -> None:
+def assert_plain(value: object) -> None:
     """Refuse values that no call accepts: non-plain objects, excessive nesting, text that XML does not allow.
 
     :raises koji.ParameterError: with the reason
@@ -271,7 +271,7 @@ def assert_plain(value: Any) -> None:
             raise koji.ParameterError(f"Invalid type of data: {type(each)}")
 
 
-def kind_of(annotation: str, names: Mapping[str, Any]) -> Kind:
+def kind_of(annotation: str, names: Mapping[str, object]) -> Kind:
     """The kind for an annotation.
 
     :param names: the module's, used to resolve aliases
@@ -283,7 +283,7 @@ def kind_of(annotation: str, names: Mapping[str, Any]) -> Kind:
     return Maybe(kind) if "None" in parts else kind
 
 
-def _single(name: str, names: Mapping[str, Any]) -> Kind:
+def _single(name: str, names: Mapping[str, object]) -> Kind:
     if name.startswith("list[") and name.endswith("]"):
         return ListOf(_single(name[len("list[") : -1], names))
     metadata = getattr(names.get(name), "__metadata__", None)
@@ -310,7 +310,7 @@ class Signature:
             for parameter in self.signature.parameters.values()
         }
 
-    def bind(self, arguments: Sequence[Any], named: Mapping[str, Any]) -> inspect.BoundArguments:
+    def bind(self, arguments: Sequence[object], named: Mapping[str, object]) -> inspect.BoundArguments:
         """Check and convert the arguments of a call.
 
         :raises koji.ParameterError: too few, too many, unknown or of a wrong type

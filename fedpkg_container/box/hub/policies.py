@@ -108,7 +108,7 @@ def load(path: Path | None) -> dict[str, Any]:
     return {name: koji.policy.SimpleRuleSet(text.splitlines(), tests) for name, text in {**DEFAULTS, **texts}.items()}
 
 
-def check_policy(name: str, data: Mapping[str, Any], default: str = "deny") -> tuple[bool, str]:
+def check_policy(name: str, data: Mapping[str, object], default: str = "deny") -> tuple[bool, str]:
     """Whether a policy allows an action, and the reason; ``kojihub.check_policy`` for plugins.
 
     A missing policy allows everything, as in Koji (``MissingPolicyOk``).
@@ -136,7 +136,7 @@ def assert_policy(name: str, data: Mapping[str, Any], *, force: bool = False) ->
     raise koji.ActionNotAllowed(f"policy violation ({name})" + (f": {reason}" if reason else ""))
 
 
-def channel_of(data: Mapping[str, Any]) -> str | None:
+def channel_of(data: Mapping[str, object]) -> str | None:
     """Channel of a new task by the policy ``channel``; None: that of its parent.
 
     :param data: of the task; ``req_channel`` is the requested channel

@@ -138,7 +138,7 @@ class CallerSession:
             )  # fmt: skip
         return {"session-id": session_id, "session-key": key, "header-auth": True}
 
-    def close(self, condition: str, *values: Any) -> None:
+    def close(self, condition: str, *values: object) -> None:
         """Close sessions that match a condition."""
         self.database.execute(f"UPDATE sessions SET expired = 1, exclusive = 0, closed = 1 WHERE {condition}", *values)
 

@@ -7,11 +7,12 @@ in them are recorded. If Koji has the same image already, nothing is changed.
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.registry.arguments import add_koji_tag, complete_files, koji_tag
 
 if TYPE_CHECKING:
+    from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.image.base.base_import import ImportedImage
     from fedpkg_container.registry.config import DistributionSite
 
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     return 0
 
 
-def _destination(session: Any, target: str) -> str:
+def _destination(session: HubSession, target: str) -> str:
     """Return the destination tag of a build target; empty if no target is given.
 
     :raises RefusedError: if there is no such target

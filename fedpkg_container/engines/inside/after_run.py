@@ -17,10 +17,8 @@ import contextlib
 import json
 import os
 import resource
-import sqlite3
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +94,9 @@ def _changed(parent: int, name: str, started: float) -> bool:
 
 def _mend_history(parent: int, name: str, epoch: int, folder: Path) -> None:
     """Limit transaction times to the commit time; rewrite the file, so that no old data remain in it."""
+    import sqlite3  # loaded only if needed, as tempfile: both take 10 ms, and most RUNs leave no history
+    import tempfile
+
     with tempfile.TemporaryDirectory(dir=folder, prefix="history-") as made:
         copy, new = Path(made) / "copy", Path(made) / "new"
         for suffix in ("", "-wal"):
@@ -150,6 +151,12 @@ def _copy(parent: int, name: str, target: Path) -> None:
         target.write_bytes(file.read(LARGEST))
 
 
+def _expected_errors() -> tuple[type[Exception], ...]:
+    """Return the errors that files of a RUN can cause: sqlite3's too, if it is loaded."""
+    module = sys.modules.get("sqlite3")
+    return (OSError, ValueError, KeyError, MemoryError, *((module.Error,) if module else ()))
+
+
 def main() -> None:
     """Correct the root file system of the bundle named by the runtime; log errors to the directory."""
     epoch, started, folder = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
@@ -160,7 +167,7 @@ def main() -> None:
         bundle = Path(json.load(sys.stdin)["bundle"])
         root = json.loads((bundle / "config.json").read_text())["root"]["path"]
         mend(bundle / root, epoch, started, folder)
-    except (OSError, ValueError, KeyError, MemoryError, sqlite3.Error) as error:
+    except _expected_errors() as error:
         with (folder / LOG).open("a") as log:
             log.write(f"{type(error).__name__}: {error}\n")
 

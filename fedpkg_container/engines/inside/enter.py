@@ -1,10 +1,10 @@
-"""Start a program in separate namespaces: as a file, with only Python's standard library.
+"""Start a program in separate namespaces, with only Python's standard library.
 
-``enter.py outside OPTIONS -- COMMAND``, started by root (of the machine or of a user namespace), does preparations that
+``enter outside OPTIONS -- COMMAND``, started by root (of the machine or of a user namespace), does preparations that
 need root: ``--cgroup DIRECTORY`` moves the process into a control group; ``--idmap SOURCE TARGET FROM TO COUNT`` mounts
 a directory read-only at another path, with the owners FROM… shown as TO… (mount_setattr(2)).
 
-``enter.py inside FIRST COUNT [VARIABLES] -- COMMAND``, started in the sandbox as the first process of its process
+``enter inside FIRST COUNT [VARIABLES] -- COMMAND``, started in the sandbox as the first process of its process
 namespace, mounts /proc if necessary, leaves its caller's session keyring, and starts the command as root of a new user
 namespace whose IDs 0… are FIRST… outside (user_namespaces(7)). The command has no rights outside of it. When it ends,
 this process exits with its status, after the kernel has ended all other processes of the namespace (pid_namespaces(7)):
@@ -270,7 +270,8 @@ def main(arguments: list[str]) -> int:
     return inside(int(options[0]), int(options[1]), command)
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the program with the arguments of this process, and exit."""
     try:
         sys.exit(main(sys.argv[1:]))
     except OSError as error:

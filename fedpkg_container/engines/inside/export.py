@@ -1,15 +1,15 @@
-"""Export an image for a registry and for Koji: as a file, in a worker.
+"""Export an image for a registry and for Koji: a program in a worker.
 
-buildah writes the image to a pipe, as a docker-archive with uncompressed layers, without using the disk: the other
-destinations of ``buildah push`` are files, which it also syncs. The image's own layers are stripped of the xattrs that
-overlay adds when mounted in a user namespace (``user.overlay.*``, which buildah 1.28 does not omit), so that they are
-the same for any user. Each is compressed once, for both registry and archive.
+The image is read from its store (``store.py``); only an image that cannot be read in this way, e.g. of another format,
+is read from ``buildah push``, which writes it to a pipe, as a docker-archive with uncompressed layers. The image's own
+layers are stripped of the xattrs that overlay adds when mounted in a user namespace (``user.overlay.*``, which buildah
+1.28 does not omit), so that they are the same for any user. Each is compressed once, for both registry and archive.
 
-Its argument is a file with a JSON object: ``push`` (the command by which buildah writes the archive), ``others``
-(format → command by which buildah writes a directory, ``dir:…``, and that directory), ``target`` (an existing empty
-directory), ``known`` (diff ID → digest, size and file of layers that come from a base image and stay as in the
-registry), ``gzip`` (compression command), ``archive`` (image name in the archive; empty for no archive), ``compressed``
-(whether to compress the archive).
+Its argument is a file with a JSON object: ``image`` (its ID), ``stores`` (directories), ``push`` (the command by which
+buildah writes the archive), ``others`` (format → command by which buildah writes a directory, ``dir:…``, and that
+directory), ``target`` (an existing empty directory), ``known`` (diff ID → digest, size and file of layers that come
+from a base image and stay as in the registry), ``gzip`` (compression command), ``archive`` (image name in the archive;
+empty for no archive), ``compressed`` (whether to compress the archive).
 
 It writes ``target/FORMAT.json`` (the manifests), blobs as ``target/HEX``, then the empty file ``target/exported``; and
 then ``target/archive``, a docker-archive. A compressed archive contains the compressed layers unchanged: concatenated
@@ -21,189 +21,42 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 import threading
 import zlib
-from collections.abc import Iterator
 from typing import IO, Any
 
-_BLOCK = 512
-_CHUNK = 1 << 20
+from . import store
+from .tar import BLOCK, CHUNK, Hashing, Part, header, members, padded, strip
+
 #: A command of fcntl(2) that Python before 3.10 does not define.
 _F_SETPIPE_SZ = 1031
-#: Size limit of parsed extended headers, bytes; longer ones are kept unchanged.
-_LONGEST_HEADER = 1 << 20
 #: Size limit of a configuration or list in an archive, bytes.
 _LONGEST_TEXT = 64 << 20
 #: Time for a program to end after its output, seconds.
 _END = 60
-#: Sizes below this fit into the octal digits of a tar header.
-_OCTAL_SIZES = 1 << 33
 #: Target files: the marker for complete manifests and blobs, and the archive.
 EXPORTED, ARCHIVE = "exported", "archive"
-_UNWANTED = b"SCHILY.xattr.user.overlay."
 _GZIP_TYPES = {
     "v2s2": "application/vnd.docker.image.rootfs.diff.tar.gzip",
     "oci": "application/vnd.oci.image.layer.v1.tar+gzip",
 }
-
-
-class Hashing:
-    """A file that is hashed while written, with an optional copy to a second one."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self.file = file
-        self.second: IO[bytes] | None = None
-        self.hasher = hashlib.sha256()
-        self.size = 0
-
-    def write(self, content: bytes) -> None:
-        """Write."""
-        self.hasher.update(content)
-        self.size += len(content)
-        self.file.write(content)
-        if self.second is not None:
-            self.second.write(content)
-
-    @property
-    def digest(self) -> str:
-        """The digest of the written data."""
-        return f"sha256:{self.hasher.hexdigest()}"
-
-
-def size_of(header: bytes) -> int:
-    """Return the size in a tar header, bytes."""
-    field = header[124:136]
-    if field[0] & 0x80:
-        return int.from_bytes(field, "big") & ((1 << 95) - 1)
-    return int(field.strip(b" \0") or b"0", 8)
-
-
-def records(content: bytes) -> list[bytes]:
-    """Return the records of an extended header, each with its length and newline.
-
-    :raises ValueError: if it is malformed
-    """
-    found = []
-    while content.strip(b"\0"):
-        length = int(content[: content.index(b" ")])
-        if not 0 < length <= len(content):
-            raise ValueError("a record is longer than its header")
-        found.append(content[:length])
-        content = content[length:]
-    return found
-
-
-def _key(record: bytes) -> bytes:
-    return record.partition(b" ")[2].partition(b"=")[0]
-
-
-def _with_size(header: bytes, size: int) -> bytes:
-    """Return a header with another size and the matching checksum."""
-    changed = bytearray(header)
-    changed[124:136] = b"%011o\0" % size
-    changed[148:156] = b" " * 8
-    changed[148:156] = b"%06o\0 " % sum(changed)
-    return bytes(changed)
-
-
-def _padded(size: int) -> int:
-    return -(-size // _BLOCK) * _BLOCK
-
-
-def is_wanted(record: bytes) -> bool:
-    """Return whether a record of an extended header is kept."""
-    return not _key(record).startswith(_UNWANTED)
-
-
-class Part:
-    """A part of a stream, readable as a file."""
-
-    def __init__(self, source: IO[bytes], size: int) -> None:
-        self.source, self.left = source, size
-
-    def read(self, size: int = _CHUNK) -> bytes:
-        """Read at most some bytes.
-
-        :raises ValueError: if the stream is truncated
-        """
-        size = min(size, self.left)
-        content = self.source.read(size)
-        if len(content) != size:
-            raise ValueError("the archive ends within a file")
-        self.left -= size
-        return content
-
-
-def members(stream: IO[bytes]) -> Iterator[tuple[str, Part]]:
-    """Yield the regular files of a tar archive, by name; each must be read before the next one.
-
-    :raises ValueError: if it is not a tar archive
-    """
-    larger = None
-    while (entry := stream.read(_BLOCK)) and entry != bytes(_BLOCK):
-        if len(entry) != _BLOCK:
-            raise ValueError("the archive ends within a header")
-        size = size_of(entry)
-        padding = _padded(size) - size
-        if entry[156:157] == b"x":
-            content = Part(stream, _padded(size)).read(_padded(size))
-            sizes = [each.partition(b"=")[2] for each in records(content[:size]) if _key(each) == b"size"]
-            larger = int(sizes[-1]) if sizes else None
-            continue
-        if larger is not None:
-            size, padding, larger = larger, _padded(larger) - larger, None
-        part = Part(stream, size)
-        if entry[156:157] in (b"0", b"\0"):
-            yield entry[:100].rstrip(b"\0").decode(), part
-        while part.read():
-            pass
-        Part(stream, padding).read()
-    while stream.read(_CHUNK):  # drain: the writing program must not be interrupted
-        pass
-
-
-def strip(source: IO[bytes] | Part, target: Hashing) -> bool:
-    """Copy a layer without overlay xattrs; return whether it had any. All else is kept byte for byte.
-
-    :raises ValueError: if it is not a tar archive
-    """
-    changed = False
-    while header := source.read(_BLOCK):
-        if len(header) != _BLOCK:
-            raise ValueError("the layer ends within a header")
-        if header == bytes(_BLOCK):
-            target.write(header)
-            continue
-        size = size_of(header)
-        if header[156:157] == b"x" and size <= _LONGEST_HEADER:
-            content = source.read(_padded(size))
-            text = b"".join(each for each in records(content[:size]) if is_wanted(each))
-            if len(text) == size:
-                target.write(header + content)
-                continue
-            changed = True
-            if text:
-                target.write(_with_size(header, len(text)) + text.ljust(_padded(len(text)), b"\0"))
-            continue
-        target.write(header)
-        left = _padded(size)
-        while left > 0:
-            chunk = source.read(min(left, _CHUNK))
-            if not chunk:
-                raise ValueError("the layer ends within a file")
-            target.write(chunk)
-            left -= len(chunk)
-    return changed
+#: A manifest in docker's format, without its blobs.
+_DOCKER_MANIFEST = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+    "config": {"mediaType": "application/vnd.docker.container.image.v1+json"},
+}
 
 
 def widen(pipe: IO[bytes]) -> IO[bytes]:
     """Enlarge a pipe's buffer beyond 64 KiB, to reduce context switches, and return the pipe."""
     with contextlib.suppress(OSError):  # pipe limit of the user's processes
-        fcntl.fcntl(pipe, _F_SETPIPE_SZ, _CHUNK)
+        fcntl.fcntl(pipe, _F_SETPIPE_SZ, CHUNK)
     return pipe
 
 
@@ -214,7 +67,7 @@ def compress(source: IO[bytes], target: str, command: list[str]) -> tuple[str, i
         process = subprocess.Popen(command, stdin=source, stdout=subprocess.PIPE)
         assert process.stdout is not None
         widen(process.stdout)
-        while chunk := process.stdout.read(_CHUNK):
+        while chunk := process.stdout.read(CHUNK):
             hashing.write(chunk)
         if process.wait(timeout=_END):
             raise SystemExit(f"{command[0]} failed with exit status {process.returncode}")
@@ -261,36 +114,58 @@ class Export:
         for name, part in members(stream):
             if name.endswith(".tar"):
                 diff_id = f"sha256:{name.removesuffix('.tar')}"
-                self.layers[diff_id] = self.layer(diff_id, part)
+                self.layers[diff_id] = self.layer(diff_id, part.left, part)
             elif part.left <= _LONGEST_TEXT:
                 texts[name] = part.read(part.left)
         (described,) = json.loads(texts["manifest.json"])
         layers = [self.layers[f"sha256:{name.removesuffix('.tar')}"] for name in described["Layers"]]
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
-            "config": {"mediaType": "application/vnd.docker.container.image.v1+json"},
-        }
-        return self.image("v2s2", manifest, texts[described["Config"]]), layers
+        return self.image("v2s2", dict(_DOCKER_MANIFEST), texts[described["Config"]]), layers
 
-    def layer(self, diff_id: str, part: Part) -> Layer:
-        """Export a layer written by buildah."""
+    def read_store(self, image: str, stores: list[str]) -> tuple[str, list[Layer]]:
+        """Read an image from a store, without the layers that stay as in the registry.
+
+        :param image: its ID
+        :returns: as ``read``
+        :raises OSError: if a file of it is missing
+        :raises LookupError: if no store has it, or one of its layers
+        :raises ValueError: if it cannot be read in this way
+        """
+        config = store.configuration(image, stores)
+        stored = store.layers(stores)
+        diff_ids = json.loads(config)["rootfs"]["diff_ids"]
+        for diff_id in dict.fromkeys(diff_ids):
+            layer = stored[diff_id]
+            if diff_id in self.known and not self.plain:
+                self.layers[diff_id] = self._known(diff_id, layer.size, os.devnull)
+                continue
+            stream = layer.open()
+            self.layers[diff_id] = self.layer(diff_id, layer.size, io.BufferedReader(stream, CHUNK))
+            stream.check()
+        return self.image("v2s2", dict(_DOCKER_MANIFEST), config), [self.layers[diff_id] for diff_id in diff_ids]
+
+    def layer(self, diff_id: str, size: int, source: IO[bytes] | Part) -> Layer:
+        """Export a layer.
+
+        :param size: of its archive, bytes
+        """
         plain = os.path.join(self.target, f"layer-{len(self.layers)}.tar") if self.plain else os.devnull
-        size = part.left
         if diff_id in self.known:
-            known = self.known[diff_id]
             if self.plain:
                 with open(plain, "wb") as copy:
-                    while chunk := part.read():
+                    while chunk := source.read(CHUNK):
                         copy.write(chunk)
-            return Layer(diff_id, size, {"digest": known["digest"], "size": known["size"]}, known["file"], plain)
+            return self._known(diff_id, size, plain)
         packed = os.path.join(self.target, "packed")
-        diff_id, size, blob = self._stripped(part, packed, plain)
+        diff_id, size, blob = self._stripped(source, packed, plain)
         file = os.path.join(self.target, blob["digest"].partition(":")[2])
         os.rename(packed, file)
         return Layer(diff_id, size, blob, file, plain)
 
-    def _stripped(self, source: Part, packed: str, plain: str) -> tuple[str, int, dict[str, Any]]:
+    def _known(self, diff_id: str, size: int, plain: str) -> Layer:
+        known = self.known[diff_id]
+        return Layer(diff_id, size, {"digest": known["digest"], "size": known["size"]}, known["file"], plain)
+
+    def _stripped(self, source: IO[bytes] | Part, packed: str, plain: str) -> tuple[str, int, dict[str, Any]]:
         """Strip and compress a layer in one pass; return diff ID, size, and digest and size of its blob."""
         read, write = os.pipe()
         errors: list[Exception] = []
@@ -360,34 +235,16 @@ class Archive:
 
     def member(self, name: str, content: bytes) -> None:
         """Write a small member."""
-        self.small(header(name, len(content)) + content.ljust(_padded(len(content)), b"\0"))
+        self.small(header(name, len(content)) + content.ljust(padded(len(content)), b"\0"))
 
     def layer(self, layer: Layer) -> None:
         """Write a layer as a member."""
         self.small(header(f"{layer.diff_id.partition(':')[2]}.tar", layer.size))
         with open(layer.packed if self.compressed else layer.plain, "rb") as source:
-            while chunk := source.read(_CHUNK):
+            while chunk := source.read(CHUNK):
                 self.file.write(chunk)
-        if padding := _padded(layer.size) - layer.size:
+        if padding := padded(layer.size) - layer.size:
             self.small(bytes(padding))
-
-
-def header(name: str, size: int) -> bytes:
-    """Return a tar header (POSIX ustar) for a world-readable file."""
-    digits = b"%011o\0" % size if size < _OCTAL_SIZES else b"\x80" + size.to_bytes(11, "big")
-    fields = [
-        name.encode().ljust(100, b"\0"),
-        b"0000444\0",
-        b"0000000\0" * 2,
-        digits,
-        b"0" * 11 + b"\0",
-        b" " * 8,
-        b"0",
-    ]
-    fields += [bytes(100), b"ustar\00000", bytes(247)]
-    filled = bytearray(b"".join(fields))
-    filled[148:156] = b"%06o\0 " % sum(filled)
-    return bytes(filled)
 
 
 def archive(target: str, name: str, digest: str, layers: list[Layer], *, compressed: bool) -> None:
@@ -410,16 +267,15 @@ def archive(target: str, name: str, digest: str, layers: list[Layer], *, compres
             written.layer(layer)
         written.member(described["Config"], config)
         written.member("manifest.json", json.dumps([described]).encode())
-        written.small(bytes(2 * _BLOCK))
+        written.small(bytes(2 * BLOCK))
 
 
-def main() -> None:
-    """Export the image given in the request."""
-    with open(sys.argv[1]) as file:
-        request = json.load(file)
-    target, name, compressed = request["target"], request["archive"], request["compressed"]
-    export = Export(target, request["known"], request["gzip"], plain=bool(name) and not compressed)
-    with subprocess.Popen(request["push"], stdout=subprocess.PIPE) as buildah:
+def pushed(export: Export, command: list[str]) -> tuple[str, list[Layer]]:
+    """Export an image from what ``buildah push`` writes.
+
+    :returns: as ``Export.read``
+    """
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as buildah:
         assert buildah.stdout is not None
         try:
             digest, layers = export.read(widen(buildah.stdout))
@@ -431,6 +287,21 @@ def main() -> None:
             raise
     if buildah.returncode:
         sys.exit(buildah.returncode)
+    return digest, layers
+
+
+def main() -> None:
+    """Export the image given in the request."""
+    with open(sys.argv[1]) as file:
+        request = json.load(file)
+    target, name, compressed = request["target"], request["archive"], request["compressed"]
+    export = Export(target, request["known"], request["gzip"], plain=bool(name) and not compressed)
+    try:
+        digest, layers = export.read_store(request["image"], request["stores"])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        sys.stderr.write(f"export: using buildah push: {error!r}\n")
+        export.layers.clear()
+        digest, layers = pushed(export, request["push"])
     for kind, (command, source) in request["others"].items():
         subprocess.run(command, check=True)
         export.other(kind, source)
@@ -440,7 +311,8 @@ def main() -> None:
         archive(target, name, digest, layers, compressed=compressed)
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the program with the arguments of this process, and exit."""
     try:
         main()
     except OSError as error:

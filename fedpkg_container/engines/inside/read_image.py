@@ -1,4 +1,4 @@
-"""Copy files out of an image without executing its contents: as a file, in a worker.
+"""Copy files out of an image without executing its contents: a program in a worker.
 
 The layers of the image are mounted as an overlay, read-only, as containers/storage keeps them: ``overlay-images`` has
 an image's top layer, ``overlay-layers`` each layer's parent, and ``overlay/LAYER/diff`` its files. Then the process
@@ -16,21 +16,11 @@ import json
 import os
 import stat
 import sys
-from typing import Any
+
+from .store_index import entries
 
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC = 1, 2, 4, 8
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _entries(store: str, kind: str, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    for name in names:
-        try:
-            with open(f"{store}/overlay-{kind}/{name}") as file:
-                found += json.load(file) or []
-        except FileNotFoundError:
-            continue
-    return found
 
 
 def layers(image: str, stores: list[str]) -> list[str]:
@@ -41,9 +31,9 @@ def layers(image: str, stores: list[str]) -> list[str]:
     tops: dict[str, str] = {}
     known: dict[str, tuple[str, str]] = {}
     for store in stores:
-        for each in _entries(store, "images", ("images.json",)):
+        for each in entries(store, "images", "images"):
             tops.setdefault(each["id"], each.get("layer", ""))
-        for each in _entries(store, "layers", ("layers.json", "volatile-layers.json")):
+        for each in entries(store, "layers", "layers", "volatile-layers"):
             known.setdefault(each["id"], (each.get("parent", ""), f"{store}/overlay/{each['id']}/diff"))
     if image not in tops:
         raise SystemExit(f"no store has the image {image}")
@@ -170,7 +160,8 @@ def main() -> None:
         copier.present(f"/{path}")
 
 
-if __name__ == "__main__":
+def start() -> None:
+    """Run the program with the arguments of this process, and exit."""
     try:
         main()
     except OSError as error:

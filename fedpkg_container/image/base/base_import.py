@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import koji
 import requests
@@ -19,6 +18,7 @@ from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import RUNTIMES, Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError, RefusedError, RegistryError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import ImportReservations, Reservation
 from fedpkg_container.image.base.identity import BaseIdentity, nvr_from_labels
 from fedpkg_container.image.base.source import ArchImage, BaseSource
@@ -35,14 +35,16 @@ from fedpkg_container.image.resolve.names import BuildTags, RequestedFloatingTag
 from fedpkg_container.locking import locked
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_images import RecordedImage, image_metadata
+from fedpkg_container.model.koji_types import BuildInfo
 from fedpkg_container.model.nvr import NVR, sanitize_tag
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import IMPORT, ImageReference, UniqueTag
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_INDEX, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.signals import shield_signals
+from fedpkg_container.steps import reached
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -108,17 +110,15 @@ class BaseImport:
     :param candidate: candidate registry, host and port; ``engine`` has access to it
     :param store_archives: whether Koji stores the images' archives, or only their metadata
     :param koji_tag: Koji tag for the build; empty for none
-    :param on_step: called after each step
     """
 
-    session: Any
+    session: HubSession
     generator: str
     candidate: str
     engine: Buildah
     log: BuildLog
     store_archives: bool = True
     koji_tag: str = ""
-    on_step: Callable[[str], None] = lambda _: None
 
     def run(self, source: BaseSource, identity: BaseIdentity) -> ImportedImage:
         """Import an image; if Koji already has it under this NVR, only set missing tags.
@@ -141,7 +141,7 @@ class BaseImport:
         nvr = identity.nvr
         reservation = reservations.reserve(nvr.name, nvr.version, nvr.release, source.display_name)
         self.log.report(f"reserved {nvr} (build {reservation.build_id})")
-        self.on_step("reserved")
+        reached("reserved", nvr=nvr)
         try:
             return self._import(source, identity, reservation, started)
         except BaseException:
@@ -162,8 +162,9 @@ class BaseImport:
             build = self.session.getBuild(reservation.build_id)
             if build and build["state"] == koji.BUILD_STATES["BUILDING"]:
                 reservations.refund(reservation, canceled=False)
+                _log.info("released the reservation of %s", reservation.nvr)
         except (koji.GenericError, requests.RequestException) as error:
-            logger.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
+            _log.warning("cannot release the reservation of %s: %s", reservation.nvr, error)
 
     def _check_duplicate(self, source: BaseSource, nvr: NVR) -> None:
         """Check that Koji does not have the image under the NVR of its labels: a digest must lead to one build.
@@ -178,7 +179,7 @@ class BaseImport:
                 solution="omit --nvr; or build on the existing image",
             )
 
-    def _resume(self, build: dict[str, Any], source: BaseSource, nvr: NVR) -> ImportedImage:
+    def _resume(self, build: BuildInfo, source: BaseSource, nvr: NVR) -> ImportedImage:
         """Finish an import whose build is already recorded."""
         recorded = RecordedImage.of(build)
         if not _is_of(build, source) or recorded.by_digest is None:
@@ -202,15 +203,15 @@ class BaseImport:
             RequestedFloatingTags(FLOATING_TAGS).of(nvr),
         )
         published = self._publish(source, ImageReference(self.candidate, identity.repository), tags)
-        self.on_step("published")
+        reached("published", image=published.by_digest)
         upload_directory = create_upload_directory(self.session, f"import-{reservation.build_id}")
         images = [self._inspect_and_upload(image, published, nvr, upload_directory) for image in source.arch_images]
         attachments = AttachmentBuilder(
             self.session, self._registry, ImageOrigin(copy_of=source.reference), self.log
         ).create(nvr, published, images, started)
-        self.on_step("documented")
+        reached("documented")
         provenance = self._provenance(source, nvr, started, attachments)
-        importing = ContentGeneratorImport(self.session, self.log, self.on_step)
+        importing = ContentGeneratorImport(self.session, self.log)
         importing.run(provenance, published, images, reservation, upload_directory, attachments.files)
         image = published.repository.at(published.digest)
         self._tags(published.repository).set_missing_tags(reservation.build_id, nvr, image, tags.floating)
@@ -265,7 +266,7 @@ class BaseImport:
         relpath = f"{arch_image.arch}-{uuid.uuid4().hex[:12]}"
         self.log.report(f"uploading {archive.name}")
         self.session.uploadWrapper(str(archive), f"{upload_directory}/{relpath}")
-        self.on_step(f"uploaded {arch_image.arch}")
+        reached("archive uploaded", arch=arch_image.arch)
         return replace(image, files=[file_metadata(archive, "docker-image", relpath=relpath)])
 
     def _provenance(self, source: BaseSource, nvr: NVR, started: float, attachments: Attachments) -> Provenance:
@@ -280,7 +281,7 @@ class BaseImport:
             parents=[],
             base="",
             isolated=False,
-            repository_urls=[],
+            yum_repourls=[],
             help_file="",
             store_archives=self.store_archives,
             sbom=attachments.sbom,
@@ -288,7 +289,7 @@ class BaseImport:
         )
 
 
-def _is_of(build: dict[str, Any], source: BaseSource) -> bool:
+def _is_of(build: BuildInfo, source: BaseSource) -> bool:
     """Return whether Koji recorded this image for a build, comparing digests and, for an import, image IDs."""
     imported = image_metadata(build).get("imported") or {}
     if imported.get("images") == source.image_ids:

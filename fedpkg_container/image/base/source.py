@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from fedpkg_container.engines.archives import ImageFolder, unpack
 from fedpkg_container.engines.workspace import Workspace
@@ -166,13 +166,14 @@ def _is_for_linux(entry_platform: object) -> bool:
     return not isinstance(entry_platform, Mapping) or entry_platform.get("os", "linux") == "linux"
 
 
-def _platform(entry_platform: Mapping[str, Any], where: str) -> dict[str, str]:
+def _platform(entry_platform: Mapping[str, object], where: str) -> dict[str, str]:
     """Return the platform of an index entry.
 
     :raises RefusedError: if it has values other than strings
     """
-    platform = {key: entry_platform[key] for key in ("architecture", "os", "variant") if entry_platform.get(key)}
-    if not all(isinstance(value, str) for value in platform.values()):
+    values = {key: entry_platform[key] for key in ("architecture", "os", "variant") if entry_platform.get(key)}
+    platform = {key: value for key, value in values.items() if isinstance(value, str)}
+    if platform != values:
         raise RefusedError(f"{where}: the platform in the image index has values other than strings")
     return platform
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import BuildFailedError, RefusedError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import ENDED_STATES
 from fedpkg_container.image.base.source import BaseSource
 from fedpkg_container.image.building.log import BuildLog
@@ -33,7 +33,7 @@ class BaseTags:
     :param koji_tag: empty for none; floating tags need one, as they belong to builds with a Koji tag
     """
 
-    session: Any
+    session: HubSession
     registry: Registry
     repository: ImageReference
     koji_tag: str
@@ -101,7 +101,10 @@ class BaseTags:
         deadline = time.monotonic() + TAG_TIMEOUT
         try:
             task_id = self.session.tagBuild(self.koji_tag, build_id)
-            while self.session.getTaskInfo(task_id)["state"] not in ENDED_STATES and time.monotonic() < deadline:
+            while time.monotonic() < deadline:
+                task = self.session.getTaskInfo(task_id)
+                if task is None or task["state"] in ENDED_STATES:
+                    break
                 time.sleep(POLL_INTERVAL)
             reason = f"see task {task_id}"
         except koji.GenericError as error:

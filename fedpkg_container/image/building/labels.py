@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 #: Labels that identify a build: the Dockerfile cannot override them.
 BUILD_LABELS = frozenset({"release", "version", "build-date", "vcs-ref", "vcs-type"})
@@ -21,6 +21,9 @@ def build_labels(release: str, source_url: str = "") -> dict[str, str]:
     return labels
 
 
-def merge_labels(labels: Mapping[str, str], dockerfile_labels: Mapping[str, str]) -> dict[str, str]:
-    """Return the labels to add: those in ``BUILD_LABELS``, and others that the Dockerfile does not set."""
+def merge_labels(labels: Mapping[str, str], dockerfile_labels: Container[str]) -> dict[str, str]:
+    """Return the labels to add: those in ``BUILD_LABELS``, and others that the Dockerfile does not set.
+
+    :param dockerfile_labels: names of the labels of the Dockerfile
+    """
     return {name: value for name, value in labels.items() if name in BUILD_LABELS or name not in dockerfile_labels}

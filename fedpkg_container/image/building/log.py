@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from fedpkg_container.errors import BuildFailedError
 
+_log = logging.getLogger(__name__)
+
 #: Default of ``BuildLog.max_bytes``.
 DEFAULT_MAX_BYTES = 10**9
 
 
 class BuildLog:
-    """A build log.
+    """A build log. Its lines, except for the build's output, are in the log of this process too, at INFO.
 
     :param path: the file
     :param send: called to upload new lines
@@ -30,6 +33,10 @@ class BuildLog:
 
     def append(self, text: bytes | str) -> None:
         """Append a line; it is sent with the next flush."""
+        _log.info("%s", text if isinstance(text, str) else text.decode(errors="replace"))
+        self._write(text)
+
+    def _write(self, text: bytes | str) -> None:
         self._size += self._file.write((text.encode() if isinstance(text, str) else text) + b"\n")
 
     def append_output(self, text: bytes) -> None:
@@ -42,7 +49,7 @@ class BuildLog:
                 f"the build printed more than {self.max_bytes // 10**6} MB",
                 solution="reduce the output of the RUN steps",
             )
-        self.append(text)
+        self._write(text)
 
     def report(self, text: str) -> None:
         """Append a line and send it at once, e.g. at the start of a step."""
@@ -63,7 +70,7 @@ class BuildLog:
 
 
 class EchoedLog(BuildLog):
-    """A build log that passes its lines on as well, e.g. to be shown in a terminal.
+    """A build log that passes its lines on, e.g. to be shown in a terminal, instead of logging them.
 
     :param echo: called with each line
     """
@@ -74,5 +81,8 @@ class EchoedLog(BuildLog):
 
     def append(self, text: bytes | str) -> None:
         """Append a line and pass it on."""
-        super().append(text)
+        self._write(text)
+
+    def _write(self, text: bytes | str) -> None:
+        super()._write(text)
         self._echo(text if isinstance(text, str) else text.decode(errors="replace"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.ignore_file import find_ignore_file
 from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
 from fedpkg_container.engines.cgroups import out_of_memory
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
@@ -47,7 +48,7 @@ class BuildRecipe:
     :param timeout: seconds
     :param network: network of RUN: none, isolated or host
     :param environment: variables set at the start of every stage
-    :param arguments: values of ARG, overriding defaults
+    :param build_arguments: values of ARG, overriding defaults
     :param help_page: directory with the manual page; None for none
     :param limits: all limits except the time
     """
@@ -61,7 +62,7 @@ class BuildRecipe:
     timeout: float
     network: str = "none"
     environment: Mapping[str, str] = field(default_factory=dict)
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    build_arguments: Mapping[str, str] = field(default_factory=dict)
     help_page: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -84,6 +85,7 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
     """
     checks.check_instructions(recipe.dockerfile)
     checks.check_here_documents(recipe.dockerfile, engine)
+    checks.check_sources(recipe.dockerfile, recipe.context)
     pinned = build_dir / "Dockerfile"
     pinned.write_text(recipe.render())
     request = ImageBuild(
@@ -95,7 +97,8 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
         platform=platform_of(recipe.arch),
         timeout=recipe.timeout,
         network=recipe.network,
-        arguments=recipe.arguments,
+        arguments=recipe.build_arguments,
+        ignore_file=find_ignore_file(recipe.context, recipe.dockerfile.file),
         contexts={help_page.BUILD_CONTEXT: recipe.help_page} if recipe.help_page else {},
     )
     disk_monitor = DiskMonitor(build_dir, recipe.limits)

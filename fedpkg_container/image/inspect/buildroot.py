@@ -7,10 +7,10 @@ import platform
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 from fedpkg_container import __version__
 from fedpkg_container.image.inspect.rpms import QUERY_FORMAT, parse_packages
+from fedpkg_container.model.koji_types import Buildroot, RPMComponent
 from fedpkg_container.process import run
 
 #: Programs that take part in a build.
@@ -20,7 +20,7 @@ _NOT_OWNED = re.compile(r"^(?:file|error:) [^\x1e\x1f\n]*\n", re.MULTILINE)
 TIMEOUT = 60.0
 
 
-def describe_buildroot(arch: str) -> dict[str, Any]:
+def describe_buildroot(arch: str) -> Buildroot:
     """Return the buildroot in content-generator format.
 
     :param arch: Koji's name of the image's architecture
@@ -44,7 +44,7 @@ def _program_version(program: str) -> str:
     return match[0] if match else "unknown"
 
 
-def owning_packages(programs: tuple[str, ...], *, database: Path | None = None) -> list[dict[str, Any]]:
+def owning_packages(programs: tuple[str, ...], *, database: Path | None = None) -> list[RPMComponent]:
     """Return the RPMs that own programs of this machine, as components; empty on a machine without RPMs.
 
     :param database: RPM database; None for that of the machine

@@ -6,13 +6,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.inspect.rpms import DATABASES, InstalledRPM, read_packages
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_types import Buildroot
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.manifests import ImageConfiguration
 from fedpkg_container.registry.skopeo import Registry
@@ -76,7 +76,7 @@ def describe_image(
     reference: ImageReference,
     contents: ImageContents,
     *,
-    buildroot: dict[str, Any],
+    buildroot: Buildroot,
     parent_id: str = "",
 ) -> BuiltImage:
     """Return the description of the image of one architecture.
@@ -97,7 +97,7 @@ def describe_image(
         diff_ids = ImageConfiguration.read(raw, where=str(reference)).diff_ids
     return BuiltImage(
         arch=arch,
-        staging=str(reference),
+        staged_image=str(reference),
         digest=manifest.digest,
         media_type=manifest.media_type,
         image_id=manifest.blobs[0].digest,

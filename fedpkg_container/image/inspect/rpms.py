@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fedpkg_container.engines.opening import open_directory, open_plain_at
 from fedpkg_container.engines.sandbox import confined
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramOutputError, ProgramTimeoutError
+from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.model.koji_types import RPMComponent
 from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
 
@@ -72,7 +73,7 @@ class InstalledRPM:
     :param details: license, vendor and source_rpm of its header; empty where missing
     """
 
-    component: dict[str, Any]
+    component: RPMComponent
     details: dict[str, str]
 
 
@@ -189,7 +190,7 @@ def _parse_package(line: str) -> InstalledRPM:
     ):
         if len(text) > longest:
             raise ValueError(f"a field has {len(text)} characters: {printable_line(text[:80])!r}...")
-    component = {
+    component: RPMComponent = {
         "type": "rpm",
         "name": name,
         "version": version,
@@ -209,7 +210,7 @@ def _parse_package(line: str) -> InstalledRPM:
 QUERIES_PER_CALL = 200
 
 
-def unknown_rpms(session: Any, components: Sequence[dict[str, Any]]) -> set[int]:
+def unknown_rpms(session: HubSession, components: Sequence[RPMComponent]) -> set[int]:
     """Return the indexes of components that the hub does not know, or knows with another SIGMD5."""
     with session.multicall(batch=QUERIES_PER_CALL) as calls:
         queries = [

@@ -10,18 +10,22 @@ again until nothing has changed. Of two builds that end together, the later one 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
 from fedpkg_container.errors import RegistryError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.evr import compare_evr, evr_key
 from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.koji_types import QueryOptions
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Registry
+
+_log = logging.getLogger(__name__)
 
 #: Latest builds of a package that are considered.
 MAX_BUILDS = 200
@@ -50,7 +54,7 @@ class FloatingTagUpdater:
     :param repository: in the candidate registry
     """
 
-    session: Any
+    session: HubSession
     registry: Registry
     repository: ImageReference
 
@@ -75,9 +79,14 @@ class FloatingTagUpdater:
                     newest = _newest(builds, tag)
                     if newest and repository.head(tag) != newest.index.digest:
                         repository.put_manifest(tag, repository.manifest(newest.index.digest))
+                        _log.info("tag %s moved to %s (%s)", tag, newest.nvr, newest.index.digest)
                         updated[tag] = None
                 if self._tagged_builds(nvr) == builds:
+                    for tag in tags:
+                        if tag not in updated:
+                            _log.info("tag %s kept: it points to the newest build that requests it", tag)
                     return list(updated)
+                _log.info("the builds of %s have changed: setting its floating tags again", nvr.name)
         raise RegistryError(
             f"cannot set the floating tags of {self.repository}: gave up after {MAX_ATTEMPTS} attempts, because other"
             f" builds of {nvr.name} kept finishing",
@@ -88,7 +97,7 @@ class FloatingTagUpdater:
         """Return the builds that request floating tags of this repository: ``oldest`` and newer ones."""
         if self.session.getPackageID(oldest.name) is None:
             return []
-        options = {"order": "-build_id", "limit": MAX_BUILDS}
+        options: QueryOptions = {"order": "-build_id", "limit": MAX_BUILDS}
         complete = koji.BUILD_STATES["COMPLETE"]
         builds = self.session.listBuilds(packageID=oldest.name, state=complete, queryOpts=options)
         nvrs = {build["build_id"]: NVR(build["name"], build["version"], build["release"]) for build in builds}
@@ -97,7 +106,7 @@ class FloatingTagUpdater:
             calls_by_id = [(build_id, calls.getBuild(build_id), calls.listTags(build_id)) for build_id in ids]
         tagged_builds = []
         for build_id, build, tags in calls_by_id:
-            recorded = RecordedImage.of(build.result)
+            recorded = RecordedImage.of(build.result or {})
             image = recorded.by_digest
             if tags.result and image and image.tagged("") == self.repository.tagged(""):
                 tagged_builds.append(TaggedBuild(nvrs[build_id], image, recorded.floating_tags))

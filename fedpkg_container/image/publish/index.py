@@ -110,7 +110,7 @@ def _publish(
     with registry.repository(target) as repository:
         members = []
         for image in images:
-            staged = ImageReference.parse(image.staging)
+            staged = ImageReference.parse(image.staged_image)
             manifest = copy_manifest(digests[image.arch], Repository(repository.http, staged.repository), repository)
             members.append({**manifest.descriptor, "platform": _platform(image)})
         index = Manifest.of({"schemaVersion": 2, "mediaType": INDEX_TYPES[image_format], "manifests": members})
@@ -120,9 +120,9 @@ def _publish(
 
 def _platform(image: BuiltImage) -> dict[str, str]:
     """Return the platform of an image for its index entry, from its own configuration."""
-    platform = ImageConfiguration.read(image.config, where=image.staging).platform
+    platform = ImageConfiguration.read(image.config, where=image.staged_image).platform
     if not platform_of(image.arch).matches(platform):
-        raise RegistryError(f"{image.staging} is for {'/'.join(platform.values())}, not for {image.arch}")
+        raise RegistryError(f"{image.staged_image} is for {'/'.join(platform.values())}, not for {image.arch}")
     return platform
 
 

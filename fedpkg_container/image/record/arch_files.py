@@ -9,19 +9,19 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, ProgramError
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.model.build import BuildSpec
+from fedpkg_container.model.koji_types import FileMetadata
 from fedpkg_container.model.nvr import sanitize_tag
 from fedpkg_container.model.reference import ImageReference
 
 #: Uploads a file to the hub: path, directory below that of the import.
-Upload = Callable[[Path, str], None]
+Upload = Callable[[Path, str], object]
 #: Uploads the files; returns their content-generator metadata.
-UploadFiles = Callable[[], list[dict[str, Any]]]
+UploadFiles = Callable[[], list[FileMetadata]]
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,17 @@ class ArchFiles:
         :returns: a function that waits for the archive and uploads all files
         """
         spec = self.spec
-        if not spec.upload:
+        if not spec.upload_directory:
             with self.engine.exporting(image_id, formats):
                 yield list
             return
         archive = self.build_dir / f"{spec.nvr}.{spec.arch}.tar.gz"
         self.log.report(f"saving {archive.name}")
-        name = ImageReference("", spec.image, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
+        name = ImageReference("", spec.repository_path, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
         with self.engine.exporting(image_id, formats, archive=name) as exporting:
             yield lambda: self._upload_files(archive, lambda: exporting.save(archive))
 
-    def _upload_files(self, archive: Path, wait: Callable[[], None]) -> list[dict[str, Any]]:
+    def _upload_files(self, archive: Path, wait: Callable[[], None]) -> list[FileMetadata]:
         try:
             wait()
         except ProgramError as error:
@@ -66,7 +66,7 @@ class ArchFiles:
 
 def upload_build_files(
     spec: BuildSpec, log: BuildLog, upload: Upload, archive: Path, dockerfile: Path, directory: Path
-) -> list[dict[str, Any]]:
+) -> list[FileMetadata]:
     """Upload the files of one architecture; return their content-generator metadata.
 
     :param archive: docker-archive of the image
@@ -86,7 +86,7 @@ def upload_build_files(
     return metadata
 
 
-def file_metadata(path: Path, file_type: str, *, relpath: str) -> dict[str, Any]:
+def file_metadata(path: Path, file_type: str, *, relpath: str) -> FileMetadata:
     """Return the content-generator metadata of a file."""
     checksum = hashlib.sha256()
     with path.open("rb") as file:

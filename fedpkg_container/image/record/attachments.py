@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from xmlrpc.client import Fault
 
 import koji
 import requests
 
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.inspect.rpms import unknown_rpms
 from fedpkg_container.image.publish.index import PublishedIndex
@@ -50,7 +50,7 @@ class Attachments:
     """
 
     files: list[Attachment] = field(default_factory=list)
-    sbom: dict[str, Any] = field(default_factory=dict)
+    sbom: dict[str, object] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -89,7 +89,7 @@ class AttachmentBuilder:
     :param registry: where the images are
     """
 
-    session: Any
+    session: HubSession
     registry: Registry
     origin: ImageOrigin
     log: BuildLog

@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import cast
 
 from fedpkg_container import __version__
 from fedpkg_container.image.publish.index import PublishedIndex
 from fedpkg_container.image.resolve.parents import Parent
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_types import (
+    BuildExtra,
+    BuildMetadata,
+    Buildroot,
+    FileMetadata,
+    ImageConfig,
+    ImageMetadata,
+    ImportMetadata,
+    OutputMetadata,
+    RPMComponent,
+)
 from fedpkg_container.model.nvr import NVR
 
 METADATA_VERSION = 0
@@ -28,7 +39,7 @@ class Provenance:
     :param base: base image of the last stage, as written in FROM; empty for none
     :param help_file: help page in the source; empty for none
     :param go_modules: from container.yaml
-    :param user_data: from the client, stored verbatim
+    :param userdata: from the client, stored verbatim
     :param store_archives: whether Koji stores the images' archives, or only their metadata
     :param sbom: metadata of the SBOM of each architecture
     :param imported: source and image IDs of an imported base image; empty for a build
@@ -44,28 +55,36 @@ class Provenance:
     parents: Sequence[Parent]
     base: str
     isolated: bool
-    repository_urls: Sequence[str]
+    yum_repourls: Sequence[str]
     help_file: str
-    go_modules: Sequence[Any] = ()
-    user_data: Mapping[str, Any] = field(default_factory=dict)
+    go_modules: Sequence[object] = ()
+    userdata: Mapping[str, object] = field(default_factory=dict)
     store_archives: bool = True
-    sbom: Mapping[str, Any] = field(default_factory=dict)
-    imported: Mapping[str, Any] = field(default_factory=dict)
+    sbom: Mapping[str, object] = field(default_factory=dict)
+    imported: Mapping[str, object] = field(default_factory=dict)
 
 
 def build_metadata(
     provenance: Provenance,
     published: PublishedIndex,
     images: Sequence[BuiltImage],
-    logs: Sequence[dict[str, Any]],
+    logs: Sequence[FileMetadata],
     build_id: int | None,
-) -> dict[str, Any]:
+) -> ImportMetadata:
     """Return the complete metadata.
 
     :param logs: metadata of the files uploaded by the parent task
     :param build_id: of the reservation
     """
-    build: dict[str, Any] = {
+    extra: BuildExtra = {}
+    if provenance.task_id is not None:
+        extra["container_koji_task_id"] = provenance.task_id
+    extra["submitter"] = provenance.owner
+    extra["osbs_build"] = {"kind": "container_build", "engine": _engine(provenance), "subtypes": []}
+    extra["image"] = _image(provenance, published, images)
+    if provenance.userdata:
+        extra["custom_user_metadata"] = dict(provenance.userdata)
+    build: BuildMetadata = {
         "name": provenance.nvr.name,
         "version": provenance.nvr.version,
         "release": provenance.nvr.release,
@@ -73,17 +92,10 @@ def build_metadata(
         "start_time": int(provenance.started),
         "end_time": int(provenance.ended),
         "owner": provenance.owner,
-        "extra": {
-            **({} if provenance.task_id is None else {"container_koji_task_id": provenance.task_id}),
-            "submitter": provenance.owner,
-            "osbs_build": {"kind": "container_build", "engine": _engine(provenance), "subtypes": []},
-            "image": _image(provenance, published, images),
-        },
+        "extra": extra,
     }
     if build_id is not None:
         build["build_id"] = build_id
-    if provenance.user_data:
-        build["extra"]["custom_user_metadata"] = dict(provenance.user_data)
     first_arch = images[0].arch
     return {
         "metadata_version": METADATA_VERSION,
@@ -100,10 +112,10 @@ def _engine(provenance: Provenance) -> str:
     return "import" if provenance.imported else "buildah"
 
 
-def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[BuiltImage]) -> dict[str, Any]:
+def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[BuiltImage]) -> ImageMetadata:
     builds = {str(parent.pinned): parent.build for parent in provenance.parents if parent.build}
     base = next((parent.build for parent in provenance.parents if parent.name == provenance.base), None)
-    image: dict[str, Any] = {
+    image: ImageMetadata = {
         "autorebuild": False,
         "triggered_after_koji_task": None,
         "isolated": provenance.isolated,
@@ -113,7 +125,7 @@ def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[B
         ),
         "parent_images": [parent.name for parent in provenance.parents],
         "parent_image_builds": builds,
-        "yum_repourls": list(provenance.repository_urls),
+        "yum_repourls": list(provenance.yum_repourls),
         "index": {
             "pull": [published.by_tag, published.by_digest],
             "tags": [published.tags.primary],
@@ -133,7 +145,7 @@ def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[B
     return image
 
 
-def _buildroot(image: BuiltImage, generator: str) -> dict[str, Any]:
+def _buildroot(image: BuiltImage, generator: str) -> Buildroot:
     return {
         **image.buildroot,
         "components": _deduplicate(image.buildroot["components"]),
@@ -146,12 +158,12 @@ def _buildroot_id(arch: str) -> str:
     return f"builder-{arch}"
 
 
-def _output(file: dict[str, Any], arch: str) -> dict[str, Any]:
+def _output(file: FileMetadata, arch: str) -> OutputMetadata:
     arch = file.get("arch", arch)
-    return {**file, "buildroot_id": _buildroot_id(arch), "arch": arch}
+    return cast("OutputMetadata", {**file, "buildroot_id": _buildroot_id(arch), "arch": arch})
 
 
-def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bool) -> list[dict[str, Any]]:
+def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bool) -> list[OutputMetadata]:
     """Return the archive of one architecture with its components, and its logs."""
     outputs = []
     for file in image.files:
@@ -161,38 +173,36 @@ def _outputs(image: BuiltImage, published: PublishedIndex, *, store_archives: bo
                 output["metadata_only"] = True
             pinned = published.repository.at(image.digest)
             tags = [published.tags.primary, *published.tags.floating]
-            output |= {
-                "components": _deduplicate(image.components),
-                "extra": {
-                    "image": {"arch": image.arch},
-                    "docker": {
-                        "id": image.image_id,
-                        "parent_id": image.parent_id,
-                        "repositories": [published.by_tag, str(pinned)],
-                        "config": _config(image.config),
-                        "tags": tags,
-                        "layer_sizes": [
-                            {"layer": diff_id, "size": layer["size"]}
-                            for diff_id, layer in zip(image.diff_ids, image.layers)
-                        ],
-                        "digests": {image.media_type: image.digest},
-                    },
+            output["components"] = _deduplicate(image.components)
+            output["extra"] = {
+                "image": {"arch": image.arch},
+                "docker": {
+                    "id": image.image_id,
+                    "parent_id": image.parent_id,
+                    "repositories": [published.by_tag, str(pinned)],
+                    "config": _config(image.config),
+                    "tags": tags,
+                    "layer_sizes": [
+                        {"layer": diff_id, "size": layer["size"]}
+                        for diff_id, layer in zip(image.diff_ids, image.layers)
+                    ],
+                    "digests": {image.media_type: image.digest},
                 },
             }
         outputs.append(output)
     return outputs
 
 
-def _deduplicate(components: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _deduplicate(components: Sequence[RPMComponent]) -> list[RPMComponent]:
     """Return one component per name, version, release and architecture, which is Koji's key of an RPM."""
-    unique: dict[tuple[Any, ...], dict[str, Any]] = {}
+    unique: dict[tuple[str, ...], RPMComponent] = {}
     for component in components:
         unique.setdefault(tuple(component[key] for key in ("name", "version", "release", "arch")), component)
     return list(unique.values())
 
 
-def _config(text: str) -> dict[str, Any]:
+def _config(text: str) -> ImageConfig:
     """Return the image configuration without that of the build's container."""
-    config: dict[str, Any] = json.loads(text)
+    config: ImageConfig = json.loads(text)
     config.pop("container_config", None)
     return config

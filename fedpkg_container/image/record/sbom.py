@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 from urllib.parse import urlsplit
 
 from boolean import ParseError
@@ -17,6 +17,7 @@ from packageurl import PackageURL
 
 from fedpkg_container import __version__
 from fedpkg_container.model.build import BuiltImage
+from fedpkg_container.model.koji_types import RPMComponent
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.text import printable_line
@@ -174,7 +175,26 @@ def _creators(built: BuiltImage) -> list[str]:
     return [f"Tool: fedpkg-container-{__version__}", *tools]
 
 
-def _package(identifier: str, name: str, **fields: Any) -> dict[str, Any]:
+class SpdxPackage(TypedDict, total=False):
+    """A package of an SPDX document, with the field names of SPDX 2.3."""
+
+    SPDXID: str
+    name: str
+    versionInfo: str
+    downloadLocation: str
+    filesAnalyzed: bool
+    licenseConcluded: str
+    licenseDeclared: str
+    copyrightText: str
+    supplier: str
+    primaryPackagePurpose: str
+    checksums: list[dict[str, str]]
+    externalRefs: list[dict[str, str]]
+    sourceInfo: str
+    comment: str
+
+
+def _package(identifier: str, name: str, fields: SpdxPackage) -> SpdxPackage:
     """Return a package with all required fields."""
     return {
         "SPDXID": f"SPDXRef-{re.sub('[^A-Za-z0-9.-]', '-', identifier)}",
@@ -208,20 +228,22 @@ def _oci_purl(image: ImageReference, **qualifiers: str) -> PackageURL:
     )  # fmt: skip
 
 
-def _image(subject: SbomSubject) -> dict[str, Any]:
+def _image(subject: SbomSubject) -> SpdxPackage:
     nvr, image = subject.nvr, subject.image
     return _package(
         f"Image-{subject.built.arch}",
         image.repository,
-        versionInfo=f"{nvr.version}-{nvr.release}",
-        primaryPackagePurpose="CONTAINER",
-        checksums=_checksum(image),
-        externalRefs=_external_reference(_oci_purl(image, arch=subject.go_arch, tag=subject.tag)),
-        comment=f"Koji build {nvr}, {subject.built.arch}; image ID {subject.built.image_id}",
+        {
+            "versionInfo": f"{nvr.version}-{nvr.release}",
+            "primaryPackagePurpose": "CONTAINER",
+            "checksums": _checksum(image),
+            "externalRefs": _external_reference(_oci_purl(image, arch=subject.go_arch, tag=subject.tag)),
+            "comment": f"Koji build {nvr}, {subject.built.arch}; image ID {subject.built.image_id}",
+        },
     )
 
 
-def _source(subject: SbomSubject) -> dict[str, Any]:
+def _source(subject: SbomSubject) -> SpdxPackage:
     """Return the package of the commit in dist-git."""
     url, _, commit = subject.source_url.partition("#")
     parts = urlsplit(url)
@@ -230,24 +252,28 @@ def _source(subject: SbomSubject) -> dict[str, Any]:
     return _package(
         "Source",
         parts.path.strip("/").removesuffix(".git") or host,
-        versionInfo=commit,
-        primaryPackagePurpose="SOURCE",
-        downloadLocation=f"{scheme}://{host}{parts.path}@{commit}",
+        {
+            "versionInfo": commit,
+            "primaryPackagePurpose": "SOURCE",
+            "downloadLocation": f"{scheme}://{host}{parts.path}@{commit}",
+        },
     )
 
 
-def _parent(image: ImageReference) -> dict[str, Any]:
+def _parent(image: ImageReference) -> SpdxPackage:
     return _package(
         f"Parent-{image.repository}-{image.digest.rpartition(':')[2][:16]}",
         image.repository,
-        versionInfo=image.digest,
-        primaryPackagePurpose="CONTAINER",
-        checksums=_checksum(image),
-        externalRefs=_external_reference(_oci_purl(image)),
+        {
+            "versionInfo": image.digest,
+            "primaryPackagePurpose": "CONTAINER",
+            "checksums": _checksum(image),
+            "externalRefs": _external_reference(_oci_purl(image)),
+        },
     )
 
 
-def _rpms(subject: SbomSubject, licenses: Licenses) -> list[dict[str, Any]]:
+def _rpms(subject: SbomSubject, licenses: Licenses) -> list[SpdxPackage]:
     built = subject.built
     identifiers: dict[str, int] = {}
     packages = []
@@ -266,20 +292,20 @@ def _details(built: BuiltImage) -> Sequence[Mapping[str, str]]:
 
 
 def _rpm(
-    component: Mapping[str, Any],
+    component: RPMComponent,
     details: Mapping[str, str],
     distribution: Mapping[str, str],
     licenses: Licenses,
     *,
     known_to_koji: bool,
-) -> dict[str, Any]:
-    name, arch, epoch = (component[key] for key in ("name", "arch", "epoch"))
+) -> SpdxPackage:
+    name, arch, epoch = component["name"], component["arch"], component["epoch"]
     version = f"{component['version']}-{component['release']}"
     qualifiers = {"arch": arch, **({"epoch": str(epoch)} if epoch is not None else {})}
     distribution_id = distribution.get("id", "")
     if distribution_id and distribution.get("version"):
         qualifiers["distro"] = f"{distribution_id}-{distribution['version']}"
-    fields: dict[str, Any] = {
+    fields: SpdxPackage = {
         "versionInfo": version if epoch is None else f"{epoch}:{version}",
         "supplier": _supplier(details.get("vendor", "")),
         "licenseDeclared": licenses.declared(details.get("license", "")),
@@ -292,7 +318,7 @@ def _rpm(
         fields["checksums"] = [{"algorithm": "MD5", "checksumValue": component["sigmd5"]}]
     if details.get("source_rpm"):
         fields["sourceInfo"] = f"built from {printable_line(details['source_rpm'])}"
-    return _package(f"RPM-{name}-{version}.{arch}", name, **fields)
+    return _package(f"RPM-{name}-{version}.{arch}", name, fields)
 
 
 def _supplier(vendor: str) -> str:
@@ -301,7 +327,7 @@ def _supplier(vendor: str) -> str:
     return f"Organization: {name}" if name else NOASSERTION
 
 
-def _rpm_comment(component: Mapping[str, Any], *, known_to_koji: bool) -> str:
+def _rpm_comment(component: RPMComponent, *, known_to_koji: bool) -> str:
     signature = component["signature"]
     signed = f"signed with key {printable_line(signature)}" if signature else "not signed"
     return f"{signed}; MD5 is of header and payload (SIGMD5)" + (

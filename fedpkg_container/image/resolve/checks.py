@@ -7,27 +7,42 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_rules
+from fedpkg_container.distgit.copy_sources import ContextCheck
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts
+from fedpkg_container.distgit.file_tree import TreeOnDisk
+from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.engines import machine
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.model.findings import ERROR
-from fedpkg_container.model.platforms import go_arch
+from fedpkg_container.model.platforms import Platform, go_arch
 
 
 def check_instructions(dockerfile: Dockerfile) -> None:
-    """Reject unsupported options of RUN, and COPY from images that no FROM names.
+    """Reject what buildah refuses, unsupported options of RUN, and COPY from images that no FROM names.
 
+    :raises BuildFailedError: if there is any of these
+    """
+    for finding in (*dockerfile_rules.check_run(dockerfile), *dockerfile_rules.check(dockerfile)):
+        if finding.severity == ERROR:
+            file = dockerfile.file if finding.file == FILE else finding.file
+            location = f"{file}:{finding.line}" if finding.line else file
+            raise BuildFailedError(f"{location}: {finding.message}", solution=finding.solution)
+
+
+def check_sources(dockerfile: Dockerfile, directory: Path, *, lookaside: Sequence[str] = ()) -> None:
+    """Reject sources of COPY that are missing or excluded, and git submodules, which are empty directories.
+
+    :param directory: the checkout, as git created it
+    :param lookaside: names of files that will be downloaded into it
     :raises BuildFailedError: if there are any
     """
-    for finding in dockerfile_rules.check_run(dockerfile):
+    tree = TreeOnDisk(directory, extra=lookaside, fresh=True)
+    for finding in ContextCheck(tree, IgnoreFile.read(directory, dockerfile.file)).findings(dockerfile):
         if finding.severity == ERROR:
-            raise BuildFailedError(f"{finding.file}:{finding.line}: {finding.message}", solution=finding.solution)
-    for image, line in dockerfile.foreign_sources:
-        raise BuildFailedError(
-            f"Dockerfile:{line}: --from={image} is not an image of a FROM",
-            solution=f"add a stage: FROM {image} AS files, and use --from=files",
-        )
+            file = dockerfile.file if finding.file == FILE else finding.file
+            raise BuildFailedError(f"{file}:{finding.line}: {finding.message}", solution=finding.solution)
 
 
 def check_onbuild(name: str, triggers: Sequence[str]) -> None:
@@ -37,7 +52,8 @@ def check_onbuild(name: str, triggers: Sequence[str]) -> None:
     :raises BuildFailedError: if it has any
     """
     try:
-        check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
+        facts = BuildFacts(platform=Platform("amd64"))  # any: nothing may depend on what is not known
+        check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""]), facts))
         if any("\n" in trigger for trigger in triggers):
             raise RefusedError("an instruction has several lines")
     except (BuildFailedError, RefusedError) as error:
@@ -69,7 +85,7 @@ def check_runnable(dockerfile: Dockerfile, arch: str, directory: Path) -> None:
     if not lines or machine.executes(go_arch(arch), directory):
         return
     raise BuildFailedError(
-        f"{FILE}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"
+        f"{dockerfile.file}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"
         f" binfmt_misc handler for {arch}",
         solution=f"avoid RUN, or build on a machine that executes {arch} (or emulates it: see docs/howto/site.md)",
     )

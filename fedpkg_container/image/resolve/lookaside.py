@@ -7,6 +7,7 @@ module) that can be stopped, has a deadline, and has a limit on what it writes.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import sys
 import urllib.parse
@@ -23,6 +24,9 @@ from fedpkg_container.image.config import Lookaside
 from fedpkg_container.image.resolve.source import PROXY_VARIABLES
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.process import run
+from fedpkg_container.redaction import host_and_path
+
+_log = logging.getLogger(__name__)
 
 SOURCES_FILE = "sources"
 #: Limits per file: seconds, bytes and attempts.
@@ -139,6 +143,8 @@ def fetch_sources(
             deadline.within(file_deadline) if deadline else file_deadline,
         )
         check_directory(checkout)
+        host, _ = host_and_path(lookaside.url)
+        _log.info("fetched %s of %s from %s (%s %s)", entry.file, name, host, entry.hash_type, entry.hash)
 
 
 def _fetch_file(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import koji
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.errors import BuildFailedError, UsageError
+from fedpkg_container.distgit.dockerfile_facts import ParentConfig
+from fedpkg_container.errors import BuildFailedError, RegistryError, UsageError
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.koji_types import BuildInfo, ParentBuild
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference, imported_builds
 from fedpkg_container.registry.skopeo import Registry
 
+_log = logging.getLogger(__name__)
+
 #: Returns a Koji build by NVR or ID; None if it does not exist.
-FindBuild = Callable[["str | int"], "dict[str, Any] | None"]
+FindBuild = Callable[["str | int"], "BuildInfo | None"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Parent:
 
     name: str
     pinned: ImageReference
-    build: dict[str, Any] | None
+    build: ParentBuild | None
 
 
 @dataclass(frozen=True)
@@ -47,14 +51,25 @@ class ParentResolver:
     platforms: Sequence[Platform]
     find_build: FindBuild
 
-    def resolve(self, dockerfile: Dockerfile, override: str = "") -> list[Parent]:
+    def resolve(
+        self,
+        dockerfile: Dockerfile,
+        override: str = "",
+        by_platform: Mapping[Platform, Dockerfile] | None = None,
+    ) -> list[Parent]:
         """Return every parent of a Dockerfile, by digest.
 
         :param override: NVR of a Koji build that replaces the base image of the last stage
+        :param by_platform: the Dockerfile as read for each platform; None if FROM does not depend on the platform
         :raises BuildFailedError: if a parent lacks an architecture or is not allowed, or the override does not match
         :raises RegistryError: if a parent does not exist, or its registry is unavailable
         """
-        images = {name: self._parse(name) for name in dockerfile.parents}
+        readings = by_platform or dict.fromkeys(self.platforms, dockerfile)
+        platforms: dict[str, list[Platform]] = {}
+        for platform, reading in readings.items():
+            for name in reading.parents:
+                platforms.setdefault(name, []).append(platform)
+        images = {name: self._parse(name) for name in platforms}
         if override:
             if not dockerfile.base:
                 raise BuildFailedError(
@@ -62,7 +77,15 @@ class ParentResolver:
                     solution="build without --koji-parent-build",
                 )
             images[dockerfile.base] = self._image_of_build(override, images[dockerfile.base])
-        return [self._resolve(name, image) for name, image in images.items()]
+            _log.info("parent %s replaced with the image of build %s", dockerfile.base, override)
+        return [self._resolve(name, image, platforms[name]) for name, image in images.items()]
+
+    def config_of(self, parent: Parent, platform: Platform) -> ParentConfig:
+        """Return the ENV and ONBUILD of a parent image.
+
+        :raises RegistryError: if they are malformed, or the registry is unavailable
+        """
+        return parent_config(parent.name, self.registry.configuration(parent.pinned, platform))
 
     def _parse(self, name: str) -> ImageReference:
         try:
@@ -91,7 +114,7 @@ class ParentResolver:
             )
         return image
 
-    def _resolve(self, name: str, image: ImageReference) -> Parent:
+    def _resolve(self, name: str, image: ImageReference, platforms: Sequence[Platform]) -> Parent:
         if not self.config.allows_parent(image):
             raise BuildFailedError(
                 f"FROM {image}: base images from {image.registry} are not allowed on this site",
@@ -100,7 +123,7 @@ class ParentResolver:
         manifest = self.registry.manifest(image)
         pinned = image.at(manifest.digest)
         available = manifest.platforms if manifest.is_index else [self.registry.configuration(pinned)]
-        missing = [platform for platform in self.platforms if not any(map(platform.matches, available))]
+        missing = [platform for platform in platforms if not any(map(platform.matches, available))]
         if missing:
             single = (
                 ""
@@ -111,18 +134,18 @@ class ParentResolver:
                 f"{image} has no image for {', '.join(sorted(map(str, missing)))}{single}",
                 solution="build without these architectures, or use another base image",
             )
-        return Parent(name, pinned, self._find_koji_build(pinned))
+        return Parent(name, pinned, self._find_koji_build(pinned, platforms[0]))
 
-    def _find_koji_build(self, pinned: ImageReference) -> dict[str, Any] | None:
+    def _find_koji_build(self, pinned: ImageReference, platform: Platform) -> ParentBuild | None:
         """Return the Koji build that recorded the digest of an image: the one in its labels, or an import."""
-        labels = (self.registry.configuration(pinned, self.platforms[0]).get("config") or {}).get("Labels")
-        label_values: Mapping[str, Any] = labels if isinstance(labels, dict) else {}
+        labels = (self.registry.configuration(pinned, platform).get("config") or {}).get("Labels")
+        label_values: Mapping[str, object] = labels if isinstance(labels, dict) else {}
         parts = [label_values.get(name) for name in ("com.redhat.component", "version", "release")]
         labeled_nvr = "-".join(str(part) for part in parts)
         candidates = [labeled_nvr] if all(isinstance(part, str) and part for part in parts) else []
         return self._matching_build(pinned, candidates) or self._matching_build(pinned, self._import_builds(pinned))
 
-    def _matching_build(self, pinned: ImageReference, builds: Iterable[str | int]) -> dict[str, Any] | None:
+    def _matching_build(self, pinned: ImageReference, builds: Iterable[str | int]) -> ParentBuild | None:
         """Return the first of some builds for which Koji recorded this image."""
         for nvr_or_id in builds:
             build = self.find_build(nvr_or_id)
@@ -136,7 +159,19 @@ class ParentResolver:
             yield from imported_builds(self.registry.tags(pinned))
 
 
-def _format_platform(platform: Mapping[str, Any]) -> str:
+def parent_config(name: str, configuration: Mapping[str, object]) -> ParentConfig:
+    """Return the relevant parts of the configuration of a parent image.
+
+    :param name: reference in FROM
+    :raises RegistryError: if they are malformed
+    """
+    try:
+        return ParentConfig.read(configuration)
+    except ValueError as error:
+        raise RegistryError(f"{name}: {error}", solution="use another base image") from error
+
+
+def _format_platform(platform: Mapping[str, object]) -> str:
     """Return the platform of a single image, for messages."""
     system, variant = platform.get("os", "linux"), platform.get("variant")
     parts = ["" if system == "linux" else system, platform.get("architecture") or "unknown", variant]

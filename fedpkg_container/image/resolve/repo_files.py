@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import logging
 from typing import Any
 
 import requests
@@ -12,9 +13,13 @@ from urllib3.exceptions import HTTPError
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.options import repo_url_problem
+from fedpkg_container.redaction import redact_url
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
+from fedpkg_container.registry.request_log import logged_request
 from fedpkg_container.registry.session import OpenSockets
 from fedpkg_container.text import printable_line, strip_credentials
+
+_log = logging.getLogger(__name__)
 
 #: Seconds for connecting and for each read, and for the whole file.
 REQUEST_TIMEOUT = 30
@@ -42,7 +47,8 @@ def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: De
     file_deadline = Deadline("fetching it", FILE_TIMEOUT, error=_FileTimeoutError)
     try:
         text = _fetch(url, guard, deadline.within(file_deadline) if deadline else file_deadline).decode()
-        parse_repo_file(text)
+        parser = parse_repo_file(text)
+        _log.info("fetched .repo file %s with %d repositories", redact_url(url), len(parser.sections()))
     except configparser.Error as error:  # its message would disclose the response
         raise _read_error(url, "it has no sections with options") from error
     except (ClosedAddressError, _FileTimeoutError) as error:
@@ -77,7 +83,10 @@ def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
             session.mount(scheme, _Adapter(opened, guard))
         for _ in range(MAX_REDIRECTS):
             # Followed here: requests would read redirect responses completely, however long they are.
-            with session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False) as response:
+            with logged_request("GET", url) as outcome:
+                response = session.get(url, timeout=REQUEST_TIMEOUT, stream=True, allow_redirects=False)
+                outcome.set(response)
+            with response:
                 if not response.is_redirect:
                     response.raise_for_status()
                     return _read_body(response)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import os
 import urllib.parse
 from collections.abc import Iterable, Mapping
@@ -13,11 +14,13 @@ from pathlib import Path
 
 from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import SCRATCH, Dockerfile
-from fedpkg_container.engines.bases import BaseImage
+from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
 from fedpkg_container.files import write_atomically
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.resolve.repo_files import parse_repo_file
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class KojiTopdir:
             path = self._local(parser[section].get("baseurl", ""), arch)
             if path is not None:
                 directory = f"{name}-{number}"
+                _log.info("repository [%s] of %s is used from %s", section, name, path)
                 directories[directory] = path
                 parser[section]["baseurl"] = repository_url(directory, path)
                 for key in ("mirrorlist", "metalink"):

@@ -6,13 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fedpkg_container.engines.opening import check_directory
 from fedpkg_container.engines.sandbox import confined, connected
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, ProgramError
-from fedpkg_container.model.options import source_problem, source_repository_url
+from fedpkg_container.model.options import SourceURL, source_problem, source_repository_url
 from fedpkg_container.process import run
 
 #: Seconds for a checkout, and for one git command.
@@ -60,7 +59,7 @@ class Checkout:
 
 
 def fetch_checkout(
-    scm: Any, workspace: Workspace, report: Callable[[str], None], tick: Callable[[], None] = lambda: None
+    scm: SourceURL, workspace: Workspace, report: Callable[[str], None], tick: Callable[[], None] = lambda: None
 ) -> Checkout:
     """Check out the commit of a source URL, in a worker.
 

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 from xmlrpc.client import Fault
 
 import jsonschema  # noqa: F401, used for options: imported once here, not by the process of each task
 import koji
-import requests
 
+from fedpkg_container import logs
 from fedpkg_container.cluster.client import ClusterClient, ClusterError
 from fedpkg_container.cluster.manifests import kind_of
 from fedpkg_container.cluster.settings import ClusterConfig
@@ -23,21 +22,28 @@ from fedpkg_container.cluster.sweeper import sweep
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
-from fedpkg_container.hub.session import log_in_as
+from fedpkg_container.hub.call_log import log_calls
+from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.hub.session import CONNECTION_ERRORS, log_in_as, log_out
 from fedpkg_container.hub.tasks import ended_tasks, first_failure
 from fedpkg_container.image import arch_result
 from fedpkg_container.image.arch_build import ArchBuild
+from fedpkg_container.image.arch_result import ArchTaskResult
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.cluster_build import ClusterArchBuild
 from fedpkg_container.image.config import BuilderConfig, config_path, read_builder_config
 from fedpkg_container.image.container_build import ContainerBuild
-from fedpkg_container.image.task import BuildTask
+from fedpkg_container.image.task import BuildContext, BuildTask
 from fedpkg_container.koji_plugins.container_task import ContainerTask
 from fedpkg_container.model.build import BuildSpec, BuiltImage
-from fedpkg_container.model.options import option_problems, unavailable_options, without_none
+from fedpkg_container.model.koji_types import BuildTaskResult, TargetInfo
+from fedpkg_container.model.options import BuildOptions, option_problems, unavailable_options, without_none
 from fedpkg_container.model.platforms import Platforms
+from fedpkg_container.steps import reached
 
-logger = logging.getLogger("koji.build.container")
+#: Logger of Koji that all records of this package go to: its level and handlers are those of kojid.
+KOJI_LOGGER = "koji.build.container"
+_log = logging.getLogger(KOJI_LOGGER)
 
 #: Weight of a task that follows a pod; a build on the builder has 2.0.
 CLUSTER_WEIGHT = 0.2
@@ -48,7 +54,7 @@ def _log_configuration_errors() -> None:
     try:
         read_builder_config()
     except FedpkgContainerError as error:
-        logger.error(
+        _log.error(
             "invalid configuration, container builds are disabled on this host: %s (%s)", error.reason, error.solution
         )
 
@@ -56,9 +62,10 @@ def _log_configuration_errors() -> None:
 def _log_vulnerabilities() -> None:
     """Log known, unmitigated vulnerabilities of this builder when kojid starts."""
     for exposure in exposures():
-        logger.warning("%s", exposure)
+        _log.warning("%s", exposure)
 
 
+logs.forward_to_koji(KOJI_LOGGER)
 _log_configuration_errors()
 _log_vulnerabilities()
 
@@ -69,7 +76,7 @@ class BuildContainerTask(ContainerTask):
     Methods = ["buildContainer"]
     _taskWeight = 0.5
 
-    def handler(self, src: str, target: str, opts: dict[str, Any] | None = None) -> dict[str, Any]:
+    def handler(self, src: str, target: str, opts: dict[str, object] | None = None) -> BuildTaskResult:
         """Build a container image and record it.
 
         :returns: pull specs (``repositories``), IDs of Koji builds as strings (``koji_builds``), ``user_warnings``, and
@@ -88,17 +95,23 @@ class BuildContainerTask(ContainerTask):
                 raise BuildFailedError(
                     f"build target {target} does not exist", solution="list the targets: koji list-targets"
                 )
-            owner = self.session.getUser(self.session.getTaskInfo(self.id)["owner"])["name"]
+            owner = self.session.getUser(self.session.getTaskInfo(self.id, strict=True)["owner"])
+            assert owner is not None, "Koji's tasks have owners"
             arches = self._build_tag_arches(target_info, options)
             with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
                 build_tag = target_info["build_tag"]
                 checkout = self.checkout(src, log, config, workspace, scratch=scratch, build_tag=build_tag)
-                self.checkpoint("fetched")
+                reached("fetched", source=checkout.source_url)
                 platforms = ContainerYaml.read(checkout.path).platforms
                 task = BuildTask(
-                    self.id, checkout.source_url, target_info, owner, options, self._remaining_arches(arches, platforms)
+                    self.id,
+                    checkout.source_url,
+                    target_info,
+                    owner["name"],
+                    options,
+                    self._remaining_arches(arches, platforms),
                 )
-                return ContainerBuild(
+                context = BuildContext(
                     task=task,
                     config=config,
                     session=self.session,
@@ -106,11 +119,10 @@ class BuildContainerTask(ContainerTask):
                     checkout=checkout.path,
                     koji_topdir=self.koji_topdir,
                     log=log,
-                    run_arch_tasks=self._run_arch_tasks,
-                    on_step=self.checkpoint,
-                ).run()
+                )
+                return ContainerBuild(context, self._run_arch_tasks).run()
 
-    def _build_tag_arches(self, target: dict[str, Any], options: dict[str, Any]) -> list[str]:
+    def _build_tag_arches(self, target: TargetInfo, options: BuildOptions) -> list[str]:
         """Return the architectures of the build tag, limited to the requested ones."""
         build_config = self.session.getBuildConfig(target["build_tag"])
         arches = [koji.canonArch(arch) for arch in (build_config["arches"] or "").split()]
@@ -126,12 +138,18 @@ class BuildContainerTask(ContainerTask):
                 f" {' '.join(arches)}",
                 solution="choose from those with --arches",
             )
+        dropped = [arch for arch in arches if arch not in chosen]
+        if dropped:
+            _log.info("architectures dropped because they were not requested: %s", " ".join(dropped))
         return list(dict.fromkeys(chosen))
 
     @staticmethod
     def _remaining_arches(arches: list[str], platforms: Platforms) -> list[str]:
         """Return the architectures that container.yaml allows."""
         remaining = platforms.select(arches)
+        dropped = [arch for arch in arches if arch not in remaining]
+        if dropped:
+            _log.info("architectures dropped by platforms in container.yaml: %s", " ".join(dropped))
         if not remaining:
             raise BuildFailedError(
                 f"platforms in container.yaml excludes every architecture of the build ({' '.join(arches)})",
@@ -140,20 +158,19 @@ class BuildContainerTask(ContainerTask):
         return remaining
 
     @contextlib.contextmanager
-    def _cg_session(self, config: BuilderConfig) -> Iterator[Any]:
+    def _cg_session(self, config: BuilderConfig) -> Iterator[HubSession]:
         """Provide the session that reserves and imports: that of the site's shared account, or the builder's own."""
         account = config.content_generator
         if not account.certificate and not account.keytab:
             yield self.session
             return
         authority = str(account.server_ca) if account.server_ca else None
-        session = koji.ClientSession(self.options.server, {**self.session.opts, "serverca": authority})
+        session = log_calls(koji.ClientSession(self.options.server, {**self.session.opts, "serverca": authority}))
         log_in_as(session, account)
         try:
             yield session
         finally:
-            with contextlib.suppress(koji.GenericError, requests.RequestException):
-                session.logout()
+            log_out(session)
 
     def _run_arch_tasks(self, specs: list[BuildSpec]) -> list[BuiltImage]:
         """Run a subtask per architecture, all in parallel; return their images.
@@ -168,13 +185,15 @@ class BuildContainerTask(ContainerTask):
         try:
             for spec in specs:
                 task_ids.append(self._subtask(spec, spec.arch + suffix))
+                _log.info("started task %d for %s", task_ids[-1], spec.arch)
             results = self.wait(task_ids, all=True, failany=True)
         except (koji.GenericError, Fault) as error:
+            _log.info("canceling the tasks of the other architectures: %s", error)
             self.session.cancelTaskChildren(self.id)
             raise (first_failure(self.session, task_ids) or error) from error
         return [self._download_result(results[task_id], task_id, spec.arch) for task_id, spec in zip(task_ids, specs)]
 
-    def _download_result(self, result: dict[str, Any], task_id: int, arch: str) -> BuiltImage:
+    def _download_result(self, result: Mapping[str, object], task_id: int, arch: str) -> BuiltImage:
         """Download the description of an image from the output of its task."""
 
         def read(name: str, offset: int, size: int) -> bytes:
@@ -201,33 +220,32 @@ class CreateContainerTask(ContainerTask):
     Methods = ["createContainer"]
     _taskWeight = 2.0
 
-    def handler(self, spec: dict[str, Any]) -> dict[str, Any]:
+    def handler(self, spec: dict[str, object]) -> ArchTaskResult:
         """Build the image of one architecture and push it to staging.
 
         :param spec: packed ``fedpkg_container.model.build.BuildSpec``
         :returns: reference to the image's description, see ``fedpkg_container.image.arch_result``
         """
         build_spec = BuildSpec.unpack(spec)
-        with self.supervised(f"{build_spec.arch}.log") as log:
+        with self.supervised(f"{build_spec.arch}.log") as log, logs.subject(f"{build_spec.nvr} {build_spec.arch}"):
             config = read_builder_config()
             if config.cluster and config.cluster.builds(build_spec.arch, self.channel):
                 return self._build_in_cluster(build_spec, config, config.cluster, log)
             with self.engine(config) as engine:
-                checkout = self.checkout(build_spec.source, log, config, engine.workspace, scratch=build_spec.scratch)
-                self.checkpoint("fetched again")
+                checkout = self.checkout(
+                    build_spec.source_url, log, config, engine.workspace, scratch=build_spec.scratch
+                )
+                reached("fetched again", arch=build_spec.arch)
                 build = ArchBuild(
                     spec=build_spec,
                     config=config,
                     engine=engine,
-                    checkout=checkout.path,
-                    timestamp=checkout.time,
+                    checkout=checkout,
                     koji_topdir=self.koji_topdir,
-                    build_dir=engine.folder,
                     log=log,
                     upload=lambda path, directory: self.session.uploadWrapper(
-                        str(path), f"{build_spec.upload}/{directory}"
+                        str(path), f"{build_spec.upload_directory}/{directory}"
                     ),
-                    on_step=self.checkpoint,
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
 
@@ -241,10 +259,10 @@ class CreateContainerTask(ContainerTask):
 
     def _build_in_cluster(
         self, spec: BuildSpec, config: BuilderConfig, cluster: ClusterConfig, log: BuildLog
-    ) -> dict[str, Any]:
+    ) -> ArchTaskResult:
         """Build in a pod; return the same result as a build on this builder."""
         log.max_bytes = config.limits.log_size
-        self.check_source(spec.source, scratch=spec.scratch)
+        self.check_source(spec.source_url, scratch=spec.scratch)
         self._sweep(cluster)
         directory = Path(self.workdir) / "cluster"
         directory.mkdir()
@@ -258,9 +276,8 @@ class CreateContainerTask(ContainerTask):
             koji_topdir=self.koji_topdir,
             directory=directory,
             log=log,
-            upload=lambda path, target: self.session.uploadWrapper(str(path), f"{spec.upload}/{target}"),
+            upload=lambda path, target: self.session.uploadWrapper(str(path), f"{spec.upload_directory}/{target}"),
             restarts=self._restarts,
-            on_step=self.checkpoint,
         ).run()
         return arch_result.upload_result(image, directory, lambda path: self.uploadFile(str(path)))
 
@@ -268,7 +285,7 @@ class CreateContainerTask(ContainerTask):
         """Return whether this task starts again after an interruption: kojid is being stopped, and frees it."""
         try:
             task = self.session.getTaskInfo(self.id)
-        except (koji.GenericError, requests.RequestException):
+        except (koji.GenericError, *CONNECTION_ERRORS):
             return True  # unknown: a pod of a canceled task is left to the sweeper
         return task is not None and task["state"] in (koji.TASK_STATES["FREE"], koji.TASK_STATES["OPEN"])
 
@@ -284,4 +301,4 @@ class CreateContainerTask(ContainerTask):
                 ended=lambda tasks: ended_tasks(self.session, tasks),
             )
         except (ClusterError, koji.GenericError) as error:
-            logger.warning("cannot look for leftovers in the cluster: %s", error)
+            _log.warning("cannot look for leftovers in the cluster: %s", error)

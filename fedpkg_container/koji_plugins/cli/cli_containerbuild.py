@@ -12,13 +12,22 @@ from __future__ import annotations
 import json
 import optparse
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, cast
 
 from koji.plugin import export_cli
 from koji_cli.lib import _running_in_bg, activate_session, get_usage_str, parse_arches, watch_tasks
 
+from fedpkg_container import logs
+from fedpkg_container.hub.call_log import log_calls
+from fedpkg_container.hub.session import log_out
 from fedpkg_container.text import printable_line
 
+if TYPE_CHECKING:
+    from fedpkg_container.hub.protocol import HubSession
+    from fedpkg_container.model.options import BuildOptions
+
+#: Logger of Koji whose level, set by koji's own options, and handlers apply.
+KOJI_LOGGER = "koji.container_build"
 #: Added to Koji's default priority by ``--background``.
 BACKGROUND = 5
 #: Command-line options that are task options of the same name.
@@ -37,19 +46,19 @@ SAME_NAME_OPTIONS = (
 )
 
 
-@export_cli
-def handle_container_build(options: Any, session: Any, args: list[str]) -> int | None:
+@export_cli  # type: ignore[untyped-decorator]
+def handle_container_build(options: optparse.Values, session: HubSession, args: list[str]) -> int | None:
     "[build] Build a container image"
     return _build(options, session, args, _parser("container-build", options))
 
 
-@export_cli
-def handle_flatpak_build(options: Any, session: Any, args: list[str]) -> int | None:
+@export_cli  # type: ignore[untyped-decorator]
+def handle_flatpak_build(options: optparse.Values, session: HubSession, args: list[str]) -> int | None:
     "[build] Build a flatpak image, on hubs that support it"
     return _build(options, session, args, _parser("flatpak-build", options), flatpak=True)
 
 
-def _parser(command: str, options: Any) -> optparse.OptionParser:
+def _parser(command: str, options: optparse.Values) -> optparse.OptionParser:
     """Return the parser of a command.
 
     :param options: global options of koji, for defaults
@@ -116,7 +125,7 @@ def _option_problems(values: optparse.Values) -> Iterator[str]:
         yield "Build cannot be both isolated and scratch"
 
 
-def _task_options(parser: optparse.OptionParser, values: optparse.Values, *, flatpak: bool) -> dict[str, Any]:
+def _task_options(parser: optparse.OptionParser, values: optparse.Values, *, flatpak: bool) -> BuildOptions:
     """Return the task options to send."""
     task_options = {name: value for name in SAME_NAME_OPTIONS if (value := getattr(values, name)) is not None}
     if values.arch_override:
@@ -128,11 +137,16 @@ def _task_options(parser: optparse.OptionParser, values: optparse.Values, *, fla
             task_options["userdata"] = json.loads(values.userdata)
         except ValueError as error:
             parser.error(f"--userdata is not JSON: {error}")
-    return task_options
+    return cast("BuildOptions", task_options)
 
 
 def _build(
-    options: Any, session: Any, args: list[str], parser: optparse.OptionParser, *, flatpak: bool = False
+    options: optparse.Values,
+    session: HubSession,
+    args: list[str],
+    parser: optparse.OptionParser,
+    *,
+    flatpak: bool = False,
 ) -> int | None:
     """Submit a build and, unless disabled, wait for it.
 
@@ -141,6 +155,8 @@ def _build(
     """
     values, target, source = _parse_arguments(parser, args)
     task_options = _task_options(parser, values, flatpak=flatpak)
+    logs.forward_to_koji(KOJI_LOGGER)
+    log_calls(session)
     activate_session(session, options)
     _check_target(parser, session, target, scratch=bool(values.scratch))
     channel = {"channel": values.channel_override} if values.channel_override else {}
@@ -152,7 +168,7 @@ def _build(
         print(f"Task info: {options.weburl}/taskinfo?taskID={task_id}")
     if values.wait is False or (values.wait is None and _running_in_bg()):
         return None
-    session.logout()
+    log_out(session)
     status: int = watch_tasks(
         session, [task_id], quiet=values.quiet, poll_interval=options.poll_interval, topurl=options.topurl
     )
@@ -162,7 +178,7 @@ def _build(
     return status
 
 
-def _check_target(parser: optparse.OptionParser, session: Any, name: str, *, scratch: bool) -> None:
+def _check_target(parser: optparse.OptionParser, session: HubSession, name: str, *, scratch: bool) -> None:
     """Exit if the target or its destination tag cannot be used."""
     target = session.getBuildTarget(name)
     if not target:
@@ -174,7 +190,7 @@ def _check_target(parser: optparse.OptionParser, session: Any, name: str, *, scr
         parser.error(f"Destination tag {tag['name']} is locked")
 
 
-def _with_build_urls(result: Any, weburl: str) -> Any:
+def _with_build_urls(result: object, weburl: str) -> object:
     """Return a task's result with URLs of its builds instead of their IDs."""
     if not isinstance(result, Mapping):
         return result
@@ -182,7 +198,7 @@ def _with_build_urls(result: Any, weburl: str) -> Any:
     return {**result, "koji_builds": builds}
 
 
-def _print_result(value: Any, level: int = 0) -> None:
+def _print_result(value: object, level: int = 0) -> None:
     """Print a task's result, one line per value, with sorted keys and indented values."""
     if isinstance(value, Mapping):
         for key in sorted(value):

@@ -6,6 +6,7 @@ invalid options, and builds denied by the policy ``build_container``, before a t
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import koji
@@ -18,12 +19,18 @@ from koji.plugin import export
 from fedpkg_container.koji_plugins.policy_refusal import policy_refusal
 from fedpkg_container.model.options import (
     SOURCE_URL_FORM,
+    BuildOptions,
     has_password,
     option_problems,
     source_problem,
     source_repository_url,
     unavailable_options,
 )
+from fedpkg_container.redaction import redact_message, redact_url
+from fedpkg_container.text import printable_line
+
+#: A logger of Koji, so that the hub's level and handlers apply.
+_log = logging.getLogger("koji.plugin.hub_containerbuild")
 
 #: Policy in hub.conf that decides who may build what; see docs/howto/policy.md.
 POLICY = "build_container"
@@ -34,11 +41,11 @@ _SCM_KEYS = ("scheme", "user", "host", "repository", "revision")
 koji.tasks.LEGACY_SIGNATURES["buildContainer"] = [[["src", "target", "opts"], None, None, (None,)]]
 
 
-@export
+@export  # type: ignore[untyped-decorator]
 def buildContainer(  # noqa: N802, the name of the call is Koji's
     src: str,
     target: str,
-    opts: dict[str, Any] | None = None,
+    opts: BuildOptions | None = None,
     priority: int | None = None,
     channel: str = "container-binary",
 ) -> int:
@@ -66,10 +73,13 @@ def buildContainer(  # noqa: N802, the name of the call is Koji's
         task_options["priority"] = koji.PRIO_DEFAULT + priority
     _assert_allowed(_policy_data(src, target, opts or {}, channel))
     task_id: int = kojihub.make_task("buildContainer", [src, target, opts or {}], **task_options)
+    source, _, commit = src.partition("#")
+    where = f"{redact_url(source)} at {printable_line(commit)}"
+    _log.info("task %d created: %s for target %s", task_id, where, printable_line(target))
     return task_id
 
 
-def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | None) -> dict[str, Any]:
+def _policy_data(src: object, target: object, options: BuildOptions, channel: str | None) -> dict[str, object]:
     """Return the data for policy tests, under the names that Koji's own tests use.
 
     A target that does not exist is passed by name, without tags: the task reports it.
@@ -77,7 +87,7 @@ def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | 
     if not isinstance(target, str):
         raise koji.GenericError("buildContainer: target must be the name of a build target")
     scm = _source(src)
-    data: dict[str, Any] = {
+    data: dict[str, object] = {
         "method": "buildContainer",
         "user_id": context.session.user_id,
         "source": f"{source_repository_url(scm)}#{scm.revision}",
@@ -94,7 +104,7 @@ def _policy_data(src: Any, target: Any, options: dict[str, Any], channel: str | 
     return data
 
 
-def _source(src: Any) -> SCM:
+def _source(src: object) -> SCM:
     """Parse a source URL as builders do, with koji's own class, which also removes ``..`` from its path."""
     if not isinstance(src, str):
         raise koji.GenericError("buildContainer: the source must be a URL")
@@ -110,7 +120,7 @@ def _source(src: Any) -> SCM:
     return scm
 
 
-def _assert_allowed(data: dict[str, Any]) -> None:
+def _assert_allowed(data: dict[str, object]) -> None:
     """Raise an error that names the rule if the site's policy denies the build.
 
     Without such a policy, every user who can log in may build, unless ``MissingPolicyOk`` is off.
@@ -119,4 +129,6 @@ def _assert_allowed(data: dict[str, Any]) -> None:
     if allowed:
         return
     rules = context.policy.get(POLICY)
-    raise koji.ActionNotAllowed(policy_refusal(POLICY, reason, rules.last_rule() if rules else ""))
+    refusal = policy_refusal(POLICY, reason, rules.last_rule() if rules else "")
+    _log.info("denied %s: %s", redact_message(str(data["source"])), redact_message(refusal))
+    raise koji.ActionNotAllowed(refusal)

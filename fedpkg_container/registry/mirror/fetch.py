@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,8 @@ from fedpkg_container.registry.mirror.tree import Contents, Tree, sync
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.workers import JobSkippedError, StoppedError, WorkerPool
+
+_log = logging.getLogger(__name__)
 
 
 class Throttle:
@@ -76,6 +79,7 @@ class BlobDownloader:
             try:
                 return self._fetch_from(blob, repository)
             except NoSuchImageError:
+                _log.info("%s has no blob %s, trying another repository", repository, blob.digest)
                 continue
         return self._fetch_from(blob, repositories[-1])
 
@@ -90,6 +94,7 @@ class BlobDownloader:
             resumed=self.resumed,
         )
         sync(path)
+        _log.debug("fetched blob %s of %d bytes from %s", blob.digest, blob.size, repository)
         return path
 
     def _received(self, size: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from fedpkg_container.registry.mirror.discovery import ReachableSet
 from fedpkg_container.registry.mirror.options import Options, Summary
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import ARCHIVES, BLOBS, Contents, Tree
+
+_log = logging.getLogger(__name__)
 
 #: State key: clock reading of the last run that counted time.
 _LAST_COUNTED = "counted"
@@ -90,6 +93,7 @@ class Deletion:
             else:
                 self.archives.remove(Path(path_or_digest))
             del self.state.unreached[path]
+            _log.info("deleted %s: unreferenced for longer than the grace period", path)
 
     def _is_in_doubt(self, repository: str, wanted_archives: WantedArchives | None = None) -> bool:
         failed = repository in self.failed or (wanted_archives is not None and repository in wanted_archives.in_doubt)

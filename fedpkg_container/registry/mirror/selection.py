@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from fedpkg_container.registry.promotion.journal import DONE, JournalEntry
 from fedpkg_container.registry.repository import repositories
 from fedpkg_container.registry.staging import STAGING
 from fedpkg_container.text import printable_line
+
+_log = logging.getLogger(__name__)
 
 #: Bytes before a journal position that must be unchanged.
 _CHECKED_BYTES = 4096
@@ -117,8 +120,10 @@ def select_repositories(http: RegistryHTTP, options: Options, state: State, now:
     if changes_since and changes_since.repositories is not None and not options.full and _is_fresh(state, options, now):
         changed = {name for name in changes_since.repositories if options.wants(name)}
         known = {name for name in state.tags if options.wants(name)} | changed
+        _log.info("reading the %d repositories that changed according to the journal, of %d", len(changed), len(known))
         return Selection(tuple(sorted(known)), tuple(sorted(changed)), is_full=False, position=position)
     names = tuple(sorted(_matching(http, options)))
+    _log.info("reading all %d repositories", len(names))
     return Selection(names, names, is_full=True, position=position)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.registry.mirror.manifest_cache import Image
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Version of the tables; a file with another version is recreated.
 _VERSION = 1
@@ -67,7 +67,7 @@ class State:
                     return empty
                 state = cls._read(database)
         except (sqlite3.Error, ValueError, TypeError) as error:
-            logger.warning("%s cannot be read and is recreated: %s", path, error)
+            _log.warning("%s cannot be read and is recreated: %s", path, error)
             return empty
         return state if state.facts.get("registry") == registry else empty
 

@@ -12,7 +12,7 @@ from fedpkg_container.registry.mirror.tree import BlobEntry, Contents, Tree
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.workers import StoppedError, WorkerPool
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Verifier:
                 raise outcome.error
             if not outcome.result:
                 changed += 1
-                logger.warning("%s does not match its checksum", outcome.job)
+                _log.warning("%s does not match its checksum", outcome.job)
                 existing.discard(outcome.job)
                 if not self.dry_run:
                     archives.remove(outcome.job)
@@ -92,7 +92,7 @@ class Verifier:
 
     def _remove(self, names: list[BlobEntry], contents: Contents) -> None:
         for entry in names:
-            logger.warning("%s/%s does not match its digest", entry.repository, entry.digest)
+            _log.warning("%s/%s does not match its digest", entry.repository, entry.digest)
             del contents[entry.repository][entry.digest]
             if not self.dry_run:
                 self.tree.remove(entry.repository, entry.digest)

@@ -18,7 +18,7 @@ from fedpkg_container.registry.promotion.tagging import SignatureTags, should_co
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.workers import WorkerPool
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Maximum number of manifests of an image.
 MAX_MANIFESTS = 2000
@@ -29,7 +29,7 @@ def manifest_exists(repository: Repository, digest: str) -> bool:
     try:
         return repository.head(digest) == digest
     except RegistryUnavailableError as error:
-        logger.warning("%s; treating it as missing", error.reason)
+        _log.warning("%s; treating it as missing", error.reason)
         return False
 
 
@@ -38,7 +38,7 @@ def blob_exists(repository: Repository, digest: str) -> bool:
     try:
         return repository.has_blob(digest)
     except RegistryUnavailableError as error:
-        logger.warning("%s; treating it as missing", error.reason)
+        _log.warning("%s; treating it as missing", error.reason)
         return False
 
 
@@ -117,6 +117,7 @@ class BlobCopier:
                     return "mounted"
             copy_blob(blob, source, target, wrap_chunks=lambda chunks: self._checked_chunks(chunks, deadline))
             self._copied_to[blob.digest] = target.name
+        _log.debug("blob %s of %d bytes sent to %s", blob.digest, blob.size, target.reference)
         return "sent"
 
     @staticmethod
@@ -336,7 +337,7 @@ class ImageCopier:
             except NoSuchImageError:
                 if digest not in artifact_digests and not self.partial:
                     raise
-                logger.warning("%s@%s is listed but does not exist", self.source.reference, digest)
+                _log.warning("%s@%s is listed but does not exist", self.source.reference, digest)
                 return None
 
         return {manifest.digest: manifest for manifest in self.requests.map(read, digests) if manifest}

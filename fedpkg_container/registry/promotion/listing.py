@@ -19,7 +19,7 @@ from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 MAX_REQUESTS = 16
 
@@ -80,7 +80,7 @@ def _all_repositories(http: RegistryHTTP, target: Target, history: History) -> l
     except RegistryUnavailableError:
         raise
     except RegistryError as error:
-        logger.warning("%s: showing the repositories in the promotion journal", error.reason)
+        _log.warning("%s: showing the repositories in the promotion journal", error.reason)
         references = map(ImageReference.parse, history.repositories())
         names = [reference.repository for reference in references if reference.registry == target.registry]
     return [ImageReference(target.registry, name) for name in sorted(names) if name.startswith(prefix)]

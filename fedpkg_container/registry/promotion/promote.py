@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,8 @@ from fedpkg_container.registry.promotion.tagging import (
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
+
+_log = logging.getLogger(__name__)
 
 #: Concurrent requests per image that is promoted, and in total.
 REQUESTS_PER_BUILD = 4
@@ -82,6 +85,7 @@ class Promoter:
         except FedpkgContainerError as error:
             result.state = REFUSED if isinstance(error, RefusedError) else FAILED
             result.error, result.solution = error.reason, error.solution
+            _log.info("%s %s: %s", candidate.nvr, result.state, error.reason)
         result.seconds = time.monotonic() - began
         return result
 
@@ -144,6 +148,14 @@ class _BuildPromotion:
         """
         self.result.tags = self._plan_tags()  # before copying, since this may refuse the build
         content = self.copier.inspect(self.candidate.image.digest)
+        _log.info(
+            "%s: %d manifests, of which %d are missing in %s, and %d signatures to copy",
+            self.candidate.nvr,
+            len(content.digests),
+            len(content.missing),
+            self.result.repository,
+            len(content.new_signatures),
+        )
         self._describe(content)
         if self.promoter.options.dry_run:
             self.copier.predict(content, self.result.blobs)
@@ -202,6 +214,7 @@ class _BuildPromotion:
         for change in changes:
             self.tag_updater.set_tag(change, manifest)
         self.promoter.journal.append(entry.done())
+        _log.info("recorded the promotion of %s in the journal", self.candidate.nvr)
 
     def _tag_move(self, change: TagChange) -> TagMove:
         """Return a tag's move for the journal, including that of an interrupted promotion of the same build."""

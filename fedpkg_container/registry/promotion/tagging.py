@@ -19,7 +19,7 @@ from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
 from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, is_fallback_tag
 from fedpkg_container.registry.repository import Repository
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: What happens to a tag.
 SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"
@@ -63,7 +63,7 @@ def should_copy_signatures(tag: str, manifest: Manifest, target: Repository) -> 
     target_signatures = {blob.digest for blob in target.manifest(head).blobs[1:]}
     if target_signatures <= {blob.digest for blob in manifest.blobs[1:]}:
         return True
-    logger.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
+    _log.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
     return False
 
 
@@ -152,6 +152,7 @@ class TagUpdater:
                 f"{self._name(change.tag)} was set to {change.after}, but is now {current or 'missing'}",
                 solution="check who else sets tags there, and run it again",
             )
+        _log.info("tag %s moved from %s to %s", self._name(change.tag), change.before or "none", change.after)
 
     def _plan_floating_tag(self, nvr: NVR, digest: str, tag: str, before: str) -> TagChange:
         if before == digest:
@@ -168,6 +169,7 @@ class TagUpdater:
                 )
             return TagChange(tag, before, digest, SET, f"it was {what}")
         if compare_evr(current_build, nvr) > 0 and not self.rules.downgrade:
+            _log.info("tag %s kept: it belongs to %s, which is newer than %s", self._name(tag), current_build, nvr)
             return TagChange(tag, before, before, KEPT, f"it belongs to {current_build}, which is newer")
         return TagChange(tag, before, digest, SET, f"it was {current_build}")
 

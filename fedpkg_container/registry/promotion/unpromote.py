@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
+
+_log = logging.getLogger(__name__)
 
 REQUESTS = 8
 #: Reasons for keeping a tag.
@@ -67,6 +70,7 @@ def plan_deletion(
     for digest in content.digests:  # artifacts come after their subjects
         if digest != image and digest in reached:
             kept[digest] = f"also referenced by the tag {reached[digest]}"
+            _log.info("manifest %s kept: %s", digest, kept[digest])
     for subject, artifacts in content.artifacts.items():
         if subject in kept:
             kept.update({artifact.digest: f"refers to {subject}, which is kept" for artifact in artifacts})
@@ -256,6 +260,7 @@ class _BuildReversal:
             tag_updater.set_tag(change, self.repository.manifest(change.after))
         for digest in plan.digests:
             self.repository.delete_manifest(digest)
+            _log.info("deleted %s@%s", self.repository.reference, digest)
         self.unpromoter.journal.append(entry.done())
 
     def _interrupted_moves(self, heads: Mapping[str, str]) -> dict[str, TagMove]:

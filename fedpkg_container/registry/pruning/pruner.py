@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import email.utils
+import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +29,9 @@ from fedpkg_container.registry.pruning.retention import DAY, Decision, Retention
 from fedpkg_container.registry.referrers import fallback_tag, referrers
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.steps import reached
+
+_log = logging.getLogger(__name__)
 
 #: Maximum difference between the clocks of this machine and the registry, seconds.
 MAX_CLOCK_SKEW = 3600.0
@@ -41,14 +45,10 @@ class ChangedError(FedpkgContainerError):
 
 @dataclass
 class ImageDeleter:
-    """Deletes the images of a plan.
-
-    :param after: called after each request that changed something; for tests
-    """
+    """Deletes the images of a plan."""
 
     repository: Repository
     plan: PrunePlan
-    after: Callable[[str], None] = lambda _: None
     _temporary_tags: set[str] = field(default_factory=set)
 
     def delete(self, image: Decision) -> None:
@@ -88,7 +88,7 @@ class ImageDeleter:
             return
         self._temporary_tags.add(temporary_tag(digest))
         self.repository.put_manifest(temporary_tag(digest), manifest)
-        self.after(f"marked {digest}")
+        reached("protected", digest=digest)
 
     def _delete(self, digest: str, depth: int = 0) -> None:
         """Delete a manifest, its artifacts first."""
@@ -96,7 +96,7 @@ class ImageDeleter:
             for artifact in self._belonging(digest):
                 self._delete(artifact, depth + 1)
         if self.repository.delete_manifest(digest):
-            self.after(f"deleted {digest}")
+            reached("deleted", digest=digest)
 
     def _belonging(self, digest: str) -> list[str]:
         """Return what belongs to an image, its referrers index last, because the others are found by it."""
@@ -130,14 +130,12 @@ class Pruner:
     """Prunes the candidate registry of a site.
 
     :param notice: called with a line for each deletion
-    :param after: called after each request that changed something; for tests
     """
 
     site: DistributionSite
     records: ImageRecords
     options: PruneOptions
     notice: Callable[[str], None] = lambda _: None
-    after: Callable[[str], None] = lambda _: None
 
     def run(self) -> Report:
         """Find unneeded images, and delete them if requested.
@@ -227,6 +225,10 @@ class Pruner:
                 problems.append(f"{repository.reference} is skipped: {error.reason}")
                 continue
             plans[repository] = PrunePlan(inventory, policy.decide(inventory))
+            to_keep, to_delete = plans[repository].to_keep, plans[repository].to_delete
+            _log.info("%s: %d images needed, %d not", repository.reference, len(to_keep), len(to_delete))
+            for decision in to_keep:
+                _log.debug("%s@%s kept: %s", repository.reference, decision.digest, decision.why)
         return plans, problems
 
     def _delete(
@@ -253,8 +255,9 @@ class Pruner:
             raise
         except RegistryError as error:
             return replace(emptied, result=DeletionResult(problem=_problem_text(error)))
+        _log.info("emptied %s", repository.reference)
         self.notice(f"emptied {repository.reference}")
-        self.after(f"emptied {repository.name}")
+        reached("emptied", repository=repository.name)
         return replace(emptied, result=DeletionResult(done=True))
 
     def _delete_in(
@@ -273,6 +276,7 @@ class Pruner:
             try:
                 self._delete_planned(repository, plan, decisions, results)
             except ChangedError as error:
+                _log.info("%s; planning it again", error.reason)
                 self.notice(f"{error.reason}; planning it again")
                 continue
             return results
@@ -282,7 +286,7 @@ class Pruner:
     def _delete_planned(
         self, repository: Repository, plan: PrunePlan, decisions: Collection[str], results: dict[str, DeletionResult]
     ) -> None:
-        deleter = ImageDeleter(repository, plan, self.after)
+        deleter = ImageDeleter(repository, plan)
         for decision in plan.to_delete:
             if decision.digest not in decisions or decision.digest in results:
                 continue
@@ -294,6 +298,7 @@ class Pruner:
                 results[decision.digest] = DeletionResult(problem=_problem_text(error))
                 continue
             results[decision.digest] = DeletionResult(done=True)
+            _log.info("deleted %s@%s: %s", repository.reference, decision.digest, decision.why)
             self.notice(f"deleted {repository.reference}@{decision.digest} ({', '.join(decision.tags)})")
 
 

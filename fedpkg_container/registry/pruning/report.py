@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from fedpkg_container.registry.pruning.retention import DAY, Decision
 from fedpkg_container.registry.staging import Staged
@@ -81,7 +80,7 @@ class Report:
         results = [*(image.result for image in self.images), *(entry.result for entry in self.emptied)]
         return bool(self.problems) or any(result.problem for result in results)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the report as a JSON object."""
         return {
             "version": VERSION,
@@ -99,7 +98,7 @@ class Report:
         }
 
 
-def _decision_json(repository: str, decision: Decision) -> dict[str, Any]:
+def _decision_json(repository: str, decision: Decision) -> dict[str, object]:
     age = None if decision.age is None else round(decision.age / DAY, 2)
     return {
         "repository": repository,

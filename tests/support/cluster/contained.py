@@ -12,14 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fedpkg_container.engines.ids import IdRange, read_ids
-from fedpkg_container.engines.sandbox import INSIDE, interpreter, python_files
+from fedpkg_container.engines.sandbox import INSIDE, program, python_files
 from tests.support.cluster.kubelet import Command
 
 #: Directories of the machine that the image of the pod has.
 _IMAGE = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
 _ETC = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/ld.so.cache",
         "/etc/alternatives", "/etc/ssl", "/etc/containers", "/etc/os-release", "/etc/localtime")  # fmt: skip
-_ENTER = Path(INSIDE) / "enter.py"
 
 
 def contained(
@@ -47,7 +46,7 @@ def contained(
             idmaps += ["--idmap", str(path), str(visible[target]), "0", str(ids.first), str(ids.count)]
     _give(message, ids)
     programs = Path(__file__).parents[3] / "fedpkg_container" / "engines" / "inside"
-    words: list[str] = [interpreter(), "-I", "-S", str(programs / "enter.py"), "outside", *idmaps, "--"]
+    words: list[str] = [*map(str, program("enter", programs)), "outside", *idmaps, "--"]
     words += ["bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts"]
     words += ["--cap-add", "ALL", "--clearenv", "--dev", "/dev", "--dir", "/proc"]
     words += _directories([*python_files(), *map(Path, mounts), *map(Path, _ETC), INSIDE])
@@ -79,7 +78,7 @@ def contained(
     for name, value in variables.items():
         words += ["--setenv", name, value]
     words += ["--dir", "/root", "--chdir", "/", "--"]
-    words += [interpreter(), "-I", "-S", str(_ENTER), "inside", str(ids.first), str(ids.count), "--"]
+    words += [*map(str, program("enter")), "inside", str(ids.first), str(ids.count), "--"]
     if capabilities is not None:  # the runtime sets them for root of the container
         words += ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{each.lower()}" for each in capabilities)]), "--"]
     words += arguments

@@ -41,9 +41,10 @@ signal.signal(signal.SIGTERM, stop)
 def spec(task_id: int, arch: str = "x86_64", **changes: Any) -> BuildSpec:
     """A spec that no pod builds."""
     fields: dict[str, Any] = {
-        "task_id": task_id, "arch": arch, "source": "git+https://example.org/container/x#" + "0" * 40,
-        "component": "x-container", "version": "1", "release": "1", "image": "x", "scratch": True, "parents": {},
-        "labels": {}, "repository": "", "staging": f"staging/task-{task_id}", "upload": "", "timeout": 600,
+        "task_id": task_id, "arch": arch, "source_url": "git+https://example.org/container/x#" + "0" * 40,
+        "component": "x-container", "version": "1", "release": "1", "repository_path": "x", "scratch": True,
+        "parents": {}, "labels": {}, "yum_repository": "", "staging_repository": f"staging/task-{task_id}",
+        "upload_directory": "", "timeout": 600,
     }  # fmt: skip
     return BuildSpec(**{**fields, **changes})
 

@@ -7,7 +7,6 @@ import os
 import re
 import time
 from pathlib import Path
-from typing import Any
 
 import koji
 from koji.context import context
@@ -41,7 +40,7 @@ _BUILDS = (
 )
 
 
-def build_row(build: Any) -> Row | None:
+def build_row(build: object) -> Row | None:
     """Build by ID, NVR, or a dictionary with name, version and release, as the hub returns it."""
     if isinstance(build, int):
         row = database().one(f"{_BUILDS} WHERE builds.id = ?", build)
@@ -56,7 +55,7 @@ def build_row(build: Any) -> Row | None:
     return row and _shown(row)
 
 
-def known_build(build: Any) -> Row:
+def known_build(build: object) -> Row:
     """A build that must exist."""
     row = build_row(build)
     if row is None:
@@ -166,7 +165,7 @@ def list_builds(
     state: int | None = None, source: str | None = None,
     completeBefore: Moment | None = None, completeAfter: Moment | None = None, type: str | None = None,  # noqa: A002
     queryOpts: QueryOptions | None = None,
-) -> Any:  # fmt: skip
+) -> object:  # fmt: skip
     """Builds by package, owner, task, state, source, time or type."""
     clauses, values = ["1"], []
     for clause, wanted in (
@@ -187,7 +186,7 @@ def list_builds(
     return query_options([_listed(row) for row in rows], queryOpts)
 
 
-def _id_of(table: str, info: Any) -> int | None:
+def _id_of(table: str, info: object) -> int | None:
     """ID of a row that may be missing; 0 if it is."""
     if info is None or isinstance(info, int):
         return info

@@ -29,7 +29,7 @@ from fedpkg_container.box.hub.parameters import (
 from fedpkg_container.box.hub.uploads import digest_class, upload_path
 
 
-def assert_access(cg: Any) -> Row:
+def assert_access(cg: object) -> Row:
     """The generator; the calling user must have access to it."""
     row = entry("content_generator", cg)
     if not context.session.logged_in:

@@ -297,7 +297,7 @@ def task_wait(parent: int) -> list[list[int]]:
 
 
 @call("host.taskWaitResults", used_by="koji.tasks")
-def task_wait_results(parent: int, tasks: list[int] | None, canfail: list[int] | None = None) -> list[list[Any]]:
+def task_wait_results(parent: int, tasks: list[int] | None, canfail: list[int] | None = None) -> list[list[object]]:
     """Results of children, as pairs of ID and result; ends the waiting."""
     calling_host()
     database().update("tasks", parent, waiting=0)

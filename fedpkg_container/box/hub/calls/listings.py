@@ -46,7 +46,7 @@ def list_archives(
     checksum: str | None = None, checksum_type: NumberOrText | None = None,
     queryOpts: QueryOptions | None = None, archiveID: int | None = None,
     strict: bool = False,
-) -> Any:  # fmt: skip
+) -> object:  # fmt: skip
     """The archives of a build, or those with a name, a size or a checksum."""
     clauses, values = ["1"], []
     named = (("build_id", buildID), ("btype", type), ("filename", filename), ("size", size), ("checksum", checksum),
@@ -124,7 +124,7 @@ def list_hosts(
     enabled: bool | None = None,
     userID: UserLookup | None = None,
     queryOpts: QueryOptions | None = None,
-) -> Any:
+) -> object:
     """Hosts that match all given filters."""
     user_id = None if userID is None else users.known_user(userID)["id"]
     rows = [_host(row) for row in database().all("SELECT * FROM hosts ORDER BY id")]
@@ -169,7 +169,7 @@ def edit_host(hostInfo: Lookup, **kw: HostChanges) -> bool:
     return bool(changes)
 
 
-def _enable(hostname: Any, enabled: bool) -> None:
+def _enable(hostname: object, enabled: bool) -> None:
     require_permission("host")
     database().update("hosts", _existing_host(hostname)["id"], enabled=int(enabled))
 
@@ -215,7 +215,7 @@ def list_channels(hostID: Lookup | None = None, event: int | None = None, enable
     return [row for row in found if enabled is None or row["enabled"] == enabled]
 
 
-def _new_name(info: Any) -> str:
+def _new_name(info: object) -> str:
     if not isinstance(info, str):
         raise koji.GenericError("Name must be a string")
     return verify_name(info)
@@ -239,6 +239,6 @@ def add_host_to_channel(hostname: Lookup, channel_name: Lookup, create: bool = F
 
 
 @call("listBuildroots", used_by="koji.daemon.TaskManager; koji taskinfo, hostinfo, rpminfo")
-def list_buildroots(**options: BuildrootFilter) -> Any:
+def list_buildroots(**options: BuildrootFilter) -> object:
     """Empty: builders of this hub have no mock buildroots."""
     return query_options([], options.get("queryOpts"))

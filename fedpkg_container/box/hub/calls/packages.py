@@ -213,7 +213,7 @@ def list_packages(
     return query_options(rows, queryOpts)
 
 
-def _listings(tag: Any, user: Any, package: Any, *, inherited: bool, with_dups: bool) -> list[Row]:
+def _listings(tag: object, user: object, package: object, *, inherited: bool, with_dups: bool) -> list[Row]:
     tag_id = None if tag is None else entry("tag", tag)["id"]
     wanted = {
         "owner_id": None if user is None else users.known_user(user)["id"],

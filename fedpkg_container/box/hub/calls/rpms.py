@@ -49,7 +49,7 @@ def get_rpm(rpminfo: RPMLookup, strict: bool = False, multi: bool = False) -> An
     return row and _shown(row)
 
 
-def _meant(rpminfo: Any) -> Row:
+def _meant(rpminfo: object) -> Row:
     if isinstance(rpminfo, dict):
         return rpminfo
     if isinstance(rpminfo, int):
@@ -67,7 +67,7 @@ def list_rpms(
     buildID: int | None = None, *, imageID: int | None = None, componentBuildrootID: int | None = None,
     arches: ArchList | None = None,
     queryOpts: QueryOptions | None = None,
-) -> Any:  # fmt: skip
+) -> object:  # fmt: skip
     """RPMs of a build, or those in an image (an archive) or a buildroot."""
     columns, tables, clauses = "rpms.*", "rpms", ["1"]
     values: list[Any] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import Any
 
 import koji
 from koji.context import context
@@ -152,7 +151,7 @@ def list_tags(
     *,
     queryOpts: QueryOptions | None = None,
     pattern: str | None = None,
-) -> Any:
+) -> object:
     """All tags, those of a build, or those that list a package and how."""
     if package is not None:
         return query_options([_tag_of(row) for row in _listings_of(package)], queryOpts)
@@ -170,7 +169,7 @@ def list_tags(
     return query_options([listed_tag(row) for row in rows], queryOpts)
 
 
-def _listings_of(package: Any) -> list[Row]:
+def _listings_of(package: object) -> list[Row]:
     found = find("packages", package)
     if found is None:
         raise koji.GenericError(f"No such package: {package}")

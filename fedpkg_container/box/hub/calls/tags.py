@@ -36,7 +36,7 @@ def get_build_targets(
     buildTagID: Lookup | None = None,
     destTagID: Lookup | None = None,
     queryOpts: QueryOptions | None = None,
-) -> Any:
+) -> object:
     """All targets, or those of a tag."""
     assert_now(event)
     rows = database().all(f"{_TARGETS} ORDER BY targets.name")

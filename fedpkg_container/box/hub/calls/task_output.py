@@ -83,7 +83,7 @@ def check_upload(
 
 
 @call("listTaskOutput", used_by="the client; koji taskinfo, watch-task, watch-logs, download-logs")
-def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False, strict: bool = False) -> Any:
+def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False, strict: bool = False) -> object:
     """Files that a task has uploaded so far."""
     if strict and not known_task(taskID):
         raise koji.GenericError("Task doesn't exist")

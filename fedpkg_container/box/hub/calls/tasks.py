@@ -25,7 +25,7 @@ _TIMES = {"created": "create_time", "started": "start_time", "complete": "comple
 
 
 @call("listTasks", used_by="the client (after a lost reply); koji list-tasks, watch-task --mine, watch-logs --mine")
-def list_tasks(opts: TaskFilter | None = None, queryOpts: QueryOptions | None = None) -> Any:
+def list_tasks(opts: TaskFilter | None = None, queryOpts: QueryOptions | None = None) -> object:
     """Tasks by architecture, state, owner, host, channel, parent, method, times; ``decode`` parses their content."""
     opts = opts or {}
     clauses = ["1"]
@@ -64,7 +64,7 @@ def _listed(row: Row, *, decode: bool) -> Row:
     return {**info, "owner_name": row["owner_name"], "owner_type": row["owner_type"]}
 
 
-def _decoded(text: str) -> Any:
+def _decoded(text: str) -> object:
     try:
         return koji.xmlrpcplus.loads(text)[0]
     except koji.xmlrpcplus.Fault as fault:
@@ -118,7 +118,7 @@ def _channel_id(requested: str | None, data: Row, parent: Row | None) -> int:
     return int(parent["channel_id"] if parent and chosen is None else _enabled_channel(chosen or "default")["id"])
 
 
-def _task_data(method: str, arglist: Sequence[Any]) -> Row:
+def _task_data(method: str, arglist: Sequence[object]) -> Row:
     """Data of a task for policies: its source, its target, and whether it is a scratch build."""
     try:
         arguments = koji.tasks.parse_task_params(method, arglist)
@@ -138,12 +138,12 @@ def _enabled_channel(name: str) -> Row:
     return channel
 
 
-def stored(task_id: Any) -> Row | None:
+def stored(task_id: object) -> Row | None:
     """Stored row of a task, or None."""
     return database().one("SELECT * FROM tasks WHERE id = ?", task_id)
 
 
-def task_row(task_id: Any) -> Row:
+def task_row(task_id: object) -> Row:
     """The stored row of a task that must exist."""
     row = stored(task_id)
     if row is None:
@@ -180,7 +180,7 @@ def task_info(row: Row, *, request: bool = False) -> Row:
 
 
 @call("getTaskInfo", used_by="the client; the builder plugin; koji.daemon.TaskManager; koji taskinfo, watch-task")
-def get_task_info(task_id: int | list[int], request: bool = False, strict: bool = False) -> Any:
+def get_task_info(task_id: int | list[int], request: bool = False, strict: bool = False) -> object:
     """A task, or a list of tasks with None for missing ones."""
     found: list[Row | None] = []
     for each in task_id if isinstance(task_id, list) else [task_id]:
@@ -228,7 +228,7 @@ def task_finished(taskId: int) -> bool:
 
 
 @call("getTaskResult", used_by="the client; the box's demo; koji watch-task")
-def get_task_result(taskId: int, raise_fault: bool = True) -> Any:
+def get_task_result(taskId: int, raise_fault: bool = True) -> object:
     """Result of a task; if it failed, its fault, raised or as a dictionary."""
     row = stored(taskId)
     if row is None:

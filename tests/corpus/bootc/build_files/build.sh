@@ -1,0 +1,3 @@
+set -eu
+dnf install -y tmux
+echo done > /usr/lib/built

@@ -1,0 +1,160 @@
+"""Planted secrets are neither in a record of the log nor in any output, at debug level."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fedpkg_container import logs, registry_cli
+from fedpkg_container.errors import FedpkgContainerError, RegistryError
+from fedpkg_container.image.resolve.repo_files import fetch_repo_file
+from fedpkg_container.registry.http import RegistryHTTP
+from fedpkg_container.registry.repository import Repository
+from tests.support.memory_registry import Fault, MemoryRegistry
+from tests.support.registries import PASSWORD, USER, access
+from tests.support.registry_clients import Serve, latest
+from tests.support.web import serve as web
+
+SECRET = "Pl4nt3d"
+
+
+class _Recorder(logging.Handler):
+    """Keeps what each record holds, before any handler cleans it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.texts.append(f"{record.getMessage()} {record.args}")
+
+
+@pytest.fixture
+def records(capsys: pytest.CaptureFixture[str]) -> Iterator[_Recorder]:
+    """The records of our loggers. At the end it checks them, and all output."""
+    recorder, logger = _Recorder(), logging.getLogger("fedpkg_container")
+    before = logger.level, logger.handlers[:]
+    logs.show(debug=True)
+    logger.addHandler(recorder)
+    yield recorder
+    logger.setLevel(before[0])
+    logger.handlers[:] = before[1]
+    captured = capsys.readouterr()
+    for text in (*recorder.texts, captured.out, captured.err):
+        for secret in (SECRET, PASSWORD, "Authorization", "Bearer ", "Basic ", "service="):
+            assert secret not in text
+    assert recorder.texts, "nothing was logged"
+    assert all("\n" not in text for text in recorder.texts)
+    assert "DEBUG fedpkg_container." in captured.err
+
+
+def _closed_port() -> int:
+    """Return a port on which no server listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def _token(server: MemoryRegistry, given: str) -> None:
+    """Let the token server issue a token that can be found in the log."""
+    server._given[given] = 0
+    server.faults["GET /token"] = [Fault(200, body=json.dumps({"token": given}).encode())]
+
+
+def test_passwords_and_tokens(serve: Serve, records: _Recorder) -> None:
+    server, repository = serve()
+    _token(server, f"{SECRET}token")
+    server.faults["GET /v2/hello/manifests"] = [503, 503]
+    try:
+        assert repository.manifest("latest").raw == latest(server)
+    except RegistryError:
+        assert any(f"Bearer {SECRET}token" == authorization for _, _, authorization in server.seen)
+    assert any(f"GET {server.address} /v2/hello/manifests/latest: HTTP 200" in text for text in records.texts)
+    assert any("attempt 1 failed, retrying in" in text for text in records.texts)
+    assert any(f"{server.address} issued a token" in text for text in records.texts)
+
+
+def test_challenges_of_a_malicious_registry(serve: Serve, records: _Recorder) -> None:
+    server, repository = serve()
+    challenge = f'Bearer realm="https://{USER}:{SECRET}@{server.address}/token?x={SECRET}",service="{SECRET}"'
+    server.faults["GET /v2/hello"] = [Fault(401, {"WWW-Authenticate": challenge})] * 3
+    with pytest.raises(RegistryError):
+        repository.manifest("latest")
+    assert any(f"GET {server.address} /token" in text for text in records.texts)
+
+
+def test_presigned_urls(serve: Serve, elsewhere: MemoryRegistry, records: _Recorder) -> None:
+    server, repository = serve(token=False)
+    location = f"https://{elsewhere.address}/v2/x/blobs/none?X-Amz-Signature={SECRET}#{SECRET}"
+    server.faults["GET /v2/hello/blobs"] = [Fault(307, {"Location": location})]
+    with pytest.raises(RegistryError), repository.open_blob(f"sha256:{'0' * 64}") as stream:
+        list(stream.chunks)
+    assert any(text.startswith(f"redirected to https://{elsewhere.address}/v2/x/blobs/none") for text in records.texts)
+
+
+def test_proxy_with_a_password(serve: Serve, records: _Recorder, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, repository = serve(token=False)
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, f"http://{USER}:{SECRET}@127.0.0.1:{_closed_port()}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(RegistryError):
+        repository.manifest("latest")
+    assert any("/v2/hello/manifests/latest: ProxyError" in text for text in records.texts)
+
+
+@pytest.mark.programs
+def test_credential_helper(serve: Serve, records: _Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, _ = serve()
+    program = tmp_path / "docker-credential-vault"
+    program.write_text(f"#!/bin/sh\necho {SECRET} >&2\necho '{json.dumps({'Username': USER, 'Secret': PASSWORD})}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    auth_file = tmp_path / "auth.json"
+    auth_file.write_text(json.dumps({"auths": {"x": {"auth": SECRET}}, "credHelpers": {server.address: "vault"}}))
+    with RegistryHTTP(server.address, certificates=tmp_path / "certs", auth_file=auth_file) as http:
+        assert Repository(http, "hello").manifest("latest").raw == latest(server)
+    assert any("docker-credential-vault get" in text for text in records.texts)
+    assert any(f"configured in {auth_file}" in text for text in records.texts)
+
+
+def test_query_of_a_repo_file(records: _Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *_: None)
+    (tmp_path / "x.repo").write_text("[one]\nbaseurl=http://localhost/\n")
+    with web(tmp_path) as url:
+        fetch_repo_file(f"{url}/x.repo?token={SECRET}")
+    with pytest.raises(FedpkgContainerError):
+        fetch_repo_file(f"http://127.0.0.1:{_closed_port()}/x.repo?token={SECRET}")
+    assert any("/x.repo with 1 repositories" in text for text in records.texts)
+    assert any("/x.repo: ConnectionError" in text for text in records.texts)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, f"{SECRET} wrong"])
+def test_a_command_of_the_registry_program(
+    serve: Serve, records: _Recorder, tmp_path: Path, password: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _ = serve()
+    reached = access(tmp_path, server.address, password=password)
+    site = tmp_path / "registry.conf"
+    site.write_text(
+        f"[candidate]\nregistry = {server.address}\n[target stable]\nregistry = {server.address}\nkoji_tags = *\n"
+        f"certificates = {reached.certificates}\nauth_file = {reached.auth_file}\n"
+        f"[mirror]\ndirectory = {tmp_path / 'tree'}\n"
+    )
+    show = logs.show
+
+    def show_and_record(**options: bool) -> None:
+        show(**options)
+        logging.getLogger("fedpkg_container").addHandler(records)
+
+    monkeypatch.setattr(logs, "show", show_and_record)
+    arguments = ["--config", str(site), "mirror", "--debug"]
+    status = registry_cli.run(registry_cli.make_parser().parse_args(arguments))
+    assert status == (0 if password == PASSWORD else 1)
+    assert any("command mirror, configuration" in text for text in records.texts)

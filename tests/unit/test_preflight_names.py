@@ -1,0 +1,60 @@
+"""The NVR that the client expects: none if only the builder knows a label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from fedpkg_container.hub.preflight import preflight
+from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.model.build import BuildRequest
+
+
+class _Hub:
+    """Answers the calls of the checks; counts none of them."""
+
+    baseurl = "https://hub"
+
+    def getBuildTarget(self, _: str) -> dict[str, Any]:
+        return {"build_tag": 1, "dest_tag": 2, "build_tag_name": "b", "dest_tag_name": "d"}
+
+    @contextmanager
+    def multicall(self, **_: Any) -> Iterator[Any]:
+        answers = {
+            "getTag": {"locked": False},
+            "getPackageConfig": {"blocked": False},
+            "getNextRelease": "7",
+            "getBuildConfig": {"name": "b", "arches": "x86_64"},
+            "getBuild": None,
+        }
+        yield SimpleNamespace(
+            **{
+                name: (lambda *_, _name=name, **__: SimpleNamespace(result=answers.get(_name, [])))
+                for name in (*answers, "listHosts", "getAverageBuildDuration", "listTasks")
+            }
+        )
+
+
+@pytest.mark.parametrize(
+    ("labels", "unknown", "release", "nvr"),
+    [
+        ({"version": "1"}, set(), None, "c-1-7"),
+        ({"version": "1"}, {"release"}, None, ""),
+        ({"version": "1"}, {"Release"}, None, ""),
+        ({"version": "1"}, {"release"}, "5", "c-1-5"),
+        ({}, {"version"}, None, ""),
+        ({"version": "1"}, {"name"}, None, "c-1-7"),
+    ],
+)
+def test_no_nvr_is_claimed_that_only_the_builder_knows(
+    labels: dict[str, str], unknown: set[str], release: str | None, nvr: str
+) -> None:
+    request = BuildRequest("git+https://x/c#0", "t", {"release": release} if release else {})
+    session = cast(HubSession, _Hub())
+    found = preflight(session, request, {"com.redhat.component": "c", **labels}, unknown=unknown)
+    assert found.nvr == nvr
+    assert found.release_is_next == (nvr == "c-1-7")
