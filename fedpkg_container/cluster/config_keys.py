@@ -172,9 +172,9 @@ KEYS = (
     ),
     Key(
         SECTION, "certificates", existing_path,
-        "directory with certificates for the registry that pods get, as in `[registry]`; a client certificate needs "
-        "to push to `staging/*` only. The builder's own key is never sent",
-        default_text="the CA certificates of `[registry]`",
+        "directory with certificates for the registry that pods get, in addition to the CA certificates of "
+        "`[registry]`. A client certificate needs to push to `staging/*` only; the builder's own is never sent",
+        default_text="none",
     ),
     Key(
         SECTION, "auth_file", existing_path,

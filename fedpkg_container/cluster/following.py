@@ -27,7 +27,7 @@ from fedpkg_container.cluster.streams import (
     log_path,
     pods_path,
 )
-from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.model.pod import TerminationMessage
 
 #: Seconds between two calls of ``tick``, and between two requests for the reasons of a pod that does not exist.
@@ -89,7 +89,6 @@ class Following:
         self._assembler = LogAssembler(log.append_output, directory / f"{name}.held")
         self._readers: list[Reader] = []
         self._pod: Mapping[str, Any] | None = None
-        self._pod_name = ""
         self._log_ended = False
         self._unreachable: Failed | None = None
         self._reported: set[int] = set()
@@ -163,6 +162,9 @@ class Following:
                 self._log.report("the API server is reachable again")
             self._unreachable = None
             self._reported.clear()
+            self._waiting_since = now = time.monotonic()
+            if self._deadline:  # what happened meanwhile is only now known
+                self._deadline = max(self._deadline, now + OVERTIME)
         elif isinstance(event, Failed):
             self._note(event)
 
@@ -177,10 +179,8 @@ class Following:
         if event.deleted and reasons.ended(pod, self._kind.container) is None:
             raise TakenAwayError("the pod was deleted")
         self._pod = pod
-        name = str(pod["metadata"]["name"])
         if reasons.started(pod, self._kind.container) and len(self._readers) == 1:
-            self._pod_name = name
-            path = log_path(self._build.config.namespace, name)
+            path = log_path(self._build.config.namespace, str(pod["metadata"]["name"]))
             follow = LogFollow(self._client, path, self._kind.container, self._events, self._container_ended)
             self._readers.append(follow)
             follow.start()
@@ -241,14 +241,19 @@ class Following:
         message = TerminationMessage.decode(ended.message)
         last = message.records if message else 0
         if (self._assembler.held_from or last > self._assembler.delivered) and message and message.artifact:
-            self._assembler.complete(self._complete_log(message.artifact))
+            try:
+                self._assembler.complete(self._complete_log(message.artifact))
+            except RegistryError as error:  # the outcome of the build is more important
+                self._log.report(f"the complete log cannot be read: {error.reason}")
         self._assembler.give_up(last)
         self._log.flush()
 
     def _result(self, ended: reasons.Ended) -> PodResult:
         message = TerminationMessage.decode(ended.message)
         arch = self._build.spec.arch
-        if message is not None and message.error:
+        if ended.reason == "DeadlineExceeded":  # its last words are that it was stopped
+            raise BuildFailedError(f"building the image for {arch} exceeded the time limit of {self._build.timeout} s")
+        if message is not None and message.error and ended.reason != "Evicted":
             if ended.taken_away:
                 raise TakenAwayError(ended.text or ended.reason)
             raise BuildFailedError(message.error, solution=message.solution)
@@ -262,8 +267,6 @@ class Following:
                 f"building the image for {arch} failed: out of memory (limit: {memory})",
                 solution="reduce the memory that the RUN steps use; the limit is set by the site ([kubernetes] memory)",
             )
-        if ended.reason == "DeadlineExceeded":
-            raise BuildFailedError(f"building the image for {arch} exceeded the time limit of {self._build.timeout} s")
         status = "" if ended.exit_code is None else f" with exit status {ended.exit_code}"
         detail = ": ".join(filter(None, (ended.reason, ended.text)))
         raise BuildFailedError(

@@ -79,8 +79,10 @@ def ended_tasks(session: HubSession, ids: Iterable[int]) -> set[int]:
     """Return which of some tasks have ended or do not exist."""
     tasks = list(ids)
     running = {koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")}
-    found = session.getTaskInfo(tasks)
-    return {task for task, info in zip(tasks, found) if not info or info["state"] not in running}
+    with session.multicall(strict=True) as multicall:
+        calls = [multicall.getTaskInfo(task) for task in tasks]
+    infos = [call.result for call in calls]
+    return {task for task, info in zip(tasks, infos) if not info or info["state"] not in running}
 
 
 def fault_message(fault: str) -> str:

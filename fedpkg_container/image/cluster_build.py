@@ -215,4 +215,4 @@ def pod_site(path: Path) -> str:
 
 def _with_pod(buildroot: Buildroot, image: str) -> Buildroot:
     """Return a buildroot that names the image of the pod, by digest."""
-    return {**buildroot, "extra": {**buildroot.get("extra", {}), "pod_image": image}} if image else buildroot
+    return {**buildroot, "extra": {"pod_image": image}} if image else buildroot

@@ -72,7 +72,8 @@ KEYS = (
     ),
     Key(
         "engine", "kind", choice(*cluster.KINDS),
-        "`local`; `kubernetes` or `openshift-build`: architectures are built in pods, see [cluster.md](cluster.md)",
+        "where architectures are built: `local`, on the builder; `kubernetes`, in a Job; `openshift-build`, in a Build "
+        "of OpenShift with the custom strategy. See [cluster.md](cluster.md)",
         cluster.LOCAL,
     ),
     Key("engine", "state", path, "directory for container stores", "/var/lib/fedpkg-container"),

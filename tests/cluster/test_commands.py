@@ -62,7 +62,9 @@ def test_a_pod_that_tests_itself(
     simulated.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
     simulated.kubelet.runtime = contained
     status = _run("check", "--config", str(site), "--json")
-    results = json.loads(capsys.readouterr().out)
+    printed = capsys.readouterr()
+    assert printed.out, printed.err
+    results = json.loads(printed.out)
     assert results["build"] == "ok isolated by runc, layers as on other builders", results
     assert results["registry"].startswith("failed: registry.example.org "), results
     assert status == 1

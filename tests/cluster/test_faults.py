@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from fedpkg_container.cluster.manifests import JOB
 from fedpkg_container.cluster.settings import ClusterConfig, Placement, Timeouts
 from fedpkg_container.cluster.site_manifests import BUILDER
 from fedpkg_container.cluster.sweeper import leftovers, sweep
-from fedpkg_container.errors import BuildFailedError
+from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.signals import Interrupted
 from tests.cluster.conftest import IMAGE, NAMESPACE, with_timeouts
 from tests.support.cluster.scripted import Run, Target, spec
@@ -439,3 +439,16 @@ def test_a_cancel_while_the_api_server_is_away(
     run.wait(30)
     assert isinstance(run.error, Interrupted)
     simulated.chaos.away = False
+
+
+def test_the_complete_log_cannot_be_read(simulated: Cluster, target: Target) -> None:
+    """The outcome is that of the build, and the log states what is missing."""
+
+    def unreadable(_: str) -> Iterable[bytes]:
+        raise RegistryError("the registry is away")
+
+    script = "say('one')\nnumber += 3\nsay('five')\nend('RUN failed', status=1)"
+    run = target.start(script, complete_log=unreadable)
+    assert _failure(run) == "RUN failed"
+    assert run.text() == ["one", "[3 lines of the log were lost by the cluster]", "five"]
+    assert "the complete log cannot be read: the registry is away" in run.log.reports

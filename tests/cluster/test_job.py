@@ -68,6 +68,7 @@ def test_a_cancel_while_the_pod_runs(target: Target) -> None:
 def test_the_pods_deadline(target: Target) -> None:
     run = target.start(WAITING, timeout=3).wait(120)
     assert isinstance(run.error, BuildFailedError)
+    assert run.error.reason == "building the image for x86_64 exceeded the time limit of 3 s"
     assert run.text()[0] == "started"
     target.nothing_left()
 

@@ -7,7 +7,7 @@ import os
 import re
 import signal
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import koji
@@ -109,7 +109,17 @@ def test_a_build_in_a_pod(packager: Packager, box: Box, cluster: Cluster) -> Non
     }  # fmt: skip
 
 
-def test_the_layers_are_those_of_a_builder(packager: Packager, box: Box, cluster: Cluster) -> None:
+def _seconds(box: Box, output: str) -> float:
+    """How long the task of the architecture of a printed build ran."""
+    session = box.session(ADMIN)
+    (child,) = session.getTaskChildren(int(re.search(r"task:? (\d+)", output)[1]))  # type: ignore[index]
+    session.logout()
+    return round(float(child["completion_ts"]) - float(child["start_ts"]), 1)
+
+
+def test_the_layers_are_those_of_a_builder(
+    packager: Packager, box: Box, cluster: Cluster, record_property: Callable[[str, object], None]
+) -> None:
     packager.commit(packager.dockerfile("RUN mkdir -p /a/b; echo x > /a/b/c; busybox chown 1000:1000 /a/b/c"))
     in_pod = packager.build("--scratch")
     assert in_pod.returncode == 0, in_pod.stdout + in_pod.stderr
@@ -118,6 +128,8 @@ def test_the_layers_are_those_of_a_builder(packager: Packager, box: Box, cluster
         on_builder = packager.build("--scratch")
     assert on_builder.returncode == 0, on_builder.stdout + on_builder.stderr
     assert _diff_ids(box, in_pod.stdout) == _diff_ids(box, on_builder.stdout)
+    record_property("seconds_in_pod", _seconds(box, in_pod.stdout))
+    record_property("seconds_on_builder", _seconds(box, on_builder.stdout))
     _nothing_in(cluster)
 
 

@@ -61,9 +61,7 @@ def test_label_that_nothing_completes_is_refused(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true", release="1.$DISTTAG"))
     offline = packager.build("--dry-run", "--offline")
     assert offline.returncode == 0
-    assert (
-        "note: label release depends on $DISTTAG, which is only known to the builder [label-unknown]" in offline.stderr
-    )
+    assert "note: label release depends on $DISTTAG, known only to the builder [label-unknown]" in offline.stderr
     incomplete = "label release = '1.' is incomplete: $DISTTAG has no value"
     by_client = packager.build()  # which reads the base image
     assert (by_client.returncode, incomplete in by_client.stderr) == (3, True)

@@ -13,7 +13,6 @@ from xmlrpc.client import Fault
 
 import jsonschema  # noqa: F401, used for options: imported once here, not by the process of each task
 import koji
-import requests
 
 from fedpkg_container import logs
 from fedpkg_container.cluster.client import ClusterClient, ClusterError
@@ -25,7 +24,7 @@ from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
-from fedpkg_container.hub.session import log_in_as, log_out
+from fedpkg_container.hub.session import CONNECTION_ERRORS, log_in_as, log_out
 from fedpkg_container.hub.tasks import ended_tasks, first_failure
 from fedpkg_container.image import arch_result
 from fedpkg_container.image.arch_build import ArchBuild
@@ -286,7 +285,7 @@ class CreateContainerTask(ContainerTask):
         """Return whether this task starts again after an interruption: kojid is being stopped, and frees it."""
         try:
             task = self.session.getTaskInfo(self.id)
-        except (koji.GenericError, requests.RequestException):
+        except (koji.GenericError, *CONNECTION_ERRORS):
             return True  # unknown: a pod of a canceled task is left to the sweeper
         return task is not None and task["state"] in (koji.TASK_STATES["FREE"], koji.TASK_STATES["OPEN"])
 

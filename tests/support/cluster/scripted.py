@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,12 +146,19 @@ class Target:
             timeout=options.pop("timeout", 600), config=options.pop("config", self.config), script=script,
         )  # fmt: skip
 
-    def start(self, script: str, *, complete: Iterable[bytes] = (), restarts: bool = False, **options: Any) -> Run:
+    def start(
+        self,
+        script: str,
+        *,
+        complete: Iterable[bytes] = (),
+        complete_log: Callable[[str], Iterable[bytes]] | None = None,
+        restarts: bool = False,
+        **options: Any,
+    ) -> Run:
         """Start a build in a thread."""
         log = Recorded()
-        build = ClusterBuild(
-            self.client, self.build(script, **options), log, self.folder, lambda _: complete, lambda: restarts
-        )
+        read = complete_log or (lambda _: complete)
+        build = ClusterBuild(self.client, self.build(script, **options), log, self.folder, read, lambda: restarts)
         return Run(build, log)
 
     def objects(self) -> list[str]:
