@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
 
+from fedpkg_container import logs
 from fedpkg_container.model.pod import (
     CHECK_VARIABLE,
     INPUT_DIRECTORY,
@@ -22,7 +22,7 @@ from fedpkg_container.pod.build import run
 
 def main() -> int:
     """Run the build of this pod; return the exit status."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    logs.show()
     message = Path(os.environ.get(MESSAGE_VARIABLE) or MESSAGE_PATH)
     inputs = Path(os.environ.get(INPUT_VARIABLE) or INPUT_DIRECTORY)
     if os.environ.get(CHECK_VARIABLE):

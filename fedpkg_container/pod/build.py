@@ -53,10 +53,14 @@ class PodLog(BuildLog):
         self.records = 0
 
     def append(self, text: bytes | str) -> None:
-        """Append a line, and print it at once: a pod can be killed at any time."""
+        """Append a line, without logging it: the log of a pod is what it prints."""
+        self._write(text)
+
+    def _write(self, text: bytes | str) -> None:
+        """Print a line at once: a pod can be killed at any time."""
         line = text.encode(errors="replace") if isinstance(text, str) else text
         for record in records(line, self.records + 1):
-            super().append(bytes(record))
+            super()._write(bytes(record))
             self._output.write(bytes(record) + b"\n")
             self.records = record.number
         self._output.flush()
