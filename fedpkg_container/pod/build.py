@@ -52,8 +52,12 @@ class PodLog(BuildLog):
         self._output = output
         self.records = 0
 
+    def append(self, text: bytes | str) -> None:
+        """Append a line, without logging it: the log of a pod is what it prints."""
+        self._write(text)
+
     def _write(self, text: bytes | str) -> None:
-        """Write a line, and print it at once: a pod can be killed at any time."""
+        """Print a line at once: a pod can be killed at any time."""
         line = text.encode(errors="replace") if isinstance(text, str) else text
         for record in records(line, self.records + 1):
             super()._write(bytes(record))

@@ -90,7 +90,7 @@ def test_a_build_in_a_pod(packager: Packager, box: Box, cluster: Cluster) -> Non
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
     log = _log(box, int(re.search(r"task:? (\d+)", done.stdout)[1]))  # type: ignore[index]
-    assert log.count("\nprinted-by-run\n") == 1
+    assert log.count("\nprinted-by-run\n") == 1, log
     nothing_left(box)
     _nothing_in(cluster)
     session = box.session(ADMIN)

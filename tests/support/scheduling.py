@@ -23,8 +23,8 @@ _KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
 _SECONDS = {
     "tests/cluster/test_faults.py": 90,
     "tests/security/": 65,
-    "tests/e2e/test_cluster.py": 60,
     "tests/e2e/test_releases.py": 53,
+    "tests/e2e/test_cluster.py": 50,
     "tests/e2e/test_import_base.py": 42,
     "tests/e2e/test_arches.py": 40,
     "tests/e2e/test_wrong_input.py": 36,

@@ -157,7 +157,7 @@ def test_a_line_of_a_pod_is_stored_as_it_is_printed(tmp_path: Path) -> None:
         log = PodLog(tmp_path / "records", file)
         with log:
             log.append("a\udcff")
-            log.append(b"x" * 30000)
+            log.append_output(b"x" * 30000)
             log.report("end")
     assert log.records == 5
     assert output.read_bytes() == (tmp_path / "records").read_bytes()
