@@ -82,7 +82,7 @@ def _add_up(up: argparse.ArgumentParser) -> None:
     up.add_argument(
         "--distribution",
         action="store_true",
-        help="also what brings images to everybody, from now on: a stable registry, a front end and a mirror",
+        help="also start a stable registry, its front end and a mirror, now and later",
     )
     up.set_defaults(run=_up)
 

@@ -186,12 +186,12 @@ class Layout:
         folder = folder.absolute()
         settings = folder / "box.ini"
         if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder", solution="name a folder with --directory")
+            raise UsageError(f"{folder} is not a directory", solution="name a directory with --directory")
         if not settings.exists():
             if folder.exists() and any(folder.iterdir()):
                 raise UsageError(
                     f"{folder} holds something else than a box",
-                    solution="name an empty or a new folder with --directory",
+                    solution="name an empty or a new directory with --directory",
                 )
             try:
                 folder.mkdir(parents=True, exist_ok=True)
@@ -206,7 +206,7 @@ class Layout:
         if parser.get("box", "format", fallback="") != FORMAT:
             raise UsageError(
                 f"the box in {folder} was made by another version of this program",
-                solution="delete the folder, or name another one with --directory",
+                solution="delete the directory, or name another one with --directory",
             )
         names = parser.get("box", "builders").split()
         layout = cls(folder, Ports.read(parser["ports"]), tuple(_machine(parser, name) for name in names))

@@ -101,7 +101,7 @@ def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LI
     ``limits.decompressed``.
 
     :param workspace: of the worker that reads it; receives the contents
-    :raises UsageError: if it is none of these, is unreadable, or exceeds the limits
+    :raises UsageError: if it has another format, is unreadable, or exceeds the limits
     """
     folder = workspace.new("archive")
     if archive.is_file() and not archive.stat().st_mode & stat.S_IROTH:  # unreadable for the worker too
@@ -224,7 +224,7 @@ class _Reader:
         if not kind:
             raise UsageError(
                 f"{self.archive} is neither a docker-archive nor an OCI archive",
-                solution="name one of these, a folder with an OCI layout, or registry/repository:tag",
+                solution="name one of these, a directory with an OCI layout, or registry/repository:tag",
             )
         return kind
 
@@ -252,7 +252,7 @@ class _Reader:
         except tarfile.HeaderError as error:
             raise UsageError(
                 f"{self.archive} is neither a docker-archive nor an OCI archive",
-                solution="name one of these, a folder with an OCI layout, or registry/repository:tag",
+                solution="name one of these, a directory with an OCI layout, or registry/repository:tag",
             ) from error
         return plain
 
@@ -342,7 +342,7 @@ def _in_one_list(layout: Path, below: Path, members: Iterable[object]) -> None:
             with opened_directory(folder, below) as directory:
                 _replace(directory, name, content)
     except OSError as error:
-        raise UsageError(f"the OCI layout has no folder blobs/sha256 that can be written: {error.strerror}") from error
+        raise UsageError(f"the OCI layout has no writable directory blobs/sha256: {error.strerror}") from error
 
 
 def _replace(directory: int, name: str, content: bytes) -> None:

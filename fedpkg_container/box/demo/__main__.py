@@ -42,15 +42,15 @@ class _StepFailedError(Exception):
 class Demo:
     """The steps, in one box.
 
-    :param folder: directory for box and work
+    :param directory: directory for box and work
     :param foreign_base: pull spec of an existing base image; empty to make one
     """
 
-    def __init__(self, folder: Path, foreign_base: str) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, foreign_base: str) -> None:
+        self.directory = directory
         self.foreign_base = foreign_base
-        self.box = Box(Layout.open(folder / "box").with_distribution())
-        self.checkout = folder / "box" / "home" / "hello-web"
+        self.box = Box(Layout.open(directory / "box").with_distribution())
+        self.checkout = directory / "box" / "home" / "hello-web"
         self.environment: Mapping[str, str] = {}
 
     def run(self) -> None:
@@ -124,7 +124,7 @@ class Demo:
         bare = self.box.create_repository("container/hello-web")
         dockerfile = (HERE / "hello-web" / "Dockerfile").read_text().replace("@BASE@", reference)
         print(dockerfile)
-        with tempfile.TemporaryDirectory(prefix="hello-web-", dir=self.folder) as name:
+        with tempfile.TemporaryDirectory(prefix="hello-web-", dir=self.directory) as name:
             git = ["git", "-C", name]
             run(["git", "clone", "--quiet", bare, name], env=self.environment, timeout=60)
             (Path(name) / "Dockerfile").write_text(dockerfile)
@@ -201,11 +201,11 @@ class Demo:
         return [each.digest for each in layers]
 
 
-def what_is_kept(folder: Path) -> str:
+def what_is_kept(directory: Path) -> str:
     """How to use the stopped box of a demonstration, for printing."""
-    box = f"{shlex.quote(str(Path(sys.executable).parent / 'fedpkg-container-box'))} -d {shlex.quote(str(folder))}"
+    box = f"{shlex.quote(str(Path(sys.executable).parent / 'fedpkg-container-box'))} -d {shlex.quote(str(directory))}"
     return (
-        f"\nIts box is kept in {folder}, and does not run now.\n"
+        f"\nIts box is kept in {directory}, and does not run now.\n"
         f"start it:  {box} up\n"
         f"use it:    {box} shell    (then: cd ~/hello-web; fedpkg container-build)\n"
         f"stop it:   {box} down\n"
@@ -216,7 +216,7 @@ def what_is_kept(folder: Path) -> str:
 def main() -> None:
     """Run the demonstration, then stop the box."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--directory", type=Path, help="keep the box there (default: a temporary folder)")
+    parser.add_argument("--directory", type=Path, help="keep the box there (default: a temporary directory)")
     parser.add_argument("--base", default="", help="pull spec of the base image to use")
     arguments = parser.parse_args()
     began = time.monotonic()

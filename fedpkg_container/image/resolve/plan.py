@@ -141,7 +141,7 @@ class Planner:
         if not session.checkTagPackage(task.target["dest_tag"], component):
             raise BuildFailedError(
                 f"package {component} is not listed in Koji tag {tag}, or is blocked there",
-                solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
+                solution=f"a release engineer can add it: koji add-pkg --owner … {tag} {component}",
             )
         with self._registry.repository(ImageReference(config.candidate, identity.repository_path)) as repository:
             check_owner(repository, component, session.getBuild)
