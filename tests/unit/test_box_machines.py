@@ -27,8 +27,8 @@ def test_some_of_this_machine_and_some_of_others() -> None:
     [
         (0, [], "at least one builder"),
         (-1, ["arm=aarch64"], "at least one builder"),
-        (1, ["arm"], "arm has no arch"),
-        (1, ["arm="], "arm has no arch"),
+        (1, ["arm"], "arm has no architecture"),
+        (1, ["arm="], "arm has no architecture"),
         (1, ["=aarch64"], "cannot be a builder's name"),
         (1, ["hub=aarch64"], "'hub' cannot be a builder's name"),
         (1, ["../x=aarch64"], "cannot be a builder's name"),
