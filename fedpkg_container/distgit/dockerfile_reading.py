@@ -102,6 +102,7 @@ class _State:
 
     :param parent: ENV of the image that it is based on
     :param is_known: whether that ENV is known
+    :param own: ENV set by its own instructions
     :param arguments: arguments declared so far
     :param declared: words of its ARG instructions, as written
     :param triggers: its ONBUILD instructions
