@@ -84,7 +84,7 @@ class ImageFolder:
         """
         content = self._read(blob.digest.partition(":")[2], MAX_BLOB_SIZE)
         if digest_of(content, blob.digest) != blob.digest:
-            raise RegistryError(f"what the archive has as {blob.digest} is something else")
+            raise RegistryError(f"digest mismatch in the archive: {blob.digest}", solution="save the image again")
         return content
 
     def _read(self, name: str, longest: int) -> bytes:
@@ -216,7 +216,7 @@ class _Reader:
         self._check_members(len(listed))
         entries = [_ENTRY.match(line) for line in listed]
         if not all(entries):
-            raise UsageError(f"{self.archive} is not a tar file that can be read")
+            raise UsageError(f"{self.archive} is not a readable tar archive", solution="save the image again")
         if sum(int(entry[1]) for entry in entries if entry) > self.limits.decompressed:
             raise self._decompressed_too_large()
         names = {entry[2].removeprefix("./") for entry in entries if entry}
@@ -245,7 +245,9 @@ class _Reader:
                     with open_plain(plain, self.sandbox.workspace.work) as file:
                         start = file.read(tarfile.BLOCKSIZE)
                 except OSError as error:
-                    raise UsageError(f"{self.archive} cannot be decompressed: {error.strerror}") from error
+                    raise UsageError(
+                        f"{self.archive} cannot be decompressed: {error.strerror}", solution="save the image again"
+                    ) from error
                 break
         try:
             tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
@@ -293,9 +295,11 @@ def _layout(archive: Path, layout: Path, below: Path) -> Path:
         index = json.loads(_plain(layout / "index.json", below, MAX_MANIFEST_SIZE))
         members = [Descriptor.of(each) for each in index["manifests"]]
     except (OSError, ValueError, LookupError, TypeError, RecursionError, RegistryError) as error:
-        raise UsageError(f"{archive} has no index of an OCI layout that can be read: {error}") from error
+        raise UsageError(
+            f"{archive} has no readable index of an OCI layout: {error}", solution="save the image again"
+        ) from error
     if not members:
-        raise UsageError(f"{archive} holds no image")
+        raise UsageError(f"{archive} contains no image", solution="name an archive or a directory with an image")
     if len(members) > 1:
         _in_one_list(layout, below, [_with_platform(layout, below, each) for each in members])
     return layout

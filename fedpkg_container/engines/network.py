@@ -179,4 +179,7 @@ class _Outward:
 def _fail_when(failed: bool, log: Path) -> None:
     if failed:
         said = printable(log.read_text(errors="replace")).strip().splitlines()
-        raise FedpkgContainerError(f"no isolated network: {said[-1] if said else 'it did not come up in time'}")
+        reason = said[-1] if said else "it was not ready in time"
+        raise FedpkgContainerError(
+            f"cannot create an isolated network: {reason}", solution="see the requirements in docs/howto/site.md"
+        )
