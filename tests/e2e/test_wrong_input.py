@@ -268,7 +268,7 @@ def test_labels_with_invalid_nvr_or_repository(packager: Packager, labels: dict[
             "COPY --from=oci:/var/x / /",
             {},
             "foreign-source",
-            "--from=oci:/var/x is not an image of a FROM",
+            "files are copied from oci:/var/x",
         ),
         (
             "RUN true",
