@@ -81,3 +81,11 @@ def test_default_of_the_stage_counts(packager: Packager, box: Box) -> None:
     assert f"built {packager.name}-container-2-1 " in done.stdout, done.stdout + done.stderr
     image = ImageReference.parse(pull_specs(done.stdout)[1])
     assert registry_of(box).configuration(image, platform_of("x86_64"))["config"]["Labels"]["version"] == "2"
+
+
+def test_files_of_an_image_that_a_from_names(packager: Packager) -> None:
+    copied = f'COPY --chown="0:0" --from="{packager.base}" /bin/sh /copied'
+    packager.commit(packager.dockerfile(copied, "RUN test -s /copied"))
+    done = packager.build("--scratch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f'COPY --chown="0:0" --from={packager.base.rpartition(":")[0]}@sha256:' in done.stdout
