@@ -260,7 +260,7 @@ class Dockerfile:
             value = step.value
             if step.name == "FROM":
                 number, stage = next(stages)
-                # buildah 1.28 fails at the end ("layer not known") if only stages that are not built stand on a stage.
+                # buildah 1.28 fails at the end ("layer not known") if a stage is the base of unused stages only.
                 is_unused = stage.is_earlier_stage and number not in built
                 image = SCRATCH if is_unused else pinned.get(stage.image, stage.image)
                 if image and image != stage.written:

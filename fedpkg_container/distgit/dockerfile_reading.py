@@ -27,10 +27,10 @@ from fedpkg_container.distgit.dockerfile_versions import (
 from fedpkg_container.distgit.dockerfile_words import DockerfileParseError, DockerfileSyntaxError
 
 SCRATCH = "scratch"
-#: Instructions whose words are substituted, apart from ENV, LABEL, ARG and FROM.
+#: Instructions in whose arguments variables are substituted, apart from ENV, LABEL, ARG and FROM.
 _LISTS = frozenset({"COPY", "ADD", "VOLUME"})
 _TEXTS = frozenset({"WORKDIR", "USER", "STOPSIGNAL"})
-#: Instructions whose options are substituted.
+#: Instructions in whose options variables are substituted.
 _OPTIONS = frozenset({"COPY", "ADD", "RUN", "FROM"})
 
 
@@ -47,7 +47,7 @@ class Instruction:
     :param pairs: names and values that ENV, ARG or LABEL set
     :param is_json: whether the words are from a JSON array
     :param documents: lines of its here-documents
-    :param problem: why buildah refuses to read it, to be used after its name; empty if it does not
+    :param problem: why buildah refuses the instruction, to be used after its name; empty if it accepts it
     :param is_unparsable: whether buildah refuses it even if it is not executed
     :param features: what it needs of newer versions of buildah
     """
@@ -175,7 +175,7 @@ def read_alone(step: Step, stage: int, escape: str) -> Instruction:
 
 
 class _Reader:
-    """Reads one instruction after the other."""
+    """Reads the instructions in order."""
 
     def __init__(self, source: Source, facts: BuildFacts) -> None:
         self._escape = source.escape
@@ -301,7 +301,7 @@ class _Reader:
         if default is None or name in ("TARGETOS", "TARGETARCH"):
             return value
         if name in ("TARGETPLATFORM", "BUILDPLATFORM"):
-            raise DockerfileSyntaxError(f"gives {name} a value, which newer versions of buildah refuse")
+            raise DockerfileSyntaxError(f"sets {name}, which newer versions of buildah refuse")
         if name == "TARGETVARIANT" and value.text:
             return value
         ignored = IGNORED_DEFAULTS.known_to(self._facts.version)

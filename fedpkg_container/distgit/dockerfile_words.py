@@ -1,6 +1,6 @@
 """Splitting instructions of a Dockerfile into options and words, as buildah does (imagebuilder's parser).
 
-Options are split off before an instruction is looked at, so every instruction may have them. ENV, LABEL and ARG are
+Options are split off regardless of the instruction, so every instruction may have them. ENV, LABEL and ARG are
 split at spaces outside of quotes, all other instructions at every space.
 """
 

@@ -113,11 +113,11 @@ def _unresolved(labels: dict[str, Label]) -> Iterator[Finding]:
     for name in IDENTITY:
         label = labels.get(name) or labels.get(OLD_LABEL_NAMES[name])
         if label and (message := incomplete(name, label)):
-            solution = "set it with ENV or ARG above, or write ${NAME:-default}"
+            solution = "set the variable with ENV or ARG above, or write ${NAME:-default}"
             yield Finding("label-unresolved", ERROR, message, solution, FILE, label.line)
         elif label and label.unknown:
-            message = f"label {name} depends on {_variables(label.unknown)}, which is only known to the builder"
-            solution = "the builder takes it from the base image, or refuses the build if nothing sets it"
+            message = f"label {name} depends on {_variables(label.unknown)}, known only to the builder"
+            solution = "no change is needed if the base image sets it; otherwise builders refuse the build"
             yield Finding("label-unknown", NOTE, message, solution, FILE, label.line)
 
 

@@ -59,7 +59,7 @@ class BaseImage:
         except (ValueError, RecursionError) as error:
             raise RegistryError(f"the configuration of {self.name} is not JSON: {error}") from error
         if not isinstance(found, dict) or not isinstance(found.get("config") or {}, dict):
-            raise RegistryError(f"the configuration of {self.name} is not one of an image")
+            raise RegistryError(f"the configuration of {self.name} is not an image configuration")
         return found
 
     @property

@@ -57,7 +57,7 @@ def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
             if limit:
                 (made[-1] / (_FILES_2 if version_2 else _FILES_1)[controller]).write_text(str(limit))
     except OSError as error:
-        _log.warning("no limits of memory and processes for %s: %s", folder.name, error)
+        _log.warning("no memory and process limits for %s: %s", folder.name, error)
     return tuple(path for path in made if path.is_dir())
 
 

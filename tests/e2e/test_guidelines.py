@@ -61,9 +61,7 @@ def test_label_that_nothing_completes_is_refused(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true", release="1.$DISTTAG"))
     offline = packager.build("--dry-run", "--offline")
     assert offline.returncode == 0
-    assert (
-        "note: label release depends on $DISTTAG, which is only known to the builder [label-unknown]" in offline.stderr
-    )
+    assert "note: label release depends on $DISTTAG, known only to the builder [label-unknown]" in offline.stderr
     incomplete = "label release = '1.' is incomplete: $DISTTAG has no value"
     by_client = packager.build()  # which reads the base image
     assert (by_client.returncode, incomplete in by_client.stderr) == (3, True)
@@ -72,6 +70,14 @@ def test_label_that_nothing_completes_is_refused(packager: Packager) -> None:
     printed = by_builder.stdout + by_builder.stderr
     assert incomplete in printed
     assert f"neither the Dockerfile nor {packager.base} sets it" in printed
+
+
+def test_source_with_a_variable_of_the_base_image_is_checked(packager: Packager) -> None:
+    _base(packager)
+    packager.commit(_text(packager), files={"bin-amd64": "binary"})
+    done = packager.build()
+    assert done.returncode != 0
+    assert "COPY: file-fc41 does not exist" in done.stdout + done.stderr
 
 
 def test_default_of_the_stage_counts(packager: Packager, box: Box) -> None:

@@ -23,7 +23,7 @@ EXPECTED = (
     "builder-1",
     "task ",
     "hello-web:scratch-",
-    "hello-web-container: HEAD is built: hello-web-container-1.0-1",
+    "hello-web-container: HEAD has been built: hello-web-container-1.0-1",
     "[uncommitted]",
     "[instruction]",
     "Updated 1 path from the index",
