@@ -81,7 +81,6 @@ class Planner:
         sources = [entry.file for entry in read_sources(context.checkout)]
         for dockerfile in readings.by_platform.values():
             checks.check_instructions(dockerfile)
-            checks.check_sources(dockerfile, context.checkout, lookaside=sources)
         parents = None
         if readings.needs_parents:
             resolver = self._resolver
@@ -92,6 +91,8 @@ class Planner:
                     for platform in readings.by_platform
                 }
             )
+        for dockerfile in readings.by_platform.values():
+            checks.check_sources(dockerfile, context.checkout, lookaside=sources)
         identity = readings.identify(context.task.options)
         self._check_package(identity)
         _log.info(
