@@ -31,7 +31,7 @@ ADVISED = ("maintainer", "summary")
 def check(dockerfile: Dockerfile) -> Iterator[Finding]:
     """Yield findings about labels.
 
-    No label is missing while an instruction LABEL cannot be read: its error is a finding of its own.
+    No label is reported as missing while an instruction LABEL cannot be read, which is a separate finding.
     """
     labels = dockerfile.label_details
     final = dockerfile.final_stages

@@ -67,7 +67,7 @@ class Demo:
         self.say("check out hello-web")
         home = self.box.layout.home
         self.shell("rm -rf hello-web && fedpkg clone container/hello-web", cwd=home)
-        self.say("build it for testing: a scratch build is recorded nowhere")
+        self.say("build it for testing: a scratch build is not recorded in Koji")
         self.shell("fedpkg container-build --scratch")
         self.say("build it")
         self.shell("fedpkg container-build")
@@ -161,7 +161,7 @@ class Demo:
     def promote(self) -> None:
         """Promote a build to the stable registry, its layers to the mirror."""
         nvr = shlex.quote(self.newest_build()["nvr"])
-        self.say("it was tested: release engineers tag such builds, and only these are promoted")
+        self.say("approve it: release engineers tag tested builds, and only tagged builds are promoted")
         self.shell(f"koji tag-build --wait {site.STABLE_TAG} {nvr}", user=ADMIN)
         self.say("promote it from the candidate registry to the stable one, and export its blobs for mirrors")
         self.shell(f"fedpkg-container-registry promote {nvr}")
@@ -183,7 +183,7 @@ class Demo:
         print(page)
         if page != PAGE:
             raise FedpkgContainerError("the page is not the one that was packaged")
-        self.say("its layers came from the mirror, where the front end had sent for them")
+        self.say("requests to the mirror: the front end redirected the client there for the layers")
         with beyond.mirror_log.open() as log:
             log.seek(begin)
             served = log.read()
@@ -205,7 +205,7 @@ def what_is_kept(folder: Path) -> str:
     """How to use the stopped box of a demonstration, for printing."""
     box = f"{shlex.quote(str(Path(sys.executable).parent / 'fedpkg-container-box'))} -d {shlex.quote(str(folder))}"
     return (
-        f"\nIts box is kept in {folder}, and does not run now.\n"
+        f"\nThe box is in {folder}; it has been stopped.\n"
         f"start it:  {box} up\n"
         f"use it:    {box} shell    (then: cd ~/hello-web; fedpkg container-build)\n"
         f"stop it:   {box} down\n"
@@ -215,9 +215,14 @@ def what_is_kept(folder: Path) -> str:
 
 def main() -> None:
     """Run the demonstration, then stop the box."""
-    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--directory", type=Path, help="keep the box there (default: a temporary folder)")
-    parser.add_argument("--base", default="", help="pull spec of the base image to use")
+    description = "Run the demonstration: from an empty box to a running image, step by step."
+    parser = argparse.ArgumentParser(prog="python -m fedpkg_container.box.demo", description=description)
+    parser.add_argument(
+        "--directory", type=Path, help="directory in which to keep the box (default: a temporary directory)"
+    )
+    parser.add_argument(
+        "--base", default="", help="pull spec of the base image (default: an image made of programs of this machine)"
+    )
     arguments = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fedpkg-container-demo-") as name:
