@@ -132,7 +132,8 @@ def _build(build: Build) -> Iterator[str]:
     age = f", {format_age(timestamp)}" if timestamp is not None else ""
     tags = f", in {', '.join(build.tags)}" if build.tags else ""
     isolated = " (isolated)" if build.is_isolated else ""
-    yield f"    {build.nvr}{isolated}  {build.state.lower()}{age}, by {build.owner}{tags}"
+    task = f", task {build.task_id}" if build.state != "COMPLETE" and build.task_id else ""
+    yield f"    {build.nvr}{isolated}  {build.state.lower()}{age}, by {build.owner}{tags}{task}"
     if build.pull_specs:
         yield f"        {build.pull_specs[0]}"
 

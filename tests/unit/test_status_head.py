@@ -35,3 +35,10 @@ def test_state_of_head(nvr: str | None, ahead: int | None, running: list[Request
 def test_tags_are_separated_by_commas() -> None:
     build = Build(1, "web-1-1", "web", "COMPLETE", "me", None, None, "", 17, tags=("candidate", "updates"))
     assert list(_build(build)) == ["    web-1-1  complete, by me, in candidate, updates"]
+
+
+@pytest.mark.parametrize("state", ["FAILED", "CANCELED", "BUILDING"])
+def test_task_of_an_incomplete_build_is_named(state: str) -> None:
+    """Its number is needed to read the logs."""
+    build = Build(1, "web-1-1", "web", state, "me", None, None, "", 17)
+    assert list(_build(build)) == [f"    web-1-1  {state.lower()}, by me, task 17"]
