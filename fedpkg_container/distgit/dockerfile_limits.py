@@ -80,6 +80,18 @@ def check_steps(
             raise _limit_error(step.line, reason, "use fewer variables")
 
 
+def check_triggered(number: int) -> None:
+    """Check the number of instructions from ONBUILD in all stages: each FROM executes those of its image again.
+
+    :raises RefusedError: if there are too many
+    """
+    if number > MAX_INSTRUCTIONS:
+        raise RefusedError(
+            f"ONBUILD of the parent images and stages adds more than {MAX_INSTRUCTIONS} instructions",
+            solution="use fewer stages that are based on them",
+        )
+
+
 def _limit_error(line: int, reason: str, solution: str) -> RefusedError:
     return RefusedError(f"line {line} of the Dockerfile: {reason}", solution=solution)
 
