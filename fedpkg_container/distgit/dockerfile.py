@@ -231,7 +231,7 @@ class Dockerfile:
         known = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
         known |= set(self.parents)
         sources = []
-        for instruction in self.effective_instructions:
+        for instruction in (*self.effective_instructions, *self.triggered):
             if self.facts.platform is None and _depends_on_platform(instruction):
                 continue  # builders know the platform
             sources += [(image, instruction.line) for image in _copied_from(instruction) if image not in known]

@@ -122,21 +122,19 @@ class _State:
 
     def lookup(self, name: str) -> Value | None:
         """Return the value of a variable: ENV takes precedence over ARG."""
+        if name == "PATH" and name not in self.own and name not in self.parent:  # the default is in ENV
+            return Value(DEFAULT_PATH) if self.is_known else unknown(name)
+        return self.option_lookup(name)
+
+    def option_lookup(self, name: str) -> Value | None:
+        """Return the value of a variable in options, where buildah has no default PATH."""
         if name in self.own:
             return self.own[name]
         if name in self.parent:
             return Value(self.parent[name])
         if name in self.arguments:
             return self.arguments[name]
-        if not self.is_known:
-            return unknown(name)
-        return Value(DEFAULT_PATH) if name == "PATH" else None
-
-    def option_lookup(self, name: str) -> Value | None:
-        """Return the value of a variable in options, where buildah has no default PATH."""
-        value = self.lookup(name)
-        is_set = name in self.own or name in self.parent or name in self.arguments
-        return value if is_set or not self.is_known else None
+        return None if self.is_known else unknown(name)
 
 
 class Reading(NamedTuple):
