@@ -124,7 +124,7 @@ class FileTree(ABC):
             reached = found
         return reached
 
-    def _existing(self, path: str, name: str) -> list[str]:
+    def _existing(self, path: str, name: str) -> list[str] | None:
         if not self.spend(_LOOKUP * (path.count("/") + 1)):
             return None
         directory = self.resolve(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -246,9 +247,16 @@ def test_a_directory_of_a_fresh_checkout_is_read_once(tmp_path: Path, monkeypatc
     for number in range(50):
         (tmp_path / "d" / str(number)).write_text("")
     read: list[object] = []
-    listing, scanning = os.listdir, os.scandir
-    monkeypatch.setattr(os, "listdir", lambda path: (read.append(path), listing(path))[1])
-    monkeypatch.setattr(os, "scandir", lambda path: (read.append(path), scanning(path))[1])
+
+    def counted(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def called(path: Any) -> Any:
+            read.append(path)
+            return function(path)
+
+        return called
+
+    monkeypatch.setattr(os, "listdir", counted(os.listdir))
+    monkeypatch.setattr(os, "scandir", counted(os.scandir))
     tree = TreeOnDisk(tmp_path, fresh=True)
     assert not list(ContextCheck(tree, IgnoreFile()).findings(Dockerfile("FROM scratch\nCOPY d/* /\n")))
     assert len(read) < 5
