@@ -8,6 +8,9 @@ BASE ?=
 # Processes for the tests: twice the number of processors, as tests also wait, and at most 8.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? 2 * n : 8)))
 
+# Percentage of lines below which make coverage fails.
+COVERAGE_FLOOR := 80
+
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -71,7 +74,8 @@ test:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 coverage: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov=fedpkg_container --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered \
+	    --cov-fail-under=$(COVERAGE_FLOOR)
 
 check-slow: setup
 	$(BIN)/python -m pytest --hypothesis-profile=thorough -m "slow or hypothesis"

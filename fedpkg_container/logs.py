@@ -1,8 +1,8 @@
 """Handlers of the log: on standard error of a program, in the log of a server, and in that of kojid.
 
 Each module logs to the logger of its name, below ``fedpkg_container``: programs and requests at DEBUG, decisions and
-steps at INFO, retries and other things that a site should see at WARNING. Each record becomes one line without control
-characters and secrets. Loggers of other packages (rpkg, koji) are left alone.
+steps at INFO, retries and other events that an administrator should see at WARNING. Each record becomes one line
+without control characters and secrets. Loggers of other packages (rpkg, koji) are not changed.
 
 A module that answers a TAB must not import this one.
 """
@@ -25,7 +25,7 @@ DETAILED = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 SERVER = "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"
 #: Logger of GitPython, which starts git for the client.
 _GIT = "git.cmd"
-#: What this process works on, e.g. ``task 7``: put before each message.
+#: What this process works on, e.g. ``task 7``; precedes each message.
 _subjects: list[str] = []
 
 
@@ -56,7 +56,7 @@ class LineFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record."""
         record = cleaned(record)
-        record.exc_text = None  # of another formatter, which has not cleaned it
+        record.exc_text = None  # formatted by another formatter, which has not cleaned it
         return super().format(record)
 
     def formatException(self, ei: object) -> str:  # noqa: N802, the name is logging's

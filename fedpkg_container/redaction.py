@@ -99,7 +99,7 @@ def _without_query(part: str) -> str:
 def redact_command(arguments: Sequence[Word]) -> str:
     """Return a command line quoted for a shell, as one line without secrets; long words and lines are shortened.
 
-    Of a long line the middle is left out: it starts with the sandbox and ends with the program in it.
+    The middle of a long line is omitted: the line starts with the sandbox and ends with the program in it.
     """
     line = " ".join(map(_quoted, _redacted_words(arguments)))
     if len(line) <= MAX_COMMAND:

@@ -245,7 +245,7 @@ def optional(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def choice(*values: str) -> Callable[[str], str]:
-    """Return the type of one of some words."""
+    """Return the type of a choice between several words."""
 
     def parse(text: str) -> str:
         if text not in values:
@@ -276,7 +276,7 @@ def words(problem_of: Callable[[str], str] = lambda _: "") -> Callable[[str], tu
 
 
 def subset(*values: str, none: bool = False) -> Callable[[str], tuple[str, ...]]:
-    """Return the type of a list of some of several words, in the order of the file.
+    """Return the type of a list whose words must be among the given ones, in the order of the file.
 
     :param none: whether the single word ``none`` is an empty list
     """
@@ -284,7 +284,7 @@ def subset(*values: str, none: bool = False) -> Callable[[str], tuple[str, ...]]
     def parse(text: str) -> tuple[str, ...]:
         if none and text == "none":
             return ()
-        problem = f"must be some of {', '.join(values)}"
+        problem = f"must be one or more of {', '.join(values)}"
         return tuple(dict.fromkeys(words(lambda word: "" if word in values else problem)(text)))
 
     return parse

@@ -1,4 +1,4 @@
-"""What becomes of each key of container.yaml: the source of the findings and of docs/reference/container-yaml.md.
+"""The effect of each key of container.yaml: the source of the findings and of docs/reference/container-yaml.md.
 
 Files written for OSBS name repositories that composes were made of. Here RUN installs from the repository of the build
 tag. Keys that only select other repositories have no effect, with a warning; keys that would make the content of the
@@ -68,7 +68,7 @@ KEYS: tuple[Key, ...] = (
     Key("buildtime_limit", "seconds", "time limit of the build", Effect.SUPPORTED, "up to the site's limit"),
     Key("go", "`modules`: list of `module`, `archive`, `path`", "Go modules to record with the build",
         Effect.SUPPORTED, "recorded in `extra.image.go`"),
-    Key("compose.packages", "list", "packages of a compose of the build tag", Effect.REPLACED,
+    Key("compose.packages", "list", "packages to include in a compose of the build tag", Effect.REPLACED,
         f"{_BUILD_TAG}, with all of its packages", _DELETE),
     Key("compose.pulp_repos", "true, false", "repositories of the content sets in content_sets.yml", Effect.REPLACED,
         _BUILD_TAG, _DELETE),
@@ -95,23 +95,24 @@ KEYS: tuple[Key, ...] = (
     Key("compose.inherit", "true, false", "use the repositories and composes of the parent's build", Effect.REFUSED,
         "other versions of packages would be installed",
         "delete the key, and pass the repositories of the parent's build with --repo-url", (False,)),
-    Key("remote_source", "`repo`, `ref` (40 digits and letters), `pkg_managers`, `flags`, `packages`",
-        "sources from another location", Effect.REFUSED, _CACHITO, _ARCHIVE),
+    Key("remote_source", "`repo`, `ref` (40 letters and digits), `pkg_managers`, `flags`, `packages`",
+        "sources that are fetched from another location", Effect.REFUSED, _CACHITO, _ARCHIVE),
     Key("remote_sources", "list of `name` and `remote_source`", "several remote sources", Effect.REFUSED, _CACHITO,
         _ARCHIVE),
-    Key("remote_sources_version", "1 to 2", "version of that feature", Effect.IGNORED,
+    Key("remote_sources_version", "1 or 2", "version of the format of remote sources", Effect.IGNORED,
         "it only applies to remote sources", "delete it"),
     Key("operator_manifests", "`manifests_dir`, `enable_digest_pinning`, `enable_repo_replacements`,"
-        " `enable_registry_replacements`, `repo_replacements`, `skip_all`", "changes of an operator bundle",
+        " `enable_registry_replacements`, `repo_replacements`, `skip_all`", "modifications of an operator bundle",
         Effect.REFUSED, "it requires an operator manifest service", "delete the key, and commit the final manifests"),
-    Key("flatpak", "anything", "for `flatpak-build`", Effect.REFUSED, "it requires a module build service",
+    Key("flatpak", "any value", "settings of `flatpak-build`", Effect.REFUSED, "it requires a module build service",
         "build the Flatpak in another way, and delete the key"),
     Key("autorebuild", "`from_latest`, `add_timestamp_to_release`, `ignore_isolated_builds`",
-        "rebuild when a parent changes", Effect.DEPRECATED, "images are not rebuilt automatically", "delete it"),
+        "rebuild the image when a parent image changes", Effect.DEPRECATED,
+        "images are not rebuilt automatically", "delete it"),
     Key("image_build_method", "`buildah_bud`, `docker_api`, `imagebuilder`", "build tool of OSBS", Effect.DEPRECATED,
         "images are always built by buildah", "delete it"),
-    Key("version", "1 and more", "version of the format", Effect.DEPRECATED,
-        "the image's version is set by the label version in the Dockerfile", "delete it"),
+    Key("version", "1 or higher", "version of the format", Effect.DEPRECATED,
+        "the version of the image is that of the label version in the Dockerfile", "delete it"),
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Sources of COPY, ADD and bind mounts in the build context, checked as buildah reads them: by client and builder."""
+"""Sources of COPY, ADD and bind mounts in the build context, checked by client and builder with buildah's rules."""
 
 from __future__ import annotations
 

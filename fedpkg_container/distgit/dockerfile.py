@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_limits
 from fedpkg_container.distgit.dockerfile_expansion import Value
-from fedpkg_container.distgit.dockerfile_facts import NOTHING_KNOWN, BuildFacts
+from fedpkg_container.distgit.dockerfile_facts import NOTHING_KNOWN, TARGET_ARGUMENTS, BuildFacts
 from fedpkg_container.distgit.dockerfile_lexer import Source, Step, read_source
 from fedpkg_container.distgit.dockerfile_limits import MAX_FILE_BYTES
 from fedpkg_container.distgit.dockerfile_reading import SCRATCH, Instruction, Reading, Stage, read, read_alone
@@ -37,6 +37,11 @@ class Label:
     written: str
     unknown: frozenset[str] = frozenset()
     unset: frozenset[str] = frozenset()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all variables in it have a value."""
+        return not self.unknown and not self.unset
 
 
 FILE = "Dockerfile"
@@ -148,12 +153,9 @@ class Dockerfile:
     def _chain(self, last: int) -> list[int]:
         """Return the numbers of a stage and of the stages that it is based on, lowest first."""
         chain = [last]
-        while self.stages[chain[0]].is_earlier_stage:
-            below = self._stage_numbers(chain[0]).get(self.stages[chain[0]].image)
-            if below is None:
-                break
-            chain.insert(0, below)
-        return chain
+        while (below := self.stages[chain[-1]].below) is not None:
+            chain.append(below)
+        return chain[::-1]
 
     def _stage_numbers(self, until: int) -> dict[str, int]:
         """Return the names and numbers by which the stages before another one are named → their numbers."""
@@ -165,14 +167,14 @@ class Dockerfile:
         image = self.stages[self._chain(stage)[0]].image
         return "" if image == SCRATCH else image
 
-    @property
+    @cached_property
     def built_stages(self) -> frozenset[int]:
         """Numbers of the stages to build: those of the image, and those that files are copied from."""
         numbers = self._stage_numbers(len(self.stages))
         needs: dict[int, set[int]] = {number: set() for number in range(len(self.stages))}
         for number, stage in enumerate(self.stages):
-            if stage.is_earlier_stage:
-                needs[number].add(numbers.get(stage.image, number))
+            if stage.below is not None:
+                needs[number].add(stage.below)
         for instruction in [*self.instructions, *self.triggered]:
             if instruction.stage >= 0:
                 sources = _copied_from(instruction)
@@ -230,6 +232,8 @@ class Dockerfile:
         known |= set(self.parents)
         sources = []
         for instruction in (*self.effective_instructions, *self.triggered):
+            if self.facts.platform is None and _depends_on_platform(instruction):
+                continue  # builders know the platform
             sources += [(image, instruction.line) for image in _copied_from(instruction) if image not in known]
         return sources
 
@@ -256,7 +260,7 @@ class Dockerfile:
             value = step.value
             if step.name == "FROM":
                 number, stage = next(stages)
-                # buildah 1.28 fails at the end ("layer not known") if only stages that are not built stand on a stage.
+                # buildah 1.28 fails at the end ("layer not known") if a stage is the base of unused stages only.
                 is_unused = stage.is_earlier_stage and number not in built
                 image = SCRATCH if is_unused else pinned.get(stage.image, stage.image)
                 if image and image != stage.written:
@@ -293,6 +297,12 @@ def find_file(directory: Path) -> str:
 
 def _is_parent(stage: Stage) -> bool:
     return not stage.is_earlier_stage and stage.image not in (SCRATCH, "")
+
+
+def _depends_on_platform(instruction: Instruction) -> bool:
+    """Whether the options of an instruction are not known, only because of the platform."""
+    unknown = frozenset().union(*(option.unknown for option in instruction.option_values))
+    return bool(unknown) and unknown.issubset(TARGET_ARGUMENTS)
 
 
 def _copied_from(instruction: Instruction) -> Iterable[str]:

@@ -24,7 +24,7 @@ class Value:
 
     :param text: the text; an unknown variable is left in it as ``${NAME}``
     :param unknown: variables whose values are not known here
-    :param unset: variables without a value, which were substituted by nothing
+    :param unset: variables without a value, which were replaced with an empty text
     """
 
     text: str
@@ -33,7 +33,7 @@ class Value:
 
     @property
     def is_known(self) -> bool:
-        """Whether the text is what buildah reads."""
+        """Whether the text is the value in buildah, without unknown variables."""
         return not self.unknown
 
     @property
@@ -43,9 +43,9 @@ class Value:
 
 
 EMPTY = Value("")
-#: Characters of a word that are not read as they are.
+#: Characters of a word with a special meaning.
 SPECIAL = frozenset("$\"'\\")
-#: Returns the value of a variable, which may be unknown; None if it is not set.
+#: A function that returns the value of a variable, which may be unknown; None if it is not set.
 Lookup = Callable[[str], "Value | None"]
 
 
@@ -210,7 +210,7 @@ class _Word:
         if modifier == "+":
             return word if value.text else EMPTY
         if modifier == "?" and not value.text and not word.text and word.is_known:
-            raise DockerfileSyntaxError(f"needs a value of {name}: {self._text[:80]}")
+            raise DockerfileSyntaxError(f"requires a value for {name}: {self._text[:80]}")
         return value if value.text else word
 
     def _stripped(self, name: str, operator: str) -> Value:

@@ -1,4 +1,4 @@
-"""What is known of a build when its Dockerfile is read: arguments, platform, parent images, version of buildah."""
+"""Known facts about a build when its Dockerfile is read: arguments, platform, parent images, version of buildah."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLATFORM_ARGUMENTS = (*TARGET_ARGUMENTS, *MACHINE_ARGUMENTS)
 
 @dataclass(frozen=True)
 class ParentConfig:
-    """What a parent image brings into the reading of a Dockerfile.
+    """The parts of a parent image's configuration that affect the reading of a Dockerfile.
 
     :param environment: its ENV
     :param triggers: its ONBUILD instructions, which are executed after FROM
@@ -48,7 +48,7 @@ class ParentConfig:
 
 @dataclass(frozen=True)
 class BuildFacts:
-    """What is known of a build.
+    """Known facts about a build.
 
     :param arguments: values of ARG that override defaults
     :param platform: of the image; None if not known

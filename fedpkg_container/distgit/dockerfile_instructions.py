@@ -1,6 +1,6 @@
 """What buildah accepts of each instruction of a Dockerfile: options and arguments.
 
-docs/reference/dockerfile.md is made from these rules.
+docs/reference/dockerfile.md is generated from these rules.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _healthcheck(item: Instruction) -> str:
     if kind not in ("NONE", "CMD"):
         return "needs CMD or NONE"
     if kind == "NONE":
-        return "NONE has arguments" if len(item.words) > 1 else ""
+        return "NONE accepts no arguments" if len(item.words) > 1 else ""
     if len(item.words) < 2:
         return "CMD has no command"
     for option in item.options:
@@ -144,26 +144,26 @@ RULES: dict[str, Rule] = {
     "FROM": Rule(
         "`FROM IMAGE` and `FROM IMAGE AS NAME`; IMAGE is `registry/repository:tag` (pinned to its digest), an earlier"
         " stage, or `scratch`. `--platform` has no effect (a warning)",
-        "other words; an image without a registry; a variable without a value",
+        "other arguments; an image without a registry; a variable without a value",
         options={"platform": Option()},
     ),
     "ARG": Rule(
-        "`ARG NAME` and `ARG NAME=VALUE`, several in one instruction; before the first FROM for all FROM, and for"
-        " stages that declare them again. `ARG TARGETARCH` and the other platform arguments must be declared in each"
-        " stage that uses them",
+        "`ARG NAME` and `ARG NAME=VALUE`, several in one instruction. Those before the first FROM apply to all"
+        " FROM, and to stages that declare them again. `ARG TARGETARCH` and the other platform arguments must be"
+        " declared in each stage that uses them",
         "a value for TARGETPLATFORM or BUILDPLATFORM: newer versions of buildah refuse it",
         _some,
     ),
     "LABEL": Rule("`LABEL NAME=VALUE …` and `LABEL NAME VALUE`", "a word without `=` after the first", _some),
     "ENV": Rule(
-        "`ENV NAME=VALUE …` and `ENV NAME VALUE`; takes precedence over ARG. Values set by an instruction are visible"
-        " to the next one",
+        "`ENV NAME=VALUE …` and `ENV NAME VALUE`; takes precedence over ARG. Values are visible to the"
+        " following instructions, not within the instruction that sets them",
         "a word without `=` after the first",
         _some,
     ),
     "RUN": Rule(
-        f"{_COMMAND}, here-documents; `--mount` of the types bind, cache and tmpfs, `--network=none` and `default`",
-        "other options: they request rights that builds do not have",
+        f"{_COMMAND}, or here-documents; `--mount` of the types bind, cache and tmpfs, `--network=none` and `default`",
+        "other options: they request privileges that builds do not have",
         options={"mount": Option(), "network": Option(versions.RUN_NETWORK)},
     ),
     "COPY": Rule(
@@ -178,7 +178,7 @@ RULES: dict[str, Rule] = {
         },
     ),
     "ADD": Rule(
-        "as COPY, also archives, which are unpacked, and URLs, if builds have network access",
+        "as COPY; also archives, which are unpacked, and URLs if builds have network access",
         "fewer than two arguments; `--from`",
         _copy,
         {
@@ -194,7 +194,7 @@ RULES: dict[str, Rule] = {
     "VOLUME": Rule("directories, or a JSON array", "no value", _value),
     "HEALTHCHECK": Rule(
         "`NONE`, and `CMD` with a command",
-        "other words; durations and numbers that are not positive",
+        "other arguments; durations and numbers that are not positive",
         _healthcheck,
         {
             **{name: Option() for name in ("interval", "timeout", "start-period", "retries")},
@@ -202,13 +202,13 @@ RULES: dict[str, Rule] = {
         },
     ),
     "ONBUILD": Rule(
-        "any instruction but the refused ones; it is checked as if it stood there",
-        "ONBUILD, FROM and MAINTAINER; here-documents, which buildah loses",
+        "any instruction except the refused ones; it is checked like the other instructions of the file",
+        "ONBUILD, FROM and MAINTAINER; here-documents, which buildah drops",
         _onbuild,
     ),
     "SHELL": Rule("a JSON array", "anything else", _shell),
-    "STOPSIGNAL": Rule("a number, or a name such as TERM and SIGRTMIN+3", "unknown names", _signal),
-    "MAINTAINER": Rule("a text", "no value", _value),
+    "STOPSIGNAL": Rule("a number, or a name such as TERM or SIGRTMIN+3", "unknown names", _signal),
+    "MAINTAINER": Rule("text", "no value", _value),
 }
 
 
@@ -253,7 +253,7 @@ def _options(item: Instruction, rule: Rule) -> Iterator[Problem]:
             yield Problem(
                 "option-ignored",
                 f"{shown} has no effect: buildah removes options of {item.name}",
-                "remove the option, or write the words as a JSON array or in quotes",
+                "remove the option, or write the arguments as a JSON array or in quotes",
                 is_error=False,
             )
         elif name not in rule.options:

@@ -142,10 +142,13 @@ def _read(lines: list[str], escape: str) -> Iterator[Step]:
                 parts.append(part)
             number += 1
         name, value = split_name("".join(parts))
-        if value.endswith(escape) and not more:
+        if (value or name).endswith(escape):  # in what buildah gets, it would join the next line
             raise RefusedError(
-                f"line {number}: unusual whitespace after the {escape} at the end", solution="remove the whitespace"
+                f"line {number} of the Dockerfile: the instruction ends with {escape}",
+                solution="remove it, or unusual whitespace after it",
             )
+        if not name:  # only escape characters, up to the end of the file
+            continue
         start = number
         for tabs, word in _documents(name, value, first + 1):
             number = _end(lines, number, word, tabs=bool(tabs), beginning=first + 1)

@@ -80,16 +80,14 @@ def check_steps(
             raise _limit_error(step.line, reason, "use fewer variables")
 
 
-def check_triggered(number: int) -> None:
-    """Check the number of instructions from ONBUILD in all stages: each FROM executes those of its image again.
+def check_triggers(number: int, line: int) -> None:
+    """Check the number of instructions that ONBUILD of base images and earlier stages adds to all stages.
 
-    :raises RefusedError: if there are too many
+    :param line: number of the line with FROM
+    :raises RefusedError: if it is too large
     """
     if number > MAX_INSTRUCTIONS:
-        raise RefusedError(
-            f"ONBUILD of the parent images and stages adds more than {MAX_INSTRUCTIONS} instructions",
-            solution="use fewer stages that are based on them",
-        )
+        raise _limit_error(line, f"ONBUILD adds more than {MAX_INSTRUCTIONS} instructions", "use fewer stages")
 
 
 def _limit_error(line: int, reason: str, solution: str) -> RefusedError:

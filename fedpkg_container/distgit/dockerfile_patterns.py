@@ -33,7 +33,7 @@ class Budget:
         """
         self._steps -= steps
         if self._steps < 0:
-            raise DockerfileSyntaxError("has patterns that need too much time")
+            raise DockerfileSyntaxError("has patterns that take too long to match")
 
 
 @dataclass(frozen=True)

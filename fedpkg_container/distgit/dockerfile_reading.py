@@ -27,10 +27,10 @@ from fedpkg_container.distgit.dockerfile_versions import (
 from fedpkg_container.distgit.dockerfile_words import DockerfileParseError, DockerfileSyntaxError
 
 SCRATCH = "scratch"
-#: Instructions whose words are substituted, apart from ENV, LABEL, ARG and FROM.
+#: Instructions in whose arguments variables are substituted, apart from ENV, LABEL, ARG and FROM.
 _LISTS = frozenset({"COPY", "ADD", "VOLUME"})
 _TEXTS = frozenset({"WORKDIR", "USER", "STOPSIGNAL"})
-#: Instructions whose options are substituted.
+#: Instructions in whose options variables are substituted.
 _OPTIONS = frozenset({"COPY", "ADD", "RUN", "FROM"})
 
 
@@ -47,7 +47,7 @@ class Instruction:
     :param pairs: names and values that ENV, ARG or LABEL set
     :param is_json: whether the words are from a JSON array
     :param documents: lines of its here-documents
-    :param problem: why buildah refuses to read it, to be used after its name; empty if it does not
+    :param problem: why buildah refuses the instruction, to be used after its name; empty if it accepts it
     :param is_unparsable: whether buildah refuses it even if it is not executed
     :param features: what it needs of newer versions of buildah
     """
@@ -83,7 +83,7 @@ class Stage:
     :param image: image or stage named in FROM, with arguments substituted
     :param name: name after AS; empty if there is none
     :param line: line number, from 1
-    :param is_earlier_stage: whether FROM names an earlier stage, not an image
+    :param below: number of the earlier stage that FROM names; None if it names an image
     :param written: image or stage as written in FROM
     :param value: ``image``, and the variables in it
     """
@@ -91,9 +91,14 @@ class Stage:
     image: str
     name: str
     line: int
-    is_earlier_stage: bool
+    below: int | None
     written: str = ""
     value: Value = EMPTY
+
+    @property
+    def is_earlier_stage(self) -> bool:
+        """Whether FROM names an earlier stage, not an image."""
+        return self.below is not None
 
 
 @dataclass
@@ -102,6 +107,7 @@ class _State:
 
     :param parent: ENV of the image that it is based on
     :param is_known: whether that ENV is known
+    :param own: ENV set by its own instructions
     :param arguments: arguments declared so far
     :param declared: words of its ARG instructions, as written
     :param triggers: its ONBUILD instructions
@@ -168,12 +174,13 @@ def read_alone(step: Step, stage: int, escape: str) -> Instruction:
 
 
 class _Reader:
-    """Reads one instruction after the other."""
+    """Reads the instructions in order."""
 
     def __init__(self, source: Source, facts: BuildFacts) -> None:
         self._escape = source.escape
         self._facts = facts
         self._budget = Budget()
+        self._parsed: dict[tuple[str, ...], Source] = {}
         self._heading: dict[str, Value] = {name: unknown(name) for name in BUILD_TIME_ARGUMENTS}
         self._states: list[_State] = []
         self.state = _State()
@@ -293,7 +300,7 @@ class _Reader:
         if default is None or name in ("TARGETOS", "TARGETARCH"):
             return value
         if name in ("TARGETPLATFORM", "BUILDPLATFORM"):
-            raise DockerfileSyntaxError(f"gives {name} a value, which newer versions of buildah refuse")
+            raise DockerfileSyntaxError(f"sets {name}, which newer versions of buildah refuse")
         if name == "TARGETVARIANT" and value.text:
             return value
         ignored = IGNORED_DEFAULTS.known_to(self._facts.version)
@@ -322,7 +329,7 @@ class _Reader:
             replace(instruction, words=words_read if written else (), features=frozenset(expansion.features))
         )
         earlier = self._earlier_stage(image.text)
-        self.stages.append(Stage(image.text, name, step.line, earlier is not None, written, image))
+        self.stages.append(Stage(image.text, name, step.line, earlier, written, image))
         self.state = self._based_on(image, earlier, written)
         self._states.append(self.state)
         self._execute_triggers(image, earlier)
@@ -377,13 +384,18 @@ class _Reader:
         else:
             config = self._facts.parents.get(image.text, ParentConfig())
             triggers = config.triggers if image.is_known else ()
-        text = "".join(f"{trigger}\n" for trigger in triggers)
-        if not text:
-            return
-        dockerfile_limits.check_text(text)
-        source = read_source(text)
-        dockerfile_limits.check_steps(source.steps, self._facts.arguments)
-        dockerfile_limits.check_triggered(len(self.triggered) + len(source.steps))
+        source = self._parse_triggers(tuple(triggers))
+        dockerfile_limits.check_triggers(len(self.triggered) + len(source.steps), self.stages[-1].line)
         line, declared = self.stages[-1].line, list(self.state.declared)
         self.triggered += [self.evaluate(replace(step, line=line)) for step in source.steps if step.name != "FROM"]
         self.state.declared = declared
+
+    def _parse_triggers(self, triggers: tuple[str, ...]) -> Source:
+        """Return ONBUILD instructions as a file, parsed once for all stages with the same parent."""
+        if triggers not in self._parsed:
+            text = "".join(f"{trigger}\n" for trigger in triggers)
+            dockerfile_limits.check_text(text)
+            source = read_source(text)
+            dockerfile_limits.check_steps(source.steps, self._facts.arguments)
+            self._parsed[triggers] = source
+        return self._parsed[triggers]

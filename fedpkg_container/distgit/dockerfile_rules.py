@@ -131,7 +131,7 @@ def check_accepted(dockerfile: Dockerfile) -> Iterator[Finding]:
 def _accepted(item: Instruction, version: tuple[int, ...] | None, *, executed: bool) -> Iterator[Finding]:
     """Yield findings about an instruction.
 
-    :param executed: whether this build executes it: otherwise buildah does not notice what it would refuse
+    :param executed: whether this build executes it; buildah does not check most instructions that it does not execute
     """
     if item.name not in RULES:
         return
@@ -142,12 +142,12 @@ def _accepted(item: Instruction, version: tuple[int, ...] | None, *, executed: b
     for feature in sorted(features(item), key=lambda feature: feature.name):
         known = feature.known_to(version)
         if known or (known is False and feature in (HERE_DOCUMENTS, STAGE_ARGUMENTS, HEADING_PLATFORM)):
-            continue  # the first is tested on builders, the others change values and not what is accepted
+            continue  # the first is tested on builders, the others affect values, not what is accepted
         since = ".".join(map(str, feature.since))
         mine = "" if version is None else f"; this is {'.'.join(map(str, version))}"
         message = f"{item.name} needs buildah {since} or newer on builders ({feature.name}){mine}"
         severity = ERROR if version is not None and executed else WARNING
-        yield Finding("buildah-version", severity, message, "write it without that", FILE, item.line)
+        yield Finding("buildah-version", severity, message, "rewrite it without this feature", FILE, item.line)
 
 
 def _unknown(instruction: Instruction) -> Finding:
@@ -156,7 +156,7 @@ def _unknown(instruction: Instruction) -> Finding:
         "instruction",
         ERROR,
         f"unknown instruction {name[:40]}{did_you_mean(name, RULES)}",
-        "fix it, or end the line above with a backslash if this line continues it",
+        "fix the name, or end the line above with a backslash if this line continues it",
         FILE,
         instruction.line,
     )
@@ -184,7 +184,8 @@ def _parent(stage: Stage) -> Iterator[Finding]:
         return  # it depends on the architecture, or has been reported
     if stage.value.unset:
         names = ", ".join(f"${name}" for name in sorted(stage.value.unset))
-        message = f"FROM {stage.written}: {names} has no value"
+        verb = "has" if len(stage.value.unset) == 1 else "have"
+        message = f"FROM {stage.written}: {names} {verb} no value"
         solution = "set it before the first FROM: ARG NAME=value"
         yield Finding("from-argument", ERROR, message, solution, FILE, stage.line)
         return

@@ -1,6 +1,6 @@
-"""Differences between versions of buildah in what they read in a Dockerfile.
+"""Differences between versions of buildah in the Dockerfiles that they accept.
 
-The reading of a Dockerfile follows the newest version below. What an older one does not know is recorded as a feature
+Dockerfiles are read as by the newest version below. What an older version does not support is recorded as a feature
 of the instruction: an error on a builder, whose version is known, and a warning in the client. Sources: the vendored
 openshift/imagebuilder and ``imagebuildah`` of buildah's releases 1.28 to 1.43; a test compares with the installed one.
 """
@@ -16,7 +16,7 @@ OLDEST = (1, 28)
 
 @dataclass(frozen=True)
 class Feature:
-    """Something that only newer versions of buildah read.
+    """A feature of Dockerfiles that only newer versions of buildah support.
 
     :param name: name in messages, after "needs"
     :param since: first version of buildah
@@ -26,7 +26,7 @@ class Feature:
     since: tuple[int, int]
 
     def known_to(self, version: tuple[int, ...] | None) -> bool | None:
-        """Return whether a version of buildah knows it; None if the version is not known."""
+        """Return whether a version of buildah supports it; None if the version is not known."""
         return None if version is None else version[:2] >= self.since
 
 

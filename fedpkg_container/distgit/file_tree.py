@@ -19,7 +19,7 @@ from fedpkg_container.distgit import wildcards
 
 #: Maximum number of links to follow for one path, as in the Linux kernel.
 MAX_LINKS = 40
-#: Maximum number of characters to match against patterns, in all checks of one Dockerfile: a few seconds.
+#: Maximum number of characters to match against patterns, in all checks of one Dockerfile; takes a few seconds.
 MAX_WORK = 500_000
 #: Work to look up a component of a path, in characters.
 _LOOKUP = 16

@@ -54,7 +54,7 @@ def choose(workspaces: Workspaces) -> Isolation:
     with contextlib.suppress(OSError, ValueError, KeyError):
         known = json.loads(remembered.read_text())
         if known["boot"] == boot:
-            _log.debug("OCI runtime %s, as found since the last reboot", known["runtime"])
+            _log.debug("OCI runtime %s, tested since the last reboot", known["runtime"])
             return Isolation(known["runtime"])
     isolation = probe(workspaces)
     remembered.write_text(json.dumps({"boot": boot, **asdict(isolation)}))

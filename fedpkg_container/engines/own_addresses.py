@@ -71,5 +71,5 @@ def _watch(
                 added(new)
                 known.update(new)
     except (FedpkgContainerError, OSError, ValueError) as error:
-        _log.error("this machine's addresses cannot be watched: %s", error)
+        _log.error("the addresses of this machine cannot be monitored: %s", error)
         failed()

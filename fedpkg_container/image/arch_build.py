@@ -143,7 +143,7 @@ class ArchBuild:
         missing = [name for name in dockerfile.parents if name not in self.spec.parents]
         if missing:
             raise BuildFailedError(
-                f"FROM {missing[0]} is not a parent image of the plan of the build",
+                f"FROM {missing[0]} is not among the parent images in the plan of the build",
                 solution="use the same version of buildah on all builders",
             )
         return {name: self._pull(name, self.spec.parents[name], deadline) for name in dockerfile.parents}

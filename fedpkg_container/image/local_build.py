@@ -118,7 +118,7 @@ class _LocalBuild:
         dockerfile = with_parents(
             dockerfile, {name: parent_config(name, base.configuration) for name, base in base_images.items()}
         )
-        labels = dockerfile.labels
+        labels = {name: label.value for name, label in dockerfile.label_details.items() if label.is_complete}
         name = label_value(labels, "name") or self.request.checkout.name
         component = label_value(labels, COMPONENT_LABEL) or name
         version = label_value(labels, "version") or "local"

@@ -1,4 +1,4 @@
-"""The build task, its request, and what all steps of a build use."""
+"""The build task, its request, and the context shared by all steps of a build."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class BuildTask:
 
 @dataclass(frozen=True)
 class BuildContext:
-    """What all steps of a build use.
+    """The context shared by all steps of a build.
 
     :param session: hub session of the builder
     :param cg_session: hub session of the content generator's account

@@ -51,11 +51,11 @@ CHECKS: dict[str, str] = {
     "gating": "gating.yaml is valid (rpkg's check; also skipped by --skip-remote-rules-validation)",
     # the Dockerfile or Containerfile
     "no-dockerfile": "there is a Containerfile or Dockerfile that can be parsed and is within the limits below",
-    "dockerfile-ignored": "a Dockerfile beside a Containerfile, which is used, has the same content",
+    "dockerfile-ignored": "a Dockerfile beside a Containerfile, which takes precedence, has the same content",
     "instruction": "all instructions are known, and buildah can read them",
     "option": "options of instructions are known to buildah",
     "option-ignored": "no instruction has options that buildah removes",
-    "buildah-version": "the Dockerfile needs no newer buildah than that of the builders (a warning in the client)",
+    "buildah-version": "the Dockerfile needs no newer buildah than the builders have (a warning in the client)",
     "before-from": "only ARG precedes the first FROM",
     "no-from": "there is a FROM",
     "from-invalid": "FROM has a valid image reference",

@@ -321,7 +321,7 @@ class Buildroot(TypedDict, total=False):
 
 
 class OutputMetadata(FileMetadata, total=False):
-    """A file to import, with the buildroot it was made in, and for an archive its RPMs and image."""
+    """A file to import, with the buildroot in which it was created, and for an archive its RPMs and image."""
 
     buildroot_id: str
     metadata_only: bool

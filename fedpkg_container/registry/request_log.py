@@ -15,7 +15,7 @@ _log = logging.getLogger(__name__)
 
 
 class Outcome:
-    """The response to a request, as far as it is logged."""
+    """The part of the response to a request that is logged."""
 
     def __init__(self) -> None:
         self._text = ""
@@ -30,7 +30,7 @@ class Outcome:
 
 @contextmanager
 def logged_request(method: str, url: str) -> Iterator[Outcome]:
-    """Log the request that is sent in the block, at DEBUG; the duration is that until the start of the response."""
+    """Log the request that is sent in the block, at DEBUG; the duration ends at the start of the response."""
     started, outcome, failure = time.monotonic(), Outcome(), "no response"
     try:
         yield outcome

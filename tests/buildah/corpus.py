@@ -1,4 +1,4 @@
-"""Dockerfiles in many idioms, for the comparison with buildah. They need no RUN, and the files of ``real_buildah``."""
+"""Dockerfiles in many idioms, for the comparison with buildah: without RUN, with the files of ``real_buildah``."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,7 +23,7 @@ GO_ARCH = platform_of(MACHINE).architecture
 
 @dataclass(frozen=True)
 class Expected:
-    """What a build must give.
+    """The expected result of a build.
 
     :param nvr: NVR without the name of the package
     :param files: paths in the image, with their content; None for any content
@@ -57,8 +56,6 @@ FAMILIES = {
     "multi-stage-rust": Expected("0.3.0-1", {"usr/bin/program": None, "usr/share/program/Cargo.toml": None}),
     "multi-arch": Expected("3-1", {"usr/bin/tool": None, "usr/share/tool/arch": f"{GO_ARCH}\n"}),
 }
-#: Families that need the variables of the parent image.
-UNSUPPORTED = {"fedora-guidelines": "labels and COPY with variables of the parent image are not resolved"}
 
 
 def _commit(packager: Packager, family: str, **values: str) -> None:
@@ -87,12 +84,7 @@ def parent(box: Box, tmp_path_factory: pytest.TempPathFactory) -> str:
     return pull_specs(done.stdout)[0]
 
 
-def _parameters() -> list[Any]:
-    marks = {name: pytest.mark.xfail(strict=True, reason=reason) for name, reason in UNSUPPORTED.items()}
-    return [pytest.param(name, marks=[marks[name]] if name in marks else []) for name in FAMILIES]
-
-
-@pytest.mark.parametrize("family", _parameters())
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_is_checked_and_built(packager: Packager, box: Box, parent: str, tmp_path: Path, family: str) -> None:
     expected = FAMILIES[family]
     _commit(packager, family, PARENT=parent)

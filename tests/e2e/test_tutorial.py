@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.documented import blocks
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorial.md"
 DIRECTORY = "/var/tmp/first-look"
@@ -21,7 +23,7 @@ EXPECTED = (
     "builder-1",
     "task ",
     "hello-web:scratch-",
-    "hello-web-container: HEAD is built: hello-web-container-1.0-1",
+    "hello-web-container: HEAD has been built: hello-web-container-1.0-1",
     "[uncommitted]",
     "[instruction]",
     "Updated 1 path from the index",
@@ -36,9 +38,10 @@ EXPECTED = (
 )
 
 
-def script(page: str, directory: Path, programs: Path) -> str:
+def script(directory: Path, programs: Path) -> str:
     """Return the commands of the page as a shell script; those of a shell in the box become its input."""
-    lines = [line[4:] for line in page.splitlines() if line.startswith("    ") and line[4:] != "make setup"]
+    found = [block for block in blocks(PAGE) if block.has_commands and not block.reason]
+    lines = [line for block in found for line in block.text.splitlines() if line != "make setup"]
     result = ["set -eu"]
     inside = False
     for line in lines:
@@ -53,7 +56,7 @@ def script(page: str, directory: Path, programs: Path) -> str:
 
 
 def test_the_script_has_every_command() -> None:
-    text = script(PAGE.read_text(), Path("/tmp/x"), Path("/opt/bin"))
+    text = script(Path("/tmp/x"), Path("/opt/bin"))
     assert text.count("$box shell << 'END OF INPUT'") == text.count("\nEND OF INPUT\n") == 2
     assert len(re.findall(r"^fedpkg container-build", text, re.MULTILINE)) == 3
     assert "first-look" not in text
@@ -67,7 +70,7 @@ def test_the_tutorial(tmp_path: Path) -> None:
     box = [str(programs / "fedpkg-container-box"), "-d", str(tmp_path / "box")]
     try:
         done = subprocess.run(
-            ["bash", "-c", script(PAGE.read_text(), tmp_path, programs)],
+            ["bash", "-c", script(tmp_path, programs)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

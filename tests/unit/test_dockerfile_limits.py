@@ -63,6 +63,10 @@ ATTACKS = {
     ),
     "lines": (BEGIN + "".join(f"ENV V{n}=x\n" for n in range(8000)), "line 1001 .* more than 1000 instructions"),
     "values": (f"{BEGIN}ENV {' '.join(f'V{n}=' for n in range(2001))}\n", "line 2 .* set more than 2000 values"),
+    "triggers of many stages": (
+        "FROM scratch AS s\n" + "ONBUILD LABEL a=b\n" * 490 + "FROM s\n" * 490,
+        "line 494 .* ONBUILD adds more than 1000 instructions",
+    ),
     "a line": (f"{BEGIN}RUN {'x' * limits.MAX_INSTRUCTION_LENGTH}\n", "RUN is longer than 65534 bytes"),
     "a file": (BEGIN + "# comment\n" * 30_000, "the Dockerfile is larger than 262144 bytes"),
 }

@@ -10,7 +10,7 @@ from fedpkg_container.distgit import dockerfile_rules, label_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts, ParentConfig
 from fedpkg_container.errors import BuildFailedError, RefusedError
-from fedpkg_container.image.resolve.checks import check_instructions
+from fedpkg_container.image.resolve.checks import check_instructions, check_onbuild
 from fedpkg_container.image.resolve.identity import ArchReadings, check_identity, identify
 from fedpkg_container.model.platforms import Platform, platform_of
 
@@ -107,6 +107,17 @@ def test_from_may_differ_by_architecture() -> None:
     unknown = Dockerfile("FROM r.io/base-$TARGETARCH:1\n")
     assert unknown.parents == []
     assert [each.code for each in dockerfile_rules.check(unknown) if each.severity == "error"] == []
+
+
+def test_stages_that_depend_on_the_platform() -> None:
+    text = "FROM r.io/a:1 AS build-amd64\nFROM r.io/b:1\nARG TARGETARCH\nCOPY --from=build-$TARGETARCH /a /a\n"
+    assert Dockerfile(text).foreign_sources == []
+    platforms = {each: BuildFacts(platform=Platform(each)) for each in ("amd64", "s390x")}
+    assert Dockerfile(text, platforms["amd64"]).foreign_sources == []
+    assert Dockerfile(text, platforms["amd64"]).built_stages == {0, 1}
+    assert Dockerfile(text, platforms["s390x"]).foreign_sources == [("build-s390x", 4)]
+    with pytest.raises(BuildFailedError, match=r"^FROM r.io/a:1: ONBUILD of this image is not allowed: .* files are"):
+        check_onbuild("r.io/a:1", ["ARG TARGETARCH", "COPY --from=r.io/evil-$TARGETARCH:1 /a /a"])
 
 
 def test_images_of_from_are_pinned_in_copy_too() -> None:

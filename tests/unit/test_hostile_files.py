@@ -168,7 +168,7 @@ def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
     [
         ("#  ESCAPE = ^\nFROM r.io/base:1\n", "cannot be the escape character"),
         ("# escape=`\n# escape=`\nFROM r.io/base:1\n", "second escape directive"),
-        ("FROM r.io/base:1\nRUN a \\\u00a0\nFROM oci:/x\n", "line 2: unusual whitespace"),
+        ("FROM r.io/base:1\nRUN a \\\u00a0\nFROM oci:/x\n", "line 2 of the Dockerfile: the instruction ends with"),
         ("FROM r.io/base:1\nRUN <<E\n\x0cE\nFROM oci:/x\nE\n", "line 3 of the Dockerfile contains a control character"),
         ("FROM r.io/base:1\nRUN a\rFROM oci:/x\n", "line 2 of the Dockerfile contains a control character"),
         ("FROM r.io/base:1\x00\n", "line 1 of the Dockerfile contains a control character"),

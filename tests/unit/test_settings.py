@@ -74,7 +74,7 @@ def test_valid_values(parse: Callable[[str], Any], text: str, value: Any) -> Non
         (number("days"), "٣", "a number of days"),
         (optional(size), "x", "a size"),
         (flag(), "true", "one of yes, no"),
-        (subset("a", "b"), "a none", "none: must be some of a, b"),
+        (subset("a", "b"), "a none", "none: must be one or more of a, b"),
         (path, "a", "not an absolute path"),
         (existing_path, "/no/such/file", "no such file"),
         (registry, "https://host", "a registry host"),

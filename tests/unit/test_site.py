@@ -81,7 +81,7 @@ a = b
         "line 1: [registry] candidate is missing: registry to which images are pushed, host and port",
         "[registry] certificates = /no/such/folder: no such file or directory",
         "[registry] password: unknown setting (known: allowed_hosts, auth_file, candidate, ",
-        "line 4: [registry] formats = zip: must be some of v2s2, oci",
+        "line 4: [registry] formats = zip: must be one or more of v2s2, oci",
         "[engine] base_images_keep = -1: must be a number of days, at least 0",
         "[engine] isolation = none: must be auto or oci",
         "[engine] network = bridge: must be one of auto, none, isolated, host",

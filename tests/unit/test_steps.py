@@ -47,7 +47,7 @@ def _as_builders_read(text: str, *, documents: bool) -> list[tuple[str, str]]:
             if following.strip() and not following.startswith("#"):
                 step = step[: match.start()] + following
         name, value = [*re.split(r"[\t\r ]+", step.strip(), maxsplit=1), ""][:2]
-        found.append((name.upper(), value))
+        found.append((name.upper() if name.isascii() else name, value))
         if documents and name.upper() in ("RUN", "COPY", "ADD"):
             for tabs, word in re.findall(r"(?:^|\s)[0-9]*<<(-?)([^<\s]+)", value):
                 end = word.strip("\"'")
@@ -108,26 +108,16 @@ def test_comments_cannot_turn_here_documents_into_instructions(mark: str) -> Non
     ],
 )
 def test_joined_lines_are_checked(text: str) -> None:
-    with pytest.raises(BuildFailedError, match="^Dockerfile:[2-6]: (RUN (option )?--|--from=oci:/x)"):
+    with pytest.raises(BuildFailedError, match="^Dockerfile:[2-6]: (RUN (option )?--|files are copied from oci:/x)"):
         check_instructions(Dockerfile(BASE + text))
 
 
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("RUN --security=insecure id \\\n", "line 2 ends with a backslash, but no line follows"),
-        ("RUN id \\\n\n# x\n", "ends with a backslash, but no line follows"),
-        ("RUN true \\\u00a0\nRUN id\n", "line 2: unusual whitespace after the backslash"),
-        ('COPY --"from"=oci:/x / /\n', "line 2: an option contains quotes"),
-        ('COPY --chown="a b" --from=oci:/x / /\n', "line 2: an option contains quotes"),
-        ("COPY --fr\\om=oci:/x / /\n", "line 2: an option contains quotes"),
-        ("COPY --$X=oci:/x / /\n", "line 2: an option contains quotes"),
-        ("COPY --chown=\u00e0--from=oci:/x / /\n", "line 2: an option contains quotes"),
-        ("RUN --mount=type=cache,target=/\u00e0--security=insecure id\n", "line 2: an option contains quotes"),
-        ('RUN --mount=type=bind,"source=..",target=/x id\n', "line 2: an option contains quotes"),
-        ('ONBUILD COPY --"from"=oci:/x / /\n', "line 2: an option contains quotes"),
+        ("RUN id \\\\", "line 2 of the Dockerfile: the instruction ends with \\"),
+        ("RUN true \\\u00a0\nRUN id\n", "line 2 of the Dockerfile: the instruction ends with \\"),
         ("RUN cat <<#\nx \\\n#\nRUN id\n", "line 2: ambiguous <<"),
-        ("RUN cat <<E-F\nLABEL a=b\nE-F\n", "line 2: ambiguous <<"),
         ("RUN echo it's <<E\nFROM oci:/x\nE\n", "line 2: ambiguous <<"),
         ("RUN ${x:?} <<E\nFROM oci:/x\nE\n", "line 2: ambiguous <<"),
         ("RUN ${x:-}<<E\nFROM oci:/x\nE\n", "line 2: ambiguous <<"),
@@ -138,6 +128,37 @@ def test_joined_lines_are_checked(text: str) -> None:
 def test_ambiguous_instructions_are_rejected(text: str, reason: str) -> None:
     with pytest.raises(RefusedError, match=re.escape(reason)):
         Dockerfile(BASE + text)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("RUN --security=insecure id \\\n", "RUN option --security=insecure is not supported"),
+        ('COPY --"from"=oci:/x / /\n', "files are copied from oci:/x"),
+        ('COPY --chown="a b" --from=oci:/x / /\n', "files are copied from oci:/x"),
+        ("COPY --fr\\om=oci:/x / /\n", "files are copied from oci:/x"),
+        ("COPY --$X=oci:/x / /\n", "is not an option of COPY"),
+        ("COPY --chown=\u00e0--from=oci:/x / /\n", "characters that are not ASCII"),
+        ("RUN --mount=type=cache,target=/\u00e0--security=insecure id\n", "characters that are not ASCII"),
+        ('RUN --mount=type=bind,"source=..",target=/x id\n', "a source outside the checkout"),
+        ('ONBUILD COPY --"from"=oci:/x / /\n', "files are copied from oci:/x"),
+    ],
+)
+def test_quotes_and_variables_do_not_hide_options(text: str, reason: str) -> None:
+    with pytest.raises(BuildFailedError, match=re.escape(reason)):
+        check_instructions(Dockerfile(BASE + text))
+
+
+@pytest.mark.parametrize(
+    ("text", "built"),
+    [
+        ("RUN id \\\n\n# x\n", "RUN id\n"),
+        ("RUN cat <<E-F\nLABEL a=b\nE-F\n", "RUN cat <<E-F\nLABEL a=b\nE-F\n"),
+        ("\\", ""),
+    ],
+)
+def test_the_end_of_an_instruction(text: str, built: str) -> None:
+    assert Dockerfile(BASE + text).changed({}) == BASE + built
 
 
 @pytest.mark.parametrize("before", ["", "# syntax=x\n"])

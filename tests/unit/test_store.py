@@ -1,4 +1,4 @@
-"""Layers read from a store are the archives that they were; anything else is an error."""
+"""Layers read from a store are their original archives; any difference is an error."""
 
 from __future__ import annotations
 
@@ -185,5 +185,5 @@ def test_the_same_is_exported_from_a_store_as_from_buildah_push(made: Store, tmp
     assert again == stored
     (made.folder / "overlay/layer1/diff/own").write_bytes(b"TEXT" * 1000)
     changed, messages = _export(tmp_path, {**request, "push": ["cat", str(pushed)]})
-    assert "are not those of its archive" in messages
+    assert "do not match its archive" in messages
     assert changed == stored

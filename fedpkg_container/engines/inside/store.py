@@ -1,4 +1,4 @@
-"""Images in a store (containers/storage), read as files: configuration, and layers as the tar archives that they were.
+"""Images in a store (containers/storage), read as files: configuration, and layers as their original tar archives.
 
 Imported by the programs of a worker; needs only Python's standard library. ``overlay-images`` has the images,
 ``overlay-layers`` the layers, and ``overlay/LAYER/diff`` a layer's files. ``overlay-layers/LAYER.tar-split.gz`` has
@@ -142,6 +142,6 @@ class LayerStream(io.RawIOBase):
         return size
 
     def check(self) -> None:
-        """Raise ValueError if what was read is not the layer."""
+        """Raise ValueError if the digest of the data read is not the layer's diff ID."""
         if f"sha256:{self._hasher.hexdigest()}" != self._layer.diff_id:
-            raise ValueError(f"the files of the layer {self._layer.diff_id} are not those of its archive")
+            raise ValueError(f"the files of the layer {self._layer.diff_id} do not match its archive")

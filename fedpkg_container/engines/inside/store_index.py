@@ -1,6 +1,6 @@
 """Lists of the images and layers in a store (containers/storage), read as files.
 
-Imported by the programs of a worker; it is apart from ``store.py``, because Python loads little for it.
+Imported by the programs of a worker; it is separate from ``store.py``, because it imports fewer modules.
 """
 
 from __future__ import annotations

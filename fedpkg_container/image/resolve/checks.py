@@ -9,6 +9,7 @@ from pathlib import Path
 from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.copy_sources import ContextCheck
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts
 from fedpkg_container.distgit.dockerfile_lexer import ESCAPE
 from fedpkg_container.distgit.dockerfile_words import trim
 from fedpkg_container.distgit.file_tree import TreeOnDisk
@@ -17,7 +18,7 @@ from fedpkg_container.engines import machine
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.model.findings import ERROR
-from fedpkg_container.model.platforms import go_arch
+from fedpkg_container.model.platforms import Platform, go_arch
 
 
 def check_instructions(dockerfile: Dockerfile) -> None:
@@ -61,7 +62,8 @@ def check_onbuild(name: str, triggers: Sequence[str]) -> None:
                 raise RefusedError("an instruction has several lines")
             if not trim(trigger) or trim(trigger).startswith("#"):
                 raise RefusedError("a comment or an empty line")
-        check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""])))
+        facts = BuildFacts(platform=Platform("amd64"))  # any: nothing may depend on what is not known
+        check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""]), facts))
     except (BuildFailedError, RefusedError) as error:
         raise BuildFailedError(
             f"FROM {name}: ONBUILD of this image is not allowed: {error.reason}", solution="use another base image"

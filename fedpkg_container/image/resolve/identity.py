@@ -22,7 +22,7 @@ from fedpkg_container.model.platforms import Platform, platform_of
 class Identity:
     """The NVR of a build, and its repository in the registry.
 
-    :param release: empty for the hub's next one
+    :param release: empty for the next release chosen by the hub
     :param repository_path: without the registry
     """
 
@@ -35,7 +35,7 @@ class Identity:
 def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     """Return the identity of a build.
 
-    :raises BuildFailedError: if a label is missing or incomplete, or the labels give no valid NVR or repository
+    :raises BuildFailedError: if a label is missing or incomplete, or the labels form no valid NVR or repository
     """
     _check_complete(dockerfile, options)
     labels = dockerfile.labels
@@ -52,7 +52,7 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
         koji.check_NVR({"name": component, "version": version, "release": release or "1"}, strict=True)
     except koji.GenericError as error:
         raise BuildFailedError(
-            f"the labels do not give a valid NVR: {error}", solution="fix com.redhat.component"
+            f"the labels do not form a valid NVR: {error}", solution="fix com.redhat.component"
         ) from error
     return Identity(component, version, release, names.valid_repository(names.required_label(labels, "name")))
 
@@ -159,7 +159,7 @@ def with_parents(dockerfile: Dockerfile, parents: Mapping[str, ParentConfig]) ->
 
 
 def check_identity(dockerfile: Dockerfile, expected: Mapping[str, str], arch: str) -> None:
-    """Check that the labels on one architecture are those that the build was planned with.
+    """Check that the labels on one architecture are those in the plan of the build.
 
     :param dockerfile: read with its parent images
     :param expected: label → value
