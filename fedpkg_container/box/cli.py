@@ -186,7 +186,7 @@ def _status(arguments: argparse.Namespace) -> int:
     for exposure in exposures():
         print(f"\nwarning: {exposure}")
     if running < len(box.services):
-        print(f"\nstart the missing services: {_program(arguments)} up")
+        print(f"\nstart the stopped services: {_program(arguments)} up")
         return 1
     return 0
 

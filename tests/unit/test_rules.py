@@ -63,6 +63,17 @@ def test_checkout_state(tmp_path: Path, changes: dict[str, Any], code: str, seve
     assert _found(tmp_path, GOOD, local=True, **changes) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["Dockerfile", "Containerfile", "container.yaml", "additional-tags", "sources", "help.md", ".dockerignore"]
+)
+def test_untracked_files_that_decide_what_is_built(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(GOOD if name == "Containerfile" else "# Text\n")
+    found = [each for each in _found(tmp_path, GOOD, untracked=(name, "other.md")) if each.code == "untracked"]
+    assert [(each.severity, each.file) for each in found] == [("error", name)]
+    assert f"{name} is not tracked by git" in found[0].message
+    assert "untracked" not in [each.code for each in _found(tmp_path, GOOD, untracked=(name,), local=True)]
+
+
 @pytest.mark.parametrize("label", ["com.redhat.component", "BZComponent"])
 def test_package_named_after_another_repository(tmp_path: Path, label: str) -> None:
     text = GOOD.replace("com.redhat.component", label)
