@@ -42,7 +42,14 @@ _HEADER = re.compile(r"((?:proxy-)?authorization|(?:set-)?cookie|(?:www|proxy)-a
 _SCHEME = re.compile(r"\b(bearer|basic|negotiate)(\s+)[^\s'\",]+", re.IGNORECASE)
 #: A name and a value in a message: ``password=…``, ``"token": "…"``; not the end of a path (``/token: HTTP 200``).
 _PAIR = re.compile(
-    rf"(?:(?<![\w./-])|(?<=/)(?={_MEMBER}=))({_MEMBER})(['\"]?\s*[=:]\s*)(\"[^\"]*\"?|'[^']*'?|[^\s,;&}}]+)",
+    rf"(?:(?<![\w./-])|(?<=/)(?={_MEMBER}=))({_MEMBER})(['\"]?\s*[=:]\s*)"
+    r"(\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?|[^\s,;&}]+)",
+    re.IGNORECASE,
+)
+#: An option and its value as two words of a command line in a message, also as Python shows a list of words.
+_OPTION = re.compile(
+    rf"(?<![\w-])(--?[\w.-]{{0,40}}(?:{_WORDS})(?!-?file|-?path)[\w.-]{{0,40}})"
+    r"(\s+|['\"],\s*)(['\"]?)[^\s'\",;-][^\s'\",;]*",
     re.IGNORECASE,
 )
 
@@ -75,6 +82,7 @@ def redact_message(text: str) -> str:
     line = _HEADER.sub(rf"\1\2{HIDDEN}", line)
     line = _SCHEME.sub(rf"\1\2{HIDDEN}", line)
     line = _PAIR.sub(rf"\1\2{HIDDEN}", line)
+    line = _OPTION.sub(rf"\1\2\3{HIDDEN}", line)
     return _cut(line, MAX_MESSAGE)
 
 

@@ -46,9 +46,8 @@ def run(client: Client) -> int:
         _check_task_info(arguments.task_info)
     checkout = Checkout.read(client.cmd)
     if arguments.release:
-        print_stderr(
-            f"--release {checkout.branch}: the build will fail if branch {checkout.branch} does not contain this commit"
-        )
+        branch = checkout.branch
+        print_stderr(f"note: --release {branch}: the build fails if branch {branch} does not contain this commit")
     request = _request(client, checkout)
     _log_request(request)
     session, preflight, findings = _check(client, checkout, request)
@@ -75,7 +74,7 @@ def _log_request(request: BuildRequest) -> None:
     options = redact_message(str({name: value for name, value in request.options.items() if name != "userdata"}))
     source, _, commit = request.source.partition("#")
     _log = logging.getLogger(__name__)
-    _log.info("building %s at %s for target %s, options %s", redact_url(source), commit, request.target, options)
+    _log.info("build request: %s at %s for target %s, options %s", redact_url(source), commit, request.target, options)
 
 
 def _submitted(

@@ -12,6 +12,7 @@ from fedpkg_container.errors import RefusedError
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.hub.build_contents import Contents, Difference
+    from fedpkg_container.hub.builds import Build
     from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.model.koji_types import BuildInfo
 
@@ -48,17 +49,15 @@ def show_build(client: Client, session: HubSession, info: BuildInfo) -> Mapping[
 def _build(client: Client, contents: Contents) -> Iterator[str]:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import site_urls
-    from fedpkg_container.progress.formatting import format_age
-    from fedpkg_container.text import format_duration
 
     build = contents.build
     yield f"{build.nvr}  {build.state.lower()}"
-    if build.completed is not None:
-        took = f", in {format_duration(build.completed - build.created)}" if build.created is not None else ""
-        yield f"  built    {format_age(build.completed)}{took}, by {build.owner}"
+    yield from _ended(build)
     if build.task_id:
         page = site_urls(koji_profile(client)).task(build.task_id)
         yield f"  task     {build.task_id}{'  ' + page if page else ''}"
+        if build.state == "FAILED":
+            yield f"  logs     {client.name} container-status {build.task_id} --logs"
     if build.branch:
         yield f"  branch   {build.branch}"
     yield f"  source   {build.source or 'unknown'}"
@@ -73,6 +72,20 @@ def _build(client: Client, contents: Contents) -> Iterator[str]:
         yield f"  {'parent' if parent.is_base else 'stage':<8} {parent.nvr}{newer}"
     if not contents.parents and build.state == "COMPLETE":
         yield "  parent   none built in this Koji"
+
+
+#: State of a build that was not built → the word for its end.
+_ENDS = {"FAILED": "failed", "CANCELED": "canceled"}
+
+
+def _ended(build: Build) -> Iterator[str]:
+    """Yield when a build ended, and how long it took."""
+    from fedpkg_container.progress.formatting import format_age
+    from fedpkg_container.text import format_duration
+
+    if build.completed is not None:
+        took = f", in {format_duration(build.completed - build.created)}" if build.created is not None else ""
+        yield f"  {_ENDS.get(build.state, 'built'):<8} {format_age(build.completed)}{took}, by {build.owner}"
 
 
 def _difference(before: Contents, after: Contents, changes: Difference) -> Iterator[str]:

@@ -149,8 +149,8 @@ class ContextCheck:
                 )
                 return
             if kind is not Kind.DIRECTORY:
-                if submodule := self.tree.submodule_of(resolved):
-                    yield _submodule(submodule)
+                if kind is Kind.SUBMODULE:
+                    yield _submodule(resolved)
                 copied += 1
                 continue
             directory = _Directory(self.tree, self.ignored, resolved, self._walked(path, resolved))
@@ -203,7 +203,7 @@ def _excludes(tree: FileTree, ignored: IgnoreFile, path: str) -> bool | None:
     """Return whether an ignore file excludes a path; None if that is unknown, or takes too long."""
     if not ignored.patterns:
         return False
-    return ignored.excludes(path) if tree.spend(len(path) * len(ignored.patterns)) else None
+    return ignored.excludes(path) if tree.spend(len(path) * ignored.weight) else None
 
 
 @dataclass(frozen=True)
@@ -244,7 +244,9 @@ class _Directory:
     def submodules(self) -> Iterator[str]:
         """Yield the git submodules that are copied."""
         prefix = f"{self.top}/" if self.top else ""
-        for submodule in sorted(self.tree.submodules()):
+        for submodule in sorted(self.tree.submodules()) if self.tree.spend(1) else ():
+            if not self.tree.spend(len(submodule)):
+                return
             if submodule.startswith(prefix) and self._copies(submodule[len(prefix) :]):
                 yield submodule
 
@@ -254,6 +256,8 @@ class _Directory:
         for length in range(1, len(names) + 1):
             shown = posixpath.join(self.walked, *names[:length])
             is_last = length == len(names)
-            if self.ignored.excludes(shown) and (is_last or not self.ignored.includes_below(shown, walking=True)):
+            if _excludes(self.tree, self.ignored, shown) and (
+                is_last or not self.ignored.includes_below(shown, walking=True)
+            ):
                 return False
         return True

@@ -21,6 +21,8 @@ from fedpkg_container.distgit import wildcards
 MAX_LINKS = 40
 #: Maximum number of characters to match against patterns, in all checks of one Dockerfile; takes a few seconds.
 MAX_WORK = 500_000
+#: Work to look up a component of a path, in characters.
+_LOOKUP = 16
 
 
 class Kind(Enum):
@@ -80,6 +82,7 @@ class FileTree(ABC):
             if kind is Kind.LINK:
                 links += 1
                 target = self.target("/".join([*resolved, name]))
+                self.spend(len(target))
                 if links > MAX_LINKS or not target:
                     return None
                 if target.startswith("/"):
@@ -95,6 +98,8 @@ class FileTree(ABC):
         """Return the git submodule that contains a path; empty if none does."""
         parts = path.split("/")
         for length in range(1, len(parts) + 1):
+            if not self.spend(length):
+                break
             resolved = self.resolve("/".join(parts[:length]))
             if resolved and self.kind(resolved) is Kind.SUBMODULE:
                 return resolved
@@ -119,7 +124,9 @@ class FileTree(ABC):
             reached = found
         return reached
 
-    def _existing(self, path: str, name: str) -> list[str]:
+    def _existing(self, path: str, name: str) -> list[str] | None:
+        if not self.spend(_LOOKUP * (path.count("/") + 1)):
+            return None
         directory = self.resolve(path)
         exists = directory is not None and self.kind(posixpath.join(directory, name)) is not None
         return [posixpath.join(path, name)] if exists else []
@@ -130,7 +137,8 @@ class FileTree(ABC):
         if tokens is None or directory is None:
             return []
         names = sorted(self.names(directory))
-        if not wildcards.is_bounded(tokens) or not self.spend(sum(map(len, names))):
+        work = sum(map(len, names)) * wildcards.weight(tokens)
+        if not wildcards.is_bounded(tokens) or not self.spend(work):
             return None
         return [posixpath.join(path, name) for name in names if wildcards.matches(tokens, name)]
 
@@ -151,6 +159,7 @@ class TreeOnDisk(FileTree):
         self._extra = frozenset(extra)
         self._fresh = fresh
         self._found: frozenset[str] | None = None
+        self._empty: dict[str, bool] = {}
 
     def kind(self, path: str) -> Kind | None:
         """Return the kind of a file; ``.git`` does not exist, because builds do not have it."""
@@ -166,7 +175,7 @@ class TreeOnDisk(FileTree):
             return Kind.LINK
         if not stat.S_ISDIR(mode):
             return Kind.FILE
-        is_submodule = not any(True for _ in self.names(path)) if self._fresh else self._is_repository(path)
+        is_submodule = self._is_empty(path) if self._fresh else self._is_repository(path)
         return Kind.SUBMODULE if is_submodule else Kind.DIRECTORY
 
     def submodules(self) -> frozenset[str]:
@@ -184,6 +193,14 @@ class TreeOnDisk(FileTree):
                         found.add(path)
             self._found = frozenset(found)
         return self._found
+
+    def _is_empty(self, path: str) -> bool:
+        """Return whether a directory below the root is empty; it is read once, and not to its end."""
+        if path not in self._empty:
+            self._empty[path] = True
+            with contextlib.suppress(OSError, ValueError), os.scandir(self._root / path) as entries:
+                self._empty[path] = next(entries, None) is None
+        return self._empty[path]
 
     def _is_repository(self, path: str) -> bool:
         return os.path.lexists(self._root / path / ".git")

@@ -11,6 +11,7 @@ import os
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from fedpkg_container.distgit import wildcards
@@ -97,6 +98,11 @@ class IgnoreFile:
             if problem is not None:
                 findings.append(Finding("ignore-file", *problem, name, number))
         return cls(name, tuple(patterns), tuple(findings))
+
+    @cached_property
+    def weight(self) -> int:
+        """How many times longer than a short pattern all patterns together take for each character."""
+        return sum(wildcards.weight(pattern.tokens or ()) for pattern in self.patterns)
 
     def excludes(self, path: str) -> bool | None:
         """Return whether a file or directory is excluded; None if that is unknown.

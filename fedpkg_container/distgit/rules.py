@@ -11,6 +11,7 @@ from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import FILE, FILES, Dockerfile, find_file
 from fedpkg_container.distgit.dockerfile_facts import TARGET_ARGUMENTS
+from fedpkg_container.distgit.ignore_file import find_ignore_file
 from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
@@ -31,7 +32,7 @@ def check(checkout: Checkout, *, local: bool = False, dockerfile: Dockerfile | N
         return check_files(checkout.path, checkout.submodules)
     dockerfile, unreadable = (dockerfile, []) if dockerfile else read(checkout.path)
     files = _files(checkout.path, dockerfile, checkout.tracked, checkout.submodules)
-    findings = [*_state(checkout), *unreadable, *files]
+    findings = [*_state(checkout), *_untracked_files(checkout), *unreadable, *files]
     if dockerfile is not None:
         about_checkout = [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
         findings += _named(about_checkout, dockerfile)
@@ -132,6 +133,23 @@ def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
         message = f"label {COMPONENT_LABEL} = {label.value}, but the repository is named {checkout.name}"
         solution = f"use {' or '.join(allowed)}: builders accept other names only if the site allows them"
         yield Finding("label-repository", WARNING, message, solution, FILE, label.line)
+
+
+def _untracked_files(checkout: Checkout) -> Iterator[Finding]:
+    """Check for untracked files that the other checks read: the build would differ from what was checked."""
+    file = find_file(checkout.path)
+    names = (
+        file,
+        find_ignore_file(checkout.path, file),
+        container_yaml.FILE,
+        additional_tags.FILE,
+        copy_rules.SOURCES,
+        HELP,
+    )
+    for name in names:
+        if name in checkout.untracked:
+            message = f"{name} is not tracked by git, so builders do not have it"
+            yield Finding("untracked", ERROR, message, "add it to git, commit and push, or delete it", name)
 
 
 def _untracked_copies(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:

@@ -15,6 +15,8 @@ from typing import Union
 META = "*?["
 #: Maximum number of wildcards in a pattern. Each takes time for each character of a path.
 MAX_WILDCARDS = 20
+#: Number of elements of a short pattern.
+SHORT = 16
 
 
 class Wildcard(Enum):
@@ -116,6 +118,17 @@ def parse_glob(pattern: str) -> list[Token] | None:
 def is_bounded(tokens: Sequence[Token]) -> bool:
     """Return whether a pattern has no more than ``MAX_WILDCARDS`` wildcards of variable length."""
     return sum(token in (Wildcard.STAR, Wildcard.ALL, Wildcard.DIRECTORIES) for token in tokens) <= MAX_WILDCARDS
+
+
+def weight(tokens: Sequence[Token]) -> int:
+    """Return how many times longer than a short pattern one takes for each character, at most.
+
+    Elements after a wildcard of variable length may all be reached at once, and a class is compared range by range.
+    """
+    variable = (Wildcard.STAR, Wildcard.ALL, Wildcard.DIRECTORIES)
+    first = next((position for position, token in enumerate(tokens) if token in variable), len(tokens))
+    ranges = sum(len(token.ranges) for token in tokens if isinstance(token, CharacterClass))
+    return 1 + (len(tokens) - first + ranges) // SHORT
 
 
 def matches(tokens: Sequence[Token], path: str, *, or_above: bool = False) -> bool:

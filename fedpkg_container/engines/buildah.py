@@ -248,10 +248,7 @@ class Buildah:
     def configuration(self, image: str) -> dict[str, Any]:
         """Configuration of an image, with all fields of the docker format."""
         if exporting := self._exports.get(image):
-            exported = exporting.wait()
-            config = exported.manifests[_DOCKER].blobs[0]
-            configuration: dict[str, Any] = json.loads(b"".join(exported.chunks(config)))
-            return configuration
+            return exporting.wait().configuration(_DOCKER)
         described: dict[str, Any] = json.loads(self._run("inspect", "--type", "image", image))["Docker"]
         return described
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -11,11 +12,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fedpkg_container.engines.inside.export import ARCHIVE, EXPORTED
 from fedpkg_container.engines.opening import open_plain
-from fedpkg_container.errors import ProgramError, ProgramTimeoutError
-from fedpkg_container.registry.manifests import MAX_MANIFEST_SIZE, Descriptor, Manifest
+from fedpkg_container.errors import ProgramError, ProgramTimeoutError, RegistryError
+from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, MAX_MANIFEST_SIZE, Descriptor, Manifest
 from fedpkg_container.text import printable
 
 #: Timeout of an export, seconds.
@@ -47,6 +49,27 @@ class Exported:
         with open_plain(self.directory / blob.digest.partition(":")[2], self.work) as file:
             while chunk := file.read(1 << 20):
                 yield chunk
+
+    def configuration(self, kind: str) -> dict[str, Any]:
+        """Return the image configuration of a format.
+
+        :raises OSError: if it does not exist
+        :raises RegistryError: if it is too long, or not an image configuration
+        """
+        config = next(iter(self.manifests[kind].blobs), None)
+        if config is None:
+            raise RegistryError("the exported image has no configuration")
+        with open_plain(self.directory / config.digest.partition(":")[2], self.work) as file:
+            content = file.read(MAX_CONFIG_SIZE + 1)
+        if len(content) > MAX_CONFIG_SIZE:
+            raise RegistryError(f"the configuration of the exported image is longer than {MAX_CONFIG_SIZE} bytes")
+        try:
+            configuration = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            raise RegistryError(f"the configuration of the exported image is not JSON: {error}") from error
+        if not isinstance(configuration, dict) or not isinstance(configuration.get("config") or {}, dict):
+            raise RegistryError("the configuration of the exported image is not one of an image")
+        return configuration
 
 
 class Exporting:

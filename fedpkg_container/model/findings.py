@@ -45,6 +45,7 @@ CHECKS: dict[str, str] = {
     "detached-head": "the checkout is on a branch",
     "branch": "the name of the branch matches the site's naming rule",
     "uncommitted": "there are no uncommitted changes to tracked files",
+    "untracked": "the files that decide what is built (Dockerfile, container.yaml and others) are tracked by git",
     "no-upstream": "the branch tracks a dist-git branch",
     "unpushed": "all commits are pushed",
     "behind": "the checkout contains all commits of the dist-git branch",

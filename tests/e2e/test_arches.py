@@ -197,7 +197,7 @@ def test_finished_task_removes_unused_base_images(packager: Packager, many: Box)
     _commit(packager, "COPY page /page")
     assert packager.build("--scratch", "--arches", "ppc64le").returncode == 0
     shared = many.layout.builder("big") / "state" / "shared"
-    for path in (shared / "records").iterdir():
+    for path in (*(shared / "records").iterdir(), *(shared / "images").iterdir()):
         os.utime(path, (time.time() - 31 * 24 * 3600,) * 2)
     (shared / "pruned").unlink()
     assert packager.build("--scratch", "--arches", "s390x").returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -88,6 +89,25 @@ def test_image_without_a_component_label(host: tuple[Registry, str], repository:
         check_owner(repository, OURS, _nothing)
 
 
-def test_older_spelling_of_the_component_label(host: tuple[Registry, str], repository: Repository) -> None:
-    _push(host, repository, "latest", BZComponent=OURS, **{"com.redhat.component": "base-container"})
-    check_owner(repository, OURS, _nothing)
+@pytest.mark.parametrize("recorded", [True, False])
+def test_older_spelling_of_the_component_label(
+    host: tuple[Registry, str], repository: Repository, recorded: bool
+) -> None:
+    """Either label may be from the base image: its package does not own the repository of the images based on it."""
+    labels = {"com.redhat.component": "base-container", "version": "1", "release": "2"}
+    _push(host, repository, "latest", BZComponent=OURS, **labels)
+    index = {"digests": {MANIFEST_LIST: repository.head("latest")}}
+    build = {"id": 1, "name": OURS, "extra": {"image": {"index": index}}} if recorded else None
+    queries: list[object] = []
+
+    def find_build(nvr: object) -> Any:
+        queries.append(nvr)
+        return build
+
+    if recorded:
+        check_owner(repository, OURS, find_build)
+    else:
+        with pytest.raises(BuildFailedError, match="is an image of base-container"):
+            check_owner(repository, OURS, find_build)
+    assert queries == [f"{OURS}-1-2"]
+    check_owner(repository, "base-container", find_build)

@@ -98,8 +98,8 @@ def test_failed_build_is_shown_to_its_owner(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN false"))
     assert packager.build().returncode == 1
     nvr = f"{packager.name}-container-1.0-1"
-    assert re.search(rf"    {nvr}  (failed|canceled), just now, by packager\n", _status(packager).stdout)
-    assert re.search(r"\n  built    just now, in \d+ s, by packager\n", _status(packager, nvr).stdout)
+    assert re.search(rf"    {nvr}  (failed|canceled), just now, by packager, task \d+\n", _status(packager).stdout)
+    assert re.search(r"\n  (failed  |canceled) just now, in \d+ s, by packager\n", _status(packager, nvr).stdout)
 
 
 def test_build_and_its_changes(built: Built) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +199,74 @@ def test_the_work_of_all_checks_is_limited(tmp_path: Path) -> None:
 
     assert list(ContextCheck(Counting(tmp_path, names), ignored).findings(dockerfile)) == []
     assert 0 < sum(work) <= MAX_WORK
+
+
+class _Counting(TreeInGit):
+    """Counts what a check reads."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.lookups = 0
+
+    def kind(self, path: str) -> Kind | None:
+        self.lookups += 1
+        return super().kind(path)
+
+
+@pytest.mark.parametrize(
+    ("names", "submodules", "steps", "ignored"),
+    [
+        ([], [f"s/{n}/a/b/c/d" for n in range(500)], "COPY . /\n" * 900, ""),
+        ([], [f"s/{n}/a/b/c/d" for n in range(500)], "COPY . /\n", "*x*y\n" * 900),
+        (["d/a"], [], f"COPY {'d/a ' * 9000} /\n" * 5, ""),
+        (["/".join("a" * 1000)], [], f"COPY {'/'.join('a' * 1000)} /\n" * 60, ""),
+        (["/".join("a" * 1000)], [], f"COPY {'/'.join('a' * 999)}/b /\n" * 60, ""),
+    ],
+)
+def test_the_lookups_of_all_checks_are_limited(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, names: list[str], submodules: list[str], steps: str, ignored: str
+) -> None:
+    matched: list[int] = []
+    matching = wildcards.matches
+
+    def matches(*arguments: Any, **named: Any) -> bool:
+        matched.append(1)
+        return matching(*arguments, **named)
+
+    monkeypatch.setattr(wildcards, "matches", matches)
+    tree = _Counting(tmp_path, names, submodules)
+    check = ContextCheck(tree, IgnoreFile.parse(ignored, ".dockerignore"))
+    findings = list(check.findings(Dockerfile(f"FROM scratch\n{steps}")))
+    assert len(findings) < MAX_WORK / 10
+    assert tree.lookups < MAX_WORK / 5
+    assert len(matched) < MAX_WORK / 5
+
+
+def test_a_directory_of_a_fresh_checkout_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d").mkdir()
+    for number in range(50):
+        (tmp_path / "d" / str(number)).write_text("")
+    read: list[object] = []
+
+    def counted(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def called(path: Any) -> Any:
+            read.append(path)
+            return function(path)
+
+        return called
+
+    monkeypatch.setattr(os, "listdir", counted(os.listdir))
+    monkeypatch.setattr(os, "scandir", counted(os.scandir))
+    tree = TreeOnDisk(tmp_path, fresh=True)
+    assert not list(ContextCheck(tree, IgnoreFile()).findings(Dockerfile("FROM scratch\nCOPY d/* /\n")))
+    assert len(read) < 5
+
+
+def test_long_patterns_are_more_work() -> None:
+    assert wildcards.weight(wildcards.parse_glob("*.md") or []) == 1
+    assert wildcards.weight(wildcards.parse_glob("a" * 900) or []) == 1
+    assert wildcards.weight(wildcards.parse_glob("*" + "a" * 900) or []) > 50
+    assert wildcards.weight(wildcards.parse_glob(f"[{'a' * 900}]") or []) > 50
 
 
 _TEXT = st.lists(st.sampled_from([*"a*?[]^!-\\/.|(+# \n\r\t", "**", "d/", "\ufeff", "é"]), max_size=20).map("".join)

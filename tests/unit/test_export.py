@@ -16,8 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fedpkg_container.engines.exported import Exported
 from fedpkg_container.engines.inside import export, tar
 from fedpkg_container.engines.sandbox import program
+from fedpkg_container.errors import RegistryError
+from fedpkg_container.registry.manifests import MANIFEST, Manifest
 from tests.support.waiting import PATIENCE
 
 UNWANTED = "SCHILY.xattr.user.overlay."
@@ -201,3 +204,25 @@ def test_it_starts_without_other_modules_of_ours_in_the_path(tmp_path: Path) -> 
     command = [*program("export", Path(export.__file__).parent), str(tmp_path / "missing")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, cwd="/")
     assert (done.returncode, done.stderr) == (1, f"export: No such file or directory: {tmp_path}/missing\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "size", "reason"),
+    [
+        (b"{}", 1 << 40, "is longer than 4194304 bytes"),
+        (b"[" * 100_000, 0, "is not JSON"),
+        (b"[]", 0, "is not one of an image"),
+        (b'{"config": [1]}', 0, "is not one of an image"),
+    ],
+)
+def test_a_configuration_that_a_worker_wrote(tmp_path: Path, content: bytes, size: int, reason: str) -> None:
+    """The worker's file may be sparse and of any size; this process reads it."""
+    digest = f"sha256:{'0' * 64}"
+    config = {"mediaType": "application/vnd.docker.container.image.v1+json", "digest": digest, "size": 2}
+    manifest = Manifest.of({"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": []})
+    with (tmp_path / ("0" * 64)).open("wb") as file:
+        file.write(content)
+        if size:
+            file.truncate(size)
+    with pytest.raises(RegistryError, match=reason):
+        Exported({"v2s2": manifest}, tmp_path, tmp_path).configuration("v2s2")

@@ -22,7 +22,7 @@ from fedpkg_container.redaction import (
 )
 from fedpkg_container.text import printable_line
 
-#: Begins with a mark by which it is found, and continues with what a URL may contain in a password.
+#: Starts with a mark by which it is found, and continues with characters that a URL may contain in a password.
 SECRET = st.text("abcXYZ0189-._~!$*", max_size=12).map(lambda rest: f"Pl4nt3d{rest}")
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="="), max_size=20)
 
@@ -148,3 +148,22 @@ def test_an_option_hides_one_word() -> None:
     assert redact_command(["a", "--password", "x", "b", "-u", "c", "-u", "d:e"]) == (
         f"a --password {HIDDEN} b -u c -u {HIDDEN}"
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'token="\\"SECRET"',
+        '{"password": "a\\" SECRET", "user": "me"}',
+        "the command --password SECRET failed",
+        "Command '['skopeo', '--src-registry-token', 'SECRET']' failed",
+    ],
+)
+def test_escaped_quotes_and_options_in_messages(text: str) -> None:
+    shown = redact_message(text)
+    assert "SECRET" not in shown
+    assert "***" in shown
+
+
+def test_a_file_of_secrets_is_named() -> None:
+    assert redact_message("reading --token-file /etc/token") == "reading --token-file /etc/token"

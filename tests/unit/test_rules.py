@@ -63,6 +63,17 @@ def test_checkout_state(tmp_path: Path, changes: dict[str, Any], code: str, seve
     assert _found(tmp_path, GOOD, local=True, **changes) == []
 
 
+@pytest.mark.parametrize(
+    "name", ["Dockerfile", "Containerfile", "container.yaml", "additional-tags", "sources", "help.md", ".dockerignore"]
+)
+def test_untracked_files_that_decide_what_is_built(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(GOOD if name == "Containerfile" else "# Text\n")
+    found = [each for each in _found(tmp_path, GOOD, untracked=(name, "other.md")) if each.code == "untracked"]
+    assert [(each.severity, each.file) for each in found] == [("error", name)]
+    assert f"{name} is not tracked by git" in found[0].message
+    assert "untracked" not in [each.code for each in _found(tmp_path, GOOD, untracked=(name,), local=True)]
+
+
 @pytest.mark.parametrize("label", ["com.redhat.component", "BZComponent"])
 def test_package_named_after_another_repository(tmp_path: Path, label: str) -> None:
     text = GOOD.replace("com.redhat.component", label)
@@ -119,6 +130,15 @@ def test_labels(tmp_path: Path, old: str, new: str, expected: list[tuple[str, in
 def test_labels_of_base_stages_count(tmp_path: Path) -> None:
     assert _found(tmp_path, f"FROM r.io/base:1 AS x\n{LABELS}FROM x\nENV A=1\n") == []
     assert ("label-missing", 0) in _codes(_found(tmp_path, f"FROM r.io/base:1 AS x\n{LABELS}FROM r.io/b:1\nENV A=1\n"))
+
+
+def test_labels_are_not_missing_if_an_instruction_label_cannot_be_read(tmp_path: Path) -> None:
+    text = 'FROM r.io/base:1\nLABEL name="a \\\n  version="1" summary="run it"\nCMD a\n'
+    (found,) = _found(tmp_path, text)
+    assert found.severity == "error"
+    assert found.message == 'LABEL has an unbalanced quote, and a word without =: it"'
+    unused = f'FROM r.io/base:1 AS x\nLABEL a="\n{GOOD}'.replace("version=", "versoin=")
+    assert "label-missing" in [each.code for each in _found(tmp_path, unused)]
 
 
 @pytest.mark.parametrize(

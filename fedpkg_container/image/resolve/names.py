@@ -147,7 +147,7 @@ def check_component(component: str, source: str, allowed: Mapping[str, tuple[str
         return
     raise BuildFailedError(
         f"{COMPONENT_LABEL} = {component}, but the source repository {path} builds {' or '.join(own_packages)}",
-        solution=f"fix the label; or ask the site administrators to add {component} to {own_packages[0]} in"
+        solution=f"fix the label; or contact the site administrators to add {component} to {own_packages[0]} in"
         " [components] of the builders' configuration. A scratch build may have any name",
     )
 
@@ -162,8 +162,8 @@ def check_reserved(name: str, component: str, reserved: Mapping[str, tuple[str, 
     if component not in reserved.get(name, (component,)):
         raise BuildFailedError(
             f"{name} is reserved for images of {', '.join(reserved[name])}, but this package is {component}",
-            solution="choose another name (the label name); or ask the site administrators to change [repositories] of"
-            " the builders' configuration",
+            solution="choose another name (the label name); or contact the site administrators to change [repositories]"
+            " of the builders' configuration",
         )
 
 
@@ -182,29 +182,39 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
     if not tag:
         return
     manifest = repository.manifest(tag)
-    owners = _labeled_packages(repository, manifest)
-    if component in owners or component in _recorded_packages(manifest.digest, imported_builds(tags), find_build):
+    owners, builds = _labeled_packages(repository, manifest)
+    if owners[:1] == [component]:
+        return
+    if component in _recorded_packages(manifest.digest, [*builds, *imported_builds(tags)], find_build):
         return
     image = repository.reference.tagged(tag)
     owner = f"an image of {owners[0]}" if owners else f"an image without a label {COMPONENT_LABEL}"
     raise BuildFailedError(
         f"{repository.name} belongs to another package: {image} is {owner}, but this package is {component}",
-        solution="choose another name (the label name, or --repository of import-base); or, if the name is yours, ask"
-        " the site administrators to remove these images",
+        solution="choose another name (the label name, or --repository of import-base); or, if the name is yours,"
+        " contact the site administrators to remove these images",
     )
 
 
-def _recorded_packages(digest: str, builds: Iterable[int], find_build: FindBuild) -> Iterator[str]:
+def _recorded_packages(digest: str, builds: Iterable[str | int], find_build: FindBuild) -> Iterator[str]:
     """Yield the packages of those builds for which Koji recorded an image."""
-    for build_id in builds:
-        build = find_build(build_id)
+    for nvr_or_id in builds:
+        build = find_build(nvr_or_id)
         if build and digest in RecordedImage.of(build).digests:
             yield build["name"]
 
 
-def _labeled_packages(repository: Repository, manifest: Manifest) -> list[str]:
-    """Return the package of an image, from both spellings of its label: a base image may have set the other one."""
+def _labeled_packages(repository: Repository, manifest: Manifest) -> tuple[list[str], list[str]]:
+    """Return the packages that an image may be of, and the NVRs of the image for all of them but the first.
+
+    Either spelling of the label may be from the base image, whose package does not own the repository: the first is
+    right for images of these builders, which set it; for another one, Koji must have recorded the image.
+    """
     if manifest.manifests:
         manifest = repository.manifest(manifest.manifests[0].digest)
     labels = repository.labels(manifest)
-    return [labels[name] for name in (COMPONENT_LABEL, OLD_LABEL_NAMES[COMPONENT_LABEL]) if labels.get(name)]
+    owners = [labels[name] for name in (COMPONENT_LABEL, OLD_LABEL_NAMES[COMPONENT_LABEL]) if labels.get(name)]
+    version, release = label_value(labels, "version"), label_value(labels, "release")
+    if nvr_part_problem(version) or nvr_part_problem(release):
+        return owners, []
+    return owners, [f"{owner}-{version}-{release}" for owner in owners[1:] if not package_problem(owner)]
