@@ -90,15 +90,18 @@ class Client:
     def register_container_build(self) -> None:
         """Register ``container-build`` and ``container-status``."""
         from fedpkg_container.commands.build_arguments import add_arguments
+        from fedpkg_container.commands.unknown_arguments import refuse_unknown
 
         super().register_container_build()  # type: ignore[misc]
         add_arguments(self.container_build_parser)
+        refuse_unknown(self.container_build_parser, self.parser)
 
         self.register_container_status()
 
     def register_container_status(self) -> None:
         """Register ``container-status``."""
         from fedpkg_container.commands.container_status import add_arguments
+        from fedpkg_container.commands.unknown_arguments import refuse_unknown
 
         parser = self.subparsers.add_parser(
             "container-status",
@@ -107,6 +110,7 @@ class Client:
             allow_abbrev=False,
         )
         add_arguments(parser)
+        refuse_unknown(parser, self.parser)
         parser.set_defaults(command=self.container_status)
         self.container_status_parser = parser
 
@@ -119,6 +123,7 @@ class Client:
     def register_container_build_setup(self) -> None:
         """Register ``container-build-setup`` and ``container-build-config``."""
         from fedpkg_container.commands import container_build_config
+        from fedpkg_container.commands.unknown_arguments import refuse_unknown
 
         super().register_container_build_setup()  # type: ignore[misc]
         self.container_build_config_parser = self.subparsers.add_parser(
@@ -127,6 +132,7 @@ class Client:
             allow_abbrev=False,
         )
         container_build_config.add_arguments(self.container_build_config_parser)
+        refuse_unknown(self.container_build_config_parser, self.parser)
         self.container_build_config_parser.set_defaults(command=self.container_build_config)
 
     def container_build(self, flatpak: bool = False) -> int:

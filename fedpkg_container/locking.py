@@ -89,7 +89,9 @@ def locked(
     try:
         file = acquire(attempt, timeout=timeout, tick=tick) if wait else attempt()
     except TimeoutError:
-        raise FedpkgContainerError(f"{path} was locked for {timeout:g} s") from None
+        raise FedpkgContainerError(
+            f"{path} was locked for {timeout:g} s", solution="wait until the other process has ended, and try again"
+        ) from None
     with file:
         yield file
 

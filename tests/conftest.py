@@ -80,7 +80,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(autouse=True)
 def _log_as_imported() -> None:
-    """Undo what a program or a plugin that ran in this process before has set up for the log."""
+    """Undo the logging configuration of programs and plugins that ran in this process."""
     logs.reset()
 
 

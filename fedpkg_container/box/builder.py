@@ -287,7 +287,7 @@ def _shut_down(manager: TaskManager) -> None:
         manager.shutdown()
         manager.session.logout()
     except (*CONNECTION_ERRORS, koji.GenericError) as error:
-        _log.warning("the hub was not told that this builder ends: %s", error)
+        _log.warning("the hub was not notified that this builder is stopping: %s", error)
 
 
 def _take_tasks(manager: TaskManager) -> None:

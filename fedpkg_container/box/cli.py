@@ -28,10 +28,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fedpkg-container-box",
         description="Koji hub, builder, registry and dist-git for containers, all on this machine. "
-        "For a first look and for tests: it is for one machine and one person.",
+        "For evaluation and for tests, by one user.",
     )
     parser.add_argument(
-        "-d", "--directory", type=Path, default=default_folder(), help="where it keeps everything (%(default)s)"
+        "-d", "--directory", type=Path, default=default_folder(), help="directory of the box (default: %(default)s)"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="log decisions and steps")
     parser.add_argument(
@@ -39,19 +39,23 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    _add_up(commands.add_parser("up", help="start it; a new one is made first"))
-    commands.add_parser("status", help="what runs, and where").set_defaults(run=_status)
-    shell = commands.add_parser("shell", help="a shell in which fedpkg, koji and git are set up for it")
-    shell.add_argument("--user", choices=(PACKAGER, ADMIN), default=PACKAGER, help="as whom koji logs in (%(default)s)")
+    _add_up(commands.add_parser("up", help="start the box; create it if it does not exist"))
+    commands.add_parser("status", help="show the services, their state and addresses").set_defaults(run=_status)
+    shell = commands.add_parser("shell", help="start a shell in which fedpkg, koji and git are configured for the box")
+    shell.add_argument(
+        "--user", choices=(PACKAGER, ADMIN), default=PACKAGER, help="Koji user to log in as (default: %(default)s)"
+    )
     # With this name, completion offers files after --, as in rpkg.
-    shell.add_argument("extra_args", nargs="*", metavar="COMMAND", help="run this instead of a shell (after --)")
+    shell.add_argument("extra_args", nargs="*", metavar="COMMAND", help="command to run instead of a shell (after --)")
     shell.set_defaults(run=_shell)
-    repository = commands.add_parser("create-repo", help="make an empty repository in its dist-git")
-    repository.add_argument("name", help="namespace and name: container/hello-web")
+    repository = commands.add_parser("create-repo", help="create an empty repository in dist-git")
+    repository.add_argument("name", help="namespace and name, e.g. container/hello-web")
     repository.set_defaults(run=_create_repository)
-    commands.add_parser("prune", help="empty the staging of builds that have ended").set_defaults(run=_prune)
-    down = commands.add_parser("down", help="stop it; everything is kept")
-    down.add_argument("--remove", action="store_true", help="delete everything it keeps")
+    commands.add_parser("prune", help="empty the staging repositories of builds that have ended").set_defaults(
+        run=_prune
+    )
+    down = commands.add_parser("down", help="stop the box; its data is kept")
+    down.add_argument("--remove", action="store_true", help="also delete its directory")
     down.set_defaults(run=_down)
     return parser
 
@@ -62,27 +66,27 @@ def _add_up(up: argparse.ArgumentParser) -> None:
         type=int,
         default=None,
         metavar="N",
-        help="how many builders of this machine's arch a new box has (1)",
+        help="number of builders of this machine's architecture in a new box (default: 1)",
     )
     up.add_argument(
         "--builder",
         action="append",
         default=[],
         metavar="NAME=ARCH[,ARCH]",
-        help="another builder of a new box, which gets tasks for these arches; what this machine cannot execute it "
-        "builds from Dockerfiles without RUN",
+        help="additional builder of a new box, for tasks of these architectures; for those that this machine cannot "
+        "execute, only Dockerfiles without RUN are built (repeatable)",
     )
     up.add_argument(
         "--capacity",
         type=float,
         default=None,
         metavar="WEIGHT",
-        help=f"what each builder of a new box takes on at a time; an arch of a build weighs 2 ({CAPACITY:g})",
+        help=f"total weight of tasks per builder of a new box; an architecture weighs 2 (default: {CAPACITY:g})",
     )
     up.add_argument(
         "--distribution",
         action="store_true",
-        help="also what brings images to everybody, from now on: a stable registry, a front end and a mirror",
+        help="also start a stable registry, its front end and a mirror, now and later",
     )
     up.set_defaults(run=_up)
 
@@ -101,8 +105,8 @@ def _up(arguments: argparse.Namespace) -> int:
     box = Box(layout)
     if wanted not in (None, box.layout.machines):
         raise UsageError(
-            f"this box has other builders, and keeps them: {', '.join(map(str, box.layout.machines))}",
-            solution="make another box with --directory",
+            f"the builders of a box cannot be changed; this box has {', '.join(map(str, box.layout.machines))}",
+            solution="create another box with --directory",
         )
     box.up()
     _describe(box.layout)
@@ -116,7 +120,10 @@ def _wanted(arguments: argparse.Namespace) -> tuple[Machine, ...] | None:
         return None
     capacity = CAPACITY if arguments.capacity is None else arguments.capacity
     if not 0 < capacity <= 1000:
-        raise UsageError("a builder's capacity must be above 0", solution="give --capacity 4, for two arches at a time")
+        raise UsageError(
+            "--capacity must be above 0 and at most 1000",
+            solution="use e.g. --capacity 4, for two architectures at a time",
+        )
     count = 1 if arguments.builders is None else arguments.builders
     return machines(count, arguments.builder, capacity=capacity)
 
@@ -134,20 +141,20 @@ def _prune(arguments: argparse.Namespace) -> int:
 
 def _existing(arguments: argparse.Namespace) -> Layout:
     if not (arguments.directory / "box.ini").exists():
-        raise UsageError(f"there is no box in {arguments.directory}", solution=f"make one: {_program(arguments)} up")
+        raise UsageError(f"there is no box in {arguments.directory}", solution=f"create one: {_program(arguments)} up")
     return Layout.open(arguments.directory)
 
 
 def _running(arguments: argparse.Namespace) -> Box:
     """The box, which must be running.
 
-    :raises FedpkgContainerError: it is not
+    :raises FedpkgContainerError: if it is not
     """
     from fedpkg_container.box.box import Box
 
     box = Box(_existing(arguments))
     if box.hub.pid is None:
-        raise FedpkgContainerError("the box does not run", solution=f"start it: {_program(arguments)} up")
+        raise FedpkgContainerError("the box is not running", solution=f"start it: {_program(arguments)} up")
     return box
 
 
@@ -157,11 +164,11 @@ def _describe(layout: Layout) -> None:
     print(f"dist-git  https://127.0.0.1:{layout.ports.distgit}/ (reading and pushing)")
     print(f"          http://127.0.0.1:{layout.ports.distgit_anonymous}/ (reading)")
     if beyond := layout.distribution:
-        print(f"stable    {beyond.address} (as {beyond.no_cdn_address} nothing is redirected)")
+        print(f"stable    {beyond.address} (as {beyond.no_cdn_address}: without redirects)")
         print(f"mirror    {beyond.mirror_url}/ of {beyond.tree}")
-        print(f"switch    {beyond.switch}: no redirects while this file is there")
+        print(f"switch    {beyond.switch}: no redirects while this file exists")
     print(f"builders  {', '.join(map(str, layout.machines))}")
-    print(f"kept in   {layout.folder}")
+    print(f"directory {layout.folder}")
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -179,17 +186,17 @@ def _status(arguments: argparse.Namespace) -> int:
     for exposure in exposures():
         print(f"\nwarning: {exposure}")
     if running < len(box.services):
-        print(f"\nstart what does not run: {_program(arguments)} up")
+        print(f"\nstart the missing services: {_program(arguments)} up")
         return 1
     return 0
 
 
 def _state(service: Service, pid: int | None, *, supervised: bool) -> str:
     if pid is not None:
-        return f"runs (process {pid})"
+        return f"running (process {pid})"
     if supervised and service.start_file.exists():
-        return f"does not run; the supervisor starts it again (its log: {service.log})"
-    return "does not run"
+        return f"not running; the supervisor restarts it (log: {service.log})"
+    return "not running"
 
 
 def _shell(arguments: argparse.Namespace) -> int:
@@ -198,7 +205,10 @@ def _shell(arguments: argparse.Namespace) -> int:
     box = _running(arguments)
     command = arguments.extra_args or [os.environ.get("SHELL") or "/bin/sh"]
     if not arguments.extra_args:
-        print(f"fedpkg, koji, git and skopeo work with the box in {box.layout.folder}; leave with exit", flush=True)
+        print(
+            f"fedpkg, koji, git and skopeo are configured for the box in {box.layout.folder}; use exit to leave",
+            flush=True,
+        )
     return foreground(command, env=environment(box, user=arguments.user))
 
 
@@ -207,7 +217,7 @@ def _create_repository(arguments: argparse.Namespace) -> int:
 
     root = _existing(arguments).distgit
     if repository_path(root, arguments.name).exists():
-        print(f"{arguments.name} is there already, and stays as it is:", file=sys.stderr)
+        print(f"{arguments.name} already exists and is not changed:", file=sys.stderr)
     print(create_repository(root, arguments.name))
     return 0
 
@@ -235,19 +245,17 @@ def _run(arguments: argparse.Namespace) -> int:
         return run(arguments)
     except FedpkgContainerError as error:
         logs.log_traceback(error)
-        return _complain(error.reason, error.solution, error.exit_code)
+        return _print_error(error.reason, error.solution, error.exit_code)
     except BrokenPipeError:
         raise
     except OSError as error:
         logs.log_traceback(error)
-        return _complain(os_error_text(error), "", 1)
+        return _print_error(os_error_text(error), "", 1)
     except KeyboardInterrupt:
-        return _complain(
-            "interrupted", f"run it again; what has been started ends with: {_program(arguments)} down", 130
-        )
+        return _print_error("interrupted", f"run the command again, or stop the box: {_program(arguments)} down", 130)
 
 
-def _complain(reason: str, solution: str, status: int) -> int:
+def _print_error(reason: str, solution: str, status: int) -> int:
     print(f"error: {reason}", file=sys.stderr)
     if solution:
         print(f"       {solution}", file=sys.stderr)

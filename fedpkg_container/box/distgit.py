@@ -33,7 +33,7 @@ def repository_path(root: Path, name: str) -> Path:
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"not the name of a repository: {name!r}", solution="give namespace and name: container/hello-web"
+            f"not the name of a repository: {name!r}", solution="use namespace and name, e.g. container/hello-web"
         )
     return root / f"{name}.git"
 

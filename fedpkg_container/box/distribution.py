@@ -88,7 +88,7 @@ class Distribution:
                 listen=(f"127.0.0.1:{ports.front_end}",),
             )
         except ConfigurationError as error:
-            raise UsageError(error.reason, solution="name another folder for the box with --directory") from error
+            raise UsageError(error.reason, solution="name another directory for the box with --directory") from error
 
     def site(self, importer: Path) -> configparser.ConfigParser:
         """``fedpkg-container-registry`` configuration for this box.

@@ -186,27 +186,27 @@ class Layout:
         folder = folder.absolute()
         settings = folder / "box.ini"
         if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} is not a folder", solution="name a folder with --directory")
+            raise UsageError(f"{folder} is not a directory", solution="name a directory with --directory")
         if not settings.exists():
             if folder.exists() and any(folder.iterdir()):
                 raise UsageError(
-                    f"{folder} holds something else than a box",
-                    solution="name an empty or a new folder with --directory",
+                    f"{folder} is not empty and not a box",
+                    solution="name an empty or a new directory with --directory",
                 )
             try:
                 folder.mkdir(parents=True, exist_ok=True)
                 folder.chmod(0o700)
             except OSError as error:
                 raise UsageError(
-                    f"{folder} cannot be made: {error}", solution="name another one with --directory"
+                    f"{folder} cannot be created: {error}", solution="name another one with --directory"
                 ) from error
             cls(folder, Ports.choose(), tuple(builders or machines(1)))._save(settings)
         parser = configparser.ConfigParser()
         parser.read(settings)
         if parser.get("box", "format", fallback="") != FORMAT:
             raise UsageError(
-                f"the box in {folder} was made by another version of this program",
-                solution="delete the folder, or name another one with --directory",
+                f"the box in {folder} was created by another version of this program",
+                solution="delete the directory, or name another one with --directory",
             )
         names = parser.get("box", "builders").split()
         layout = cls(folder, Ports.read(parser["ports"]), tuple(_machine(parser, name) for name in names))
@@ -225,8 +225,8 @@ class Layout:
             return self
         if clash := sorted(BEYOND & set(self.builders)):
             raise UsageError(
-                f"this box has a builder called {clash[0]}, as one of the distribution's servers is",
-                solution="make another box with --directory",
+                f"this box has a builder called {clash[0]}, which is the name of a server of the distribution",
+                solution="create another box with --directory",
             )
         layout = self._with(DistributionPorts.choose(taken=self.ports.all.values()))
         layout._save(self.folder / "box.ini")

@@ -50,10 +50,10 @@ def machines(count: int, declared: Iterable[str] = (), *, capacity: float = CAPA
     for text in declared:
         machine = parse(text, capacity=capacity)
         if machine.name in {each.name for each in made}:
-            raise UsageError(f"there are two builders called {machine.name}", solution="give each a name of its own")
+            raise UsageError(f"there are two builders called {machine.name}", solution="give each a different name")
         made.append(machine)
     if count < 0 or not made:
-        raise UsageError("a box needs at least one builder", solution="give --builders a number above 0")
+        raise UsageError("a box needs at least one builder", solution="use --builders with a number above 0")
     return tuple(made)
 
 
@@ -67,10 +67,10 @@ def parse(text: str, *, capacity: float = CAPACITY) -> Machine:
     if not _NAME.fullmatch(name) or name in _TAKEN:
         raise UsageError(
             f"{name!r} cannot be a builder's name",
-            solution="use lower-case letters, digits and '-', and no name of the other servers: --builder arm=aarch64",
+            solution="use lower-case letters, digits and '-', but no name of another server: --builder arm=aarch64",
         )
     if not arches:
-        raise UsageError(f"builder {name} has no arch", solution=f"name some: --builder {name}=aarch64,ppc64le")
+        raise UsageError(f"builder {name} has no architecture", solution=f"add some: --builder {name}=aarch64,ppc64le")
     if unknown := [arch for arch in arches if arch not in ARCHES]:
-        raise UsageError(f"{unknown[0]} is no arch of Koji", solution=f"use some of {' '.join(ARCHES)}")
+        raise UsageError(f"{unknown[0]} is not a Koji architecture", solution=f"use one or more of {' '.join(ARCHES)}")
     return Machine(name, tuple(dict.fromkeys(arches)), capacity)

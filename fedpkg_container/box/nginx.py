@@ -16,20 +16,20 @@ _MAIN = """\
 daemon off;
 {user}
 worker_processes 2;
-pid "{folder}/nginx.pid";
+pid "{directory}/nginx.pid";
 error_log stderr warn;
 events {{
     worker_connections 512;
 }}
 http {{
-    client_body_temp_path "{folder}/body";
-    proxy_temp_path "{folder}/proxy";
-    fastcgi_temp_path "{folder}/fastcgi";
-    uwsgi_temp_path "{folder}/uwsgi";
-    scgi_temp_path "{folder}/scgi";
+    client_body_temp_path "{directory}/body";
+    proxy_temp_path "{directory}/proxy";
+    fastcgi_temp_path "{directory}/fastcgi";
+    uwsgi_temp_path "{directory}/uwsgi";
+    scgi_temp_path "{directory}/scgi";
     log_format requests '{log_format}';
-    access_log "{folder}/access.log" requests;
-    include "{folder}/servers.conf";
+    access_log "{directory}/access.log" requests;
+    include "{directory}/servers.conf";
 }}
 """
 
@@ -54,17 +54,17 @@ def program() -> str:
     return found
 
 
-def command(folder: Path, servers: str, *, log_format: str = LOG_FORMAT) -> list[str | Path]:
+def command(directory: Path, servers: str, *, log_format: str = LOG_FORMAT) -> list[str | Path]:
     """Write an nginx configuration to a directory; return the command.
 
     :param servers: contents of ``http { }``
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Workers of root's nginx would run as another user, who cannot read a box's directories.
     user = f"user {pwd.getpwuid(os.geteuid()).pw_name};" if os.geteuid() == 0 else ""
-    (folder / "servers.conf").write_text(servers)
-    (folder / "nginx.conf").write_text(_MAIN.format(folder=folder, user=user, log_format=log_format))
-    return [program(), "-e", "stderr", "-p", folder, "-c", folder / "nginx.conf"]
+    (directory / "servers.conf").write_text(servers)
+    (directory / "nginx.conf").write_text(_MAIN.format(directory=directory, user=user, log_format=log_format))
+    return [program(), "-e", "stderr", "-p", directory, "-c", directory / "nginx.conf"]
 
 
 def files(tree: Path, port: int, *, options: str = "") -> str:

@@ -35,14 +35,14 @@ def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 class Authority:
     """A certificate authority in a directory; created if missing.
 
-    :param folder: directory of ``ca.pem``, its key, and the certificates, each with its key in one PEM file
+    :param directory: directory of ``ca.pem``, its key, and the certificates, each with its key in one PEM file
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.certificate_path = folder / "ca.pem"
-        self._key_path = folder / "ca-key.pem"
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.certificate_path = directory / "ca.pem"
+        self._key_path = directory / "ca-key.pem"
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not self._key_path.exists():
             self._make()
         self._certificate = x509.load_pem_x509_certificate(self.certificate_path.read_bytes())
@@ -60,7 +60,7 @@ class Authority:
 
     def path(self, name: str) -> Path:
         """Path of the certificate of this name."""
-        return self.folder / f"{name}.pem"
+        return self.directory / f"{name}.pem"
 
     def issue(self, name: str, *, server: bool = False) -> Path:
         """A certificate with its key in one PEM file; created if missing.
@@ -88,13 +88,13 @@ class Authority:
         return path
 
 
-def write_trust(authority: Authority, folder: Path, user: str) -> Path:
+def write_trust(authority: Authority, directory: Path, user: str) -> Path:
     """Write a containers-certs.d(5) directory: the CA certificate and a user's certificate; return the directory."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write(folder / "ca.crt", authority.certificate_path.read_bytes())
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write(directory / "ca.crt", authority.certificate_path.read_bytes())
     for name in ("client.cert", "client.key"):
-        _write(folder / name, authority.issue(user).read_bytes())
-    return folder
+        _write(directory / name, authority.issue(user).read_bytes())
+    return directory
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

@@ -86,20 +86,20 @@ def front(address: str, backend: str, authority: Authority) -> str:
     return guard(server, authority)
 
 
-def write_configuration(folder: Path, address: str, certificate: Path, ca: Path) -> Path:
+def write_configuration(directory: Path, address: str, certificate: Path, ca: Path) -> Path:
     """Write a registry's configuration file.
 
-    :param folder: directory of all its files; created if missing
+    :param directory: directory of all its files; created if missing
     :param address: host and port
     :param certificate: PEM file with certificate and key
     :param ca: CA certificate for client certificates
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings = {
         "version": 0.1,
         "log": {"accesslog": {"disabled": False}, "level": "warn"},
         "storage": {
-            "filesystem": {"rootdirectory": str(folder / "data")},
+            "filesystem": {"rootdirectory": str(directory / "data")},
             "delete": {"enabled": True},
             "maintenance": {"uploadpurging": {"enabled": False}},
         },
@@ -109,7 +109,7 @@ def write_configuration(folder: Path, address: str, certificate: Path, ca: Path)
             "tls": {"certificate": str(certificate), "key": str(certificate), "clientcas": [str(ca)]},
         },
     }
-    path = folder / "config.yml"
+    path = directory / "config.yml"
     with path.open("w") as file:
         YAML(typ="safe").dump(settings, file)
     return path

@@ -207,6 +207,7 @@ def _check(directory: Path, *, as_json: bool) -> int:
 
 def _get(client: Client, directory: Path) -> int:
     from fedpkg_container.commands.findings import raise_on_errors
+    from fedpkg_container.commands.parents import known_parents
     from fedpkg_container.distgit import effective
     from fedpkg_container.distgit.container_yaml_schema import keys
     from fedpkg_container.distgit.yaml_document import to_plain
@@ -224,6 +225,8 @@ def _get(client: Client, directory: Path) -> int:
     if key in effective.OF_HUB and client.args.offline:
         raise UsageError(f"{key} is only known to the hub", solution="omit --offline")
     values = effective.EffectiveConfig(directory)
+    if key in effective.OF_LABELS and not client.args.offline:
+        values.resolve(known_parents)
     checkout = _checkout(client) if key in (*effective.OF_CHECKOUT, *effective.OF_HUB) else None
     site = _site(client, checkout) if checkout or key in effective.OF_SITE else []
     target = _target(site) if key in effective.OF_HUB else None
@@ -239,10 +242,13 @@ def _get(client: Client, directory: Path) -> int:
 
 
 def _show(client: Client, directory: Path) -> int:
+    from fedpkg_container.commands.parents import known_parents
     from fedpkg_container.distgit.effective import EffectiveConfig
     from fedpkg_container.errors import CheckoutError, FedpkgContainerError
 
     values = EffectiveConfig(directory)
+    if not client.args.offline:
+        values.resolve(known_parents)
     notes = values.notes
     checkout = target = None
     try:

@@ -198,5 +198,5 @@ def _task_id(client: Client, session: HubSession) -> int:
         return int(task["id"])
     build_info = read_build(build or {})
     if build_info.task_id is None:
-        raise RefusedError(f"build {build_info.nvr} has no task")
+        raise RefusedError(f"build {build_info.nvr} has no task", solution="name a task, or a build made by a task")
     return int(build_info.task_id)

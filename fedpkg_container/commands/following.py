@@ -114,7 +114,10 @@ def _follow(client: Client, session: HubSession, submitted: Submitted, renderer:
             renderer(event)
             if isinstance(event, Finished):
                 return event
-    raise FedpkgContainerError(f"no final state of task {submitted.task_id} was received")
+    raise FedpkgContainerError(
+        f"no final state of task {submitted.task_id} was received",
+        solution=f"show it: {client.name} container-status {submitted.task_id}",
+    )
 
 
 def handle_interrupt(client: Client, session: HubSession, task_id: int) -> None:

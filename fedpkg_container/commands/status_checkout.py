@@ -92,19 +92,22 @@ def _head(repository: git.Repo, checkout: Checkout, builds: Sequence[Build]) -> 
     return {"commit": checkout.commit, "nvr": nearest[2].nvr, "ahead": nearest[0], "behind": nearest[1]}
 
 
-def _head_line(head: Mapping[str, Any]) -> str:
+def _head_line(head: Mapping[str, Any], running: Sequence[RequestedBuild]) -> str:
     nvr, ahead, behind = head["nvr"], head["ahead"], head["behind"]
+    if nvr is not None and not ahead and not behind:
+        return f"HEAD has been built: {nvr}"
+    commits = {build.source.rpartition("#")[2]: build for build in running if not build.scratch}
+    if build := commits.get(head["commit"]):
+        return f"HEAD is being built by task {build.tasks[0].id}"
     if nvr is None:
         return "HEAD has not been built, nor any earlier commit"
-    if not ahead and not behind:
-        return f"HEAD has been built: {nvr}"
     distances = ((ahead, "ahead of"), (behind, "behind"))
     parts = [f"{pluralize(count, 'commit')} {where}" for count, where in distances if count]
     return f"HEAD is {' and '.join(parts)} {nvr}"
 
 
 def _lines(component: str, overview: Overview, head: Mapping[str, object]) -> Iterator[str]:
-    yield f"{component}: {_head_line(head)}"
+    yield f"{component}: {_head_line(head, overview.running)}"
     for running in overview.running:
         yield ""
         yield from _running(running, overview.average)
@@ -127,9 +130,10 @@ def _build(build: Build) -> Iterator[str]:
 
     timestamp = build.completed if build.completed is not None else build.created
     age = f", {format_age(timestamp)}" if timestamp is not None else ""
-    tags = f", in {' '.join(build.tags)}" if build.tags else ""
+    tags = f", in {', '.join(build.tags)}" if build.tags else ""
     isolated = " (isolated)" if build.is_isolated else ""
-    yield f"    {build.nvr}{isolated}  {build.state.lower()}{age}, by {build.owner}{tags}"
+    task = f", task {build.task_id}" if build.state != "COMPLETE" and build.task_id else ""
+    yield f"    {build.nvr}{isolated}  {build.state.lower()}{age}, by {build.owner}{tags}{task}"
     if build.pull_specs:
         yield f"        {build.pull_specs[0]}"
 
@@ -146,7 +150,7 @@ def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
     progress = ""
     if average and started is not None:
         percentage = format_percentage(time.time() - started, average)
-        progress = f", {f'{percentage} of' if percentage else 'above'} the average {format_duration(average)}"
+        progress = f", {f'{percentage} of' if percentage else 'above'} the average of {format_duration(average)}"
     commit = running.source.rpartition("#")[2][:12]
     yield f"running: {kind} of {running.branch or commit} ({commit}), by {running.owner}{progress}"
     yield from tree_lines(running.tasks, indent="    ")

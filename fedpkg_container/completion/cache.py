@@ -18,7 +18,7 @@ def directory(*parts: str) -> str:
     :param parts: file names; unsafe characters are replaced
     """
     base = os.environ.get("XDG_CACHE_HOME", "")
-    if not os.path.isabs(base):  # the XDG specification says that relative paths are invalid
+    if not os.path.isabs(base):  # relative paths are invalid by the XDG specification
         base = os.path.join(os.path.expanduser("~"), ".cache")
     return os.path.join(base, "fedpkg-container", *(_safe(part) for part in parts))
 

@@ -153,12 +153,9 @@ class Dockerfile:
     def _chain(self, last: int) -> list[int]:
         """Return the numbers of a stage and of the stages that it is based on, lowest first."""
         chain = [last]
-        while self.stages[chain[0]].is_earlier_stage:
-            below = self._stage_numbers(chain[0]).get(self.stages[chain[0]].image)
-            if below is None:
-                break
-            chain.insert(0, below)
-        return chain
+        while (below := self.stages[chain[-1]].below) is not None:
+            chain.append(below)
+        return chain[::-1]
 
     def _stage_numbers(self, until: int) -> dict[str, int]:
         """Return the names and numbers by which the stages before another one are named → their numbers."""
@@ -170,14 +167,14 @@ class Dockerfile:
         image = self.stages[self._chain(stage)[0]].image
         return "" if image == SCRATCH else image
 
-    @property
+    @cached_property
     def built_stages(self) -> frozenset[int]:
         """Numbers of the stages to build: those of the image, and those that files are copied from."""
         numbers = self._stage_numbers(len(self.stages))
         needs: dict[int, set[int]] = {number: set() for number in range(len(self.stages))}
         for number, stage in enumerate(self.stages):
-            if stage.is_earlier_stage:
-                needs[number].add(numbers.get(stage.image, number))
+            if stage.below is not None:
+                needs[number].add(stage.below)
         for instruction in [*self.instructions, *self.triggered]:
             if instruction.stage >= 0:
                 sources = _copied_from(instruction)
@@ -234,7 +231,7 @@ class Dockerfile:
         known = {stage.name for stage in self.stages if stage.name} | {str(n) for n in range(len(self.stages))}
         known |= set(self.parents)
         sources = []
-        for instruction in self.effective_instructions:
+        for instruction in (*self.effective_instructions, *self.triggered):
             if self.facts.platform is None and _depends_on_platform(instruction):
                 continue  # builders know the platform
             sources += [(image, instruction.line) for image in _copied_from(instruction) if image not in known]

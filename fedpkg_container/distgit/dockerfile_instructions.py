@@ -86,7 +86,7 @@ def _shell(item: Instruction) -> str:
 
 
 #: A duration of Go: numbers with units.
-_DURATION = re.compile(r"\+?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:ns|us|µs|ms|s|m|h))+")
+_DURATION = re.compile(r"\+?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:ns|us|µs|ms|s|m|h))+")
 _DURATIONS = ("interval", "timeout", "start-period", "start-interval")
 
 

@@ -36,8 +36,8 @@ _HERE_DOCUMENT = re.compile(r"[0-9]*<<(-?)([\"']?)([A-Za-z0-9_.][A-Za-z0-9_.-]*)
 _WORD = re.compile(r"""(?:"(?:\\.|[^"\\])*"|'[^']*'|\\.|[^\s"'\\])+""")
 #: Variables with modifiers: ``${x:?}`` is an error, after which some builders do not look for here-documents.
 _CONDITION = re.compile(r"\$\{(?![A-Za-z0-9_]+\})")
-#: A default value that may hide half of the ``<<`` operator: ``${x:-<}<EOF``. Patterns (``${x%<*}``) cannot.
-_HIDDEN = re.compile(r"\$\{\w*:?[-+?][^}]*<")
+#: What decides whether a ``<`` is in a default value: braces, and characters that may hide a brace from a builder.
+_NESTING = re.compile(r"(\$\{)\w*(:?[-+?])?|[}<\"'\\]")
 
 
 @dataclass(frozen=True)
@@ -165,8 +165,8 @@ def _documents(name: str, value: str, line: int) -> list[tuple[str, str]]:
     if inner not in _HERE_DOCUMENT_INSTRUCTIONS or "<" not in rest or _is_json(rest):
         return []
     condition = _CONDITION.search(value)
-    doubtful = (_AMBIGUOUS_ANYWHERE if condition else _AMBIGUOUS).findall(value) or _HIDDEN.findall(value)
-    if not doubtful:
+    doubtful = (_AMBIGUOUS_ANYWHERE if condition else _AMBIGUOUS).findall(value)
+    if not doubtful and not _has_hidden(value):
         return []
     words = [_HERE_DOCUMENT.fullmatch(word) for word in _WORD.findall(value)]
     documents = [(word[1], word[3]) for word in words if word]
@@ -177,6 +177,32 @@ def _documents(name: str, value: str, line: int) -> list[tuple[str, str]]:
             solution="put a space after <<, or move the command into a file",
         )
     return documents
+
+
+def _has_hidden(value: str) -> bool:
+    """Whether a default value may hide half of the ``<<`` operator: ``${x:-<}<EOF``. Patterns (``${x%<*}``) cannot."""
+    braces: list[bool] = []
+    is_certain = True
+    position = 0
+    while found := _NESTING.search(value, position):
+        position = found.end()
+        if found[1]:
+            braces.append(bool(found[2]) or (bool(braces) and braces[-1]))
+        elif not braces:
+            continue
+        elif found[0] == "<":
+            if braces[-1]:
+                return True
+        elif found[0] == "}":
+            if is_certain:
+                braces.pop()
+        elif found[0] == "\\":  # an escaped or quoted brace closes nothing in some builders
+            is_certain = is_certain and not value.startswith("}", position)
+        else:
+            quoted = value[position:].partition(found[0])[0]
+            is_certain = is_certain and not set("}<$") & set(quoted) and position + len(quoted) < len(value)
+            position += len(quoted) + 1 if is_certain else 0
+    return False
 
 
 def _is_json(value: str) -> bool:

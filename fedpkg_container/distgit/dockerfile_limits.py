@@ -80,6 +80,16 @@ def check_steps(
             raise _limit_error(step.line, reason, "use fewer variables")
 
 
+def check_triggers(number: int, line: int) -> None:
+    """Check the number of instructions that ONBUILD of base images and earlier stages adds to all stages.
+
+    :param line: number of the line with FROM
+    :raises RefusedError: if it is too large
+    """
+    if number > MAX_INSTRUCTIONS:
+        raise _limit_error(line, f"ONBUILD adds more than {MAX_INSTRUCTIONS} instructions", "use fewer stages")
+
+
 def _limit_error(line: int, reason: str, solution: str) -> RefusedError:
     return RefusedError(f"line {line} of the Dockerfile: {reason}", solution=solution)
 

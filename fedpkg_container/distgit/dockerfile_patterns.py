@@ -17,6 +17,7 @@ MAX_LENGTH = 4096
 MAX_STEPS = 2_000_000
 
 _Test = Callable[[str], bool]
+_ASCII = tuple(map(chr, range(128)))
 
 
 class Budget:
@@ -115,13 +116,14 @@ def _parse(text: str) -> list[_Item]:
 
     :raises ValueError: if it has a syntax error
     """
-    items = []
+    items: list[_Item] = []
     position = 0
     while position < len(text):
         character = text[position]
         position += 1
         if character == "*":
-            items.append(_Item(_is_not_slash, repeated=True))
+            if not (items and items[-1].repeated):  # several match the same as one
+                items.append(_Item(_is_not_slash, repeated=True))
         elif character == "?":
             items.append(_Item(_is_not_slash))
         elif character == "[":
@@ -144,18 +146,16 @@ def _class(text: str, position: int) -> tuple[_Item, int]:
     """
     negated = text.startswith("^", position)
     position += negated
-    ranges: list[tuple[str, str]] = []
+    ranges: set[tuple[str, str]] = set()
     while not (ranges and text.startswith("]", position)):
         low, position = _member(text, position)
         high = low
         if text.startswith("-", position):
             high, position = _member(text, position + 1)
-        ranges.append((low, high))
-
-    def test(character: str) -> bool:
-        return any(low <= character <= high for low, high in ranges) != negated
-
-    return _Item(test), position + 1
+        ranges.add((low, high))
+    # Values are ASCII: a set is as fast for a class of thousands of characters as for one.
+    found = {character for character in _ASCII if any(low <= character <= high for low, high in ranges) != negated}
+    return _Item(found.__contains__), position + 1
 
 
 def _member(text: str, position: int) -> tuple[str, int]:

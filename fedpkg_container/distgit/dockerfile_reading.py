@@ -83,7 +83,7 @@ class Stage:
     :param image: image or stage named in FROM, with arguments substituted
     :param name: name after AS; empty if there is none
     :param line: line number, from 1
-    :param is_earlier_stage: whether FROM names an earlier stage, not an image
+    :param below: number of the earlier stage that FROM names; None if it names an image
     :param written: image or stage as written in FROM
     :param value: ``image``, and the variables in it
     """
@@ -91,9 +91,14 @@ class Stage:
     image: str
     name: str
     line: int
-    is_earlier_stage: bool
+    below: int | None
     written: str = ""
     value: Value = EMPTY
+
+    @property
+    def is_earlier_stage(self) -> bool:
+        """Whether FROM names an earlier stage, not an image."""
+        return self.below is not None
 
 
 @dataclass
@@ -102,6 +107,7 @@ class _State:
 
     :param parent: ENV of the image that it is based on
     :param is_known: whether that ENV is known
+    :param own: ENV set by its own instructions
     :param arguments: arguments declared so far
     :param declared: words of its ARG instructions, as written
     :param triggers: its ONBUILD instructions
@@ -116,21 +122,19 @@ class _State:
 
     def lookup(self, name: str) -> Value | None:
         """Return the value of a variable: ENV takes precedence over ARG."""
+        if name == "PATH" and name not in self.own and name not in self.parent:  # the default is in ENV
+            return Value(DEFAULT_PATH) if self.is_known else unknown(name)
+        return self.option_lookup(name)
+
+    def option_lookup(self, name: str) -> Value | None:
+        """Return the value of a variable in options, where buildah has no default PATH."""
         if name in self.own:
             return self.own[name]
         if name in self.parent:
             return Value(self.parent[name])
         if name in self.arguments:
             return self.arguments[name]
-        if not self.is_known:
-            return unknown(name)
-        return Value(DEFAULT_PATH) if name == "PATH" else None
-
-    def option_lookup(self, name: str) -> Value | None:
-        """Return the value of a variable in options, where buildah has no default PATH."""
-        value = self.lookup(name)
-        is_set = name in self.own or name in self.parent or name in self.arguments
-        return value if is_set or not self.is_known else None
+        return None if self.is_known else unknown(name)
 
 
 class Reading(NamedTuple):
@@ -176,6 +180,7 @@ class _Reader:
         self._escape = source.escape
         self._facts = facts
         self._budget = Budget()
+        self._parsed: dict[tuple[str, ...], Source] = {}
         self._heading: dict[str, Value] = {name: unknown(name) for name in BUILD_TIME_ARGUMENTS}
         self._states: list[_State] = []
         self.state = _State()
@@ -324,7 +329,7 @@ class _Reader:
             replace(instruction, words=words_read if written else (), features=frozenset(expansion.features))
         )
         earlier = self._earlier_stage(image.text)
-        self.stages.append(Stage(image.text, name, step.line, earlier is not None, written, image))
+        self.stages.append(Stage(image.text, name, step.line, earlier, written, image))
         self.state = self._based_on(image, earlier, written)
         self._states.append(self.state)
         self._execute_triggers(image, earlier)
@@ -379,12 +384,18 @@ class _Reader:
         else:
             config = self._facts.parents.get(image.text, ParentConfig())
             triggers = config.triggers if image.is_known else ()
-        text = "".join(f"{trigger}\n" for trigger in triggers)
-        if not text:
-            return
-        dockerfile_limits.check_text(text)
-        source = read_source(text)
-        dockerfile_limits.check_steps(source.steps, self._facts.arguments)
+        source = self._parse_triggers(tuple(triggers))
+        dockerfile_limits.check_triggers(len(self.triggered) + len(source.steps), self.stages[-1].line)
         line, declared = self.stages[-1].line, list(self.state.declared)
         self.triggered += [self.evaluate(replace(step, line=line)) for step in source.steps if step.name != "FROM"]
         self.state.declared = declared
+
+    def _parse_triggers(self, triggers: tuple[str, ...]) -> Source:
+        """Return ONBUILD instructions as a file, parsed once for all stages with the same parent."""
+        if triggers not in self._parsed:
+            text = "".join(f"{trigger}\n" for trigger in triggers)
+            dockerfile_limits.check_text(text)
+            source = read_source(text)
+            dockerfile_limits.check_steps(source.steps, self._facts.arguments)
+            self._parsed[triggers] = source
+        return self._parsed[triggers]

@@ -23,8 +23,8 @@ _MAX_OPTION_LENGTH = 80
 
 
 def check_run(dockerfile: Dockerfile) -> Iterator[Finding]:
-    """Yield findings about options of RUN and FROM, and about instructions that buildah refuses."""
-    for instruction in dockerfile.effective_instructions:
+    """Yield findings about options of RUN and FROM, those of ONBUILD of known parents included."""
+    for instruction in (*dockerfile.effective_instructions, *dockerfile.triggered):
         if instruction.name == "FROM" and instruction.options:
             option = instruction.options[0][:_MAX_OPTION_LENGTH]
             if option.startswith("--platform="):
@@ -169,7 +169,7 @@ _STAGE_NAME = re.compile("[A-Za-z][A-Za-z0-9_.-]*")
 def _stage_names(dockerfile: Dockerfile) -> Iterator[Finding]:
     seen: set[str] = set()
     for stage in dockerfile.stages:
-        if stage.name and not _STAGE_NAME.fullmatch(stage.name):
+        if stage.name and (stage.name.lower() == SCRATCH or not _STAGE_NAME.fullmatch(stage.name)):
             message = f"invalid stage name {stage.name[:_MAX_OPTION_LENGTH]}"
             solution = "use letters, digits and any of _ . -, starting with a letter"
             yield Finding("stage-name", ERROR, message, solution, FILE, stage.line)

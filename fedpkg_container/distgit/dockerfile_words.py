@@ -117,6 +117,11 @@ def quoted_words(text: str, escape: str = "\\") -> list[str]:
 
     :param escape: the file's escape character
     """
+    return _quoted_words(text, escape)[0]
+
+
+def _quoted_words(text: str, escape: str) -> tuple[list[str], bool]:
+    """Split a value at spaces outside of quotes; return the words, and whether the last quote is not closed."""
     words: list[str] = []
     word: list[str] = []
     quote = ""
@@ -142,7 +147,7 @@ def quoted_words(text: str, escape: str = "\\") -> list[str]:
         word.append(character)
     if word:
         words.append("".join(word))
-    return words
+    return words, bool(quote)
 
 
 def assignments(text: str, escape: str = "\\") -> list[tuple[str, str]]:
@@ -150,7 +155,7 @@ def assignments(text: str, escape: str = "\\") -> list[tuple[str, str]]:
 
     :raises DockerfileParseError: if they are neither NAME=VALUE… nor NAME VALUE
     """
-    words = quoted_words(text, escape)
+    words, is_unbalanced = _quoted_words(text, escape)
     if not words:
         raise DockerfileSyntaxError("has no value")
     if "=" not in words[0]:
@@ -160,7 +165,8 @@ def assignments(text: str, escape: str = "\\") -> list[tuple[str, str]]:
         return [(parts[0], parts[1])]
     for word in words:
         if "=" not in word:
-            raise DockerfileParseError(f"has a word without =: {word[:80]}")
+            cause = "an unbalanced quote, and " if is_unbalanced else ""
+            raise DockerfileParseError(f"has {cause}a word without =: {word[:80]}")
     return [word.partition("=")[::2] for word in words]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import configparser
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,8 @@ LABELS = {"package": COMPONENT_LABEL, "name": "name", "version": "version", "rel
 OF_CHECKOUT = ("namespace", "repository", "branch", "target")
 OF_SITE = ("profile", "hub")
 OF_HUB = ("build-tag", "destination-tag", "arches")
+#: Settings that depend on labels, and thereby on the ENV of parent images.
+OF_LABELS = (*LABELS, "floating-tags")
 #: All settings except the keys of container.yaml.
 SETTINGS = (*LABELS, "base", "parents", *OF_CHECKOUT, *OF_SITE, *OF_HUB, "floating-tags", "autorebuild")
 #: Keys of container.yaml that are shown even if they are not set.
@@ -97,16 +99,27 @@ class EffectiveConfig:
             verb = "has" if len(broken) == 1 else "have"
             self.notes.append(f"{' and '.join(broken)} {verb} errors: see --check")
 
+    def resolve(self, read_parents: Callable[[Dockerfile], Dockerfile]) -> None:
+        """Resolve the variables that the Dockerfile takes from its parent images.
+
+        :param read_parents: returns a Dockerfile read with the ENV of its parent images, as far as they can be read
+        """
+        if self._dockerfile is not None:
+            self._dockerfile = read_parents(self._dockerfile)
+
     def of_dockerfile(self) -> Iterator[Setting]:
         """Yield settings from the Dockerfile: labels and parent images."""
         file = self._dockerfile.file if self._dockerfile else FILE
         labels = self._dockerfile.label_details if self._dockerfile else {}
         for key, name in LABELS.items():
             candidates = (labels.get(name), labels.get(OLD_LABEL_NAMES[name]))
-            label = next((candidate for candidate in candidates if candidate and candidate.value), None)
-            if label and (label.unknown or label.unset):
-                names = " ".join(f"${name}" for name in sorted(label.unknown | label.unset))
-                yield Setting(key, None, f"{file}:{label.line}, {names} of the base image")
+            label = next(
+                (candidate for candidate in candidates if candidate and (candidate.value or candidate.unset)), None
+            )
+            if label and (label.unset or label.unknown):
+                names = ", ".join(f"${name}" for name in sorted(label.unset or label.unknown))
+                reason = "without a value" if label.unset else "of the base image"
+                yield Setting(key, None, f"{file}:{label.line}, {names} {reason}")
             elif label:
                 yield Setting(key, label.value, f"{file}:{label.line}")
             else:

@@ -29,10 +29,18 @@ ADVISED = ("maintainer", "summary")
 
 
 def check(dockerfile: Dockerfile) -> Iterator[Finding]:
-    """Yield findings about labels."""
+    """Yield findings about labels.
+
+    No label is reported as missing while an instruction LABEL cannot be read, which is a separate finding.
+    """
     labels = dockerfile.label_details
-    for name, older in REQUIRED.items():
-        yield from _required(labels, name, older)
+    final = dockerfile.final_stages
+    is_complete = not any(
+        item.name == "LABEL" and item.problem and item.stage in final for item in dockerfile.instructions
+    )
+    if is_complete:
+        for name, older in REQUIRED.items():
+            yield from _required(labels, name, older)
     for older, name in DEPRECATED.items():
         if older in labels:
             yield Finding(
@@ -44,6 +52,11 @@ def check(dockerfile: Dockerfile) -> Iterator[Finding]:
                 labels[older].line,
             )
     yield from _values(labels)
+    if is_complete:
+        yield from _advised(labels)
+
+
+def _advised(labels: dict[str, Label]) -> Iterator[Finding]:
     for name in ADVISED:
         if not _value(labels, name):
             hint, line = _like(labels, name)

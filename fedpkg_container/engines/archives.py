@@ -84,7 +84,7 @@ class ImageFolder:
         """
         content = self._read(blob.digest.partition(":")[2], MAX_BLOB_SIZE)
         if digest_of(content, blob.digest) != blob.digest:
-            raise RegistryError(f"what the archive has as {blob.digest} is something else")
+            raise RegistryError(f"digest mismatch in the archive: {blob.digest}", solution="save the image again")
         return content
 
     def _read(self, name: str, longest: int) -> bytes:
@@ -101,7 +101,7 @@ def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LI
     ``limits.decompressed``.
 
     :param workspace: of the worker that reads it; receives the contents
-    :raises UsageError: if it is none of these, is unreadable, or exceeds the limits
+    :raises UsageError: if it has another format, is unreadable, or exceeds the limits
     """
     folder = workspace.new("archive")
     if archive.is_file() and not archive.stat().st_mode & stat.S_IROTH:  # unreadable for the worker too
@@ -216,7 +216,7 @@ class _Reader:
         self._check_members(len(listed))
         entries = [_ENTRY.match(line) for line in listed]
         if not all(entries):
-            raise UsageError(f"{self.archive} is not a tar file that can be read")
+            raise UsageError(f"{self.archive} is not a readable tar archive", solution="save the image again")
         if sum(int(entry[1]) for entry in entries if entry) > self.limits.decompressed:
             raise self._decompressed_too_large()
         names = {entry[2].removeprefix("./") for entry in entries if entry}
@@ -224,7 +224,7 @@ class _Reader:
         if not kind:
             raise UsageError(
                 f"{self.archive} is neither a docker-archive nor an OCI archive",
-                solution="name one of these, a folder with an OCI layout, or registry/repository:tag",
+                solution="name one of these, a directory with an OCI layout, or registry/repository:tag",
             )
         return kind
 
@@ -245,14 +245,16 @@ class _Reader:
                     with open_plain(plain, self.sandbox.workspace.work) as file:
                         start = file.read(tarfile.BLOCKSIZE)
                 except OSError as error:
-                    raise UsageError(f"{self.archive} cannot be decompressed: {error.strerror}") from error
+                    raise UsageError(
+                        f"{self.archive} cannot be decompressed: {error.strerror}", solution="save the image again"
+                    ) from error
                 break
         try:
             tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
         except tarfile.HeaderError as error:
             raise UsageError(
                 f"{self.archive} is neither a docker-archive nor an OCI archive",
-                solution="name one of these, a folder with an OCI layout, or registry/repository:tag",
+                solution="name one of these, a directory with an OCI layout, or registry/repository:tag",
             ) from error
         return plain
 
@@ -293,9 +295,11 @@ def _layout(archive: Path, layout: Path, below: Path) -> Path:
         index = json.loads(_plain(layout / "index.json", below, MAX_MANIFEST_SIZE))
         members = [Descriptor.of(each) for each in index["manifests"]]
     except (OSError, ValueError, LookupError, TypeError, RecursionError, RegistryError) as error:
-        raise UsageError(f"{archive} has no index of an OCI layout that can be read: {error}") from error
+        raise UsageError(
+            f"{archive} has no readable index of an OCI layout: {error}", solution="save the image again"
+        ) from error
     if not members:
-        raise UsageError(f"{archive} holds no image")
+        raise UsageError(f"{archive} contains no image", solution="name an archive or a directory with an image")
     if len(members) > 1:
         _in_one_list(layout, below, [_with_platform(layout, below, each) for each in members])
     return layout
@@ -342,7 +346,7 @@ def _in_one_list(layout: Path, below: Path, members: Iterable[object]) -> None:
             with opened_directory(folder, below) as directory:
                 _replace(directory, name, content)
     except OSError as error:
-        raise UsageError(f"the OCI layout has no folder blobs/sha256 that can be written: {error.strerror}") from error
+        raise UsageError(f"the OCI layout has no writable directory blobs/sha256: {error.strerror}") from error
 
 
 def _replace(directory: int, name: str, content: bytes) -> None:

@@ -16,6 +16,7 @@ from fedpkg_container.registry.manifests import Manifest
 
 #: Directory of the registry contents, in an image's directory.
 CONTENT = "content"
+_OTHER = "use another base image"
 #: Size limit of a store's layer list, bytes; a layer takes less than a kilobyte.
 _LONGEST_STORE = 8 * 1024 * 1024
 
@@ -57,9 +58,9 @@ class BaseImage:
         try:
             found = json.loads(self.blob(self.manifest.blobs[0].digest).read_bytes())
         except (ValueError, RecursionError) as error:
-            raise RegistryError(f"the configuration of {self.name} is not JSON: {error}") from error
+            raise RegistryError(f"the configuration of {self.name} is not JSON: {error}", solution=_OTHER) from error
         if not isinstance(found, dict) or not isinstance(found.get("config") or {}, dict):
-            raise RegistryError(f"the configuration of {self.name} is not an image configuration")
+            raise RegistryError(f"the configuration of {self.name} is not an image configuration", solution=_OTHER)
         return found
 
     @property
@@ -70,7 +71,7 @@ class BaseImage:
         """
         listed = (self.configuration.get("config") or {}).get("OnBuild") or []
         if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
-            raise RegistryError(f"ONBUILD of {self.name} is not a list of instructions")
+            raise RegistryError(f"ONBUILD of {self.name} is not a list of instructions", solution=_OTHER)
         return listed
 
     @property
@@ -111,8 +112,8 @@ def check_layers(base: BaseImage, workspace: Workspace) -> None:
             unpacked = {(each.get("compressed-diff-digest"), each.get("diff-digest")) for each in listed}
             same = unpacked.issuperset(zip(blobs, named))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RegistryError(f"the layers of {base.name} cannot be compared with its configuration: {error}") from error
-    if not same:
         raise RegistryError(
-            f"{base.name} has other layers than its configuration names", solution="use another base image"
-        )
+            f"the layers of {base.name} cannot be compared with its configuration: {error}", solution=_OTHER
+        ) from error
+    if not same:
+        raise RegistryError(f"the layers of {base.name} differ from those in its configuration", solution=_OTHER)

@@ -22,15 +22,15 @@ _FILES_1 = {"memory": "memory.limit_in_bytes", "pids": "pids.max"}
 _FILES_2 = {"memory": "memory.max", "pids": "pids.max"}
 
 
-def name(folder: Path) -> str:
+def name(directory: Path) -> str:
     """Return the name of a build's group, below the root of a hierarchy.
 
-    :param folder: the build's directory
+    :param directory: the build's directory
     """
-    return f"fedpkg-container-{folder.name}"
+    return f"fedpkg-container-{directory.name}"
 
 
-def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
+def create(directory: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
     """Create the groups of a build; return their directories.
 
     Empty where control groups cannot be created (in a user namespace, in containers); this is logged.
@@ -42,7 +42,7 @@ def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
         return ()
     limits = {"memory": memory, "pids": processes}
     version_2 = (ROOT / "cgroup.controllers").exists()
-    group = name(folder)
+    group = name(directory)
     made: list[Path] = []
     try:
         if version_2:
@@ -57,7 +57,7 @@ def create(folder: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
             if limit:
                 (made[-1] / (_FILES_2 if version_2 else _FILES_1)[controller]).write_text(str(limit))
     except OSError as error:
-        _log.warning("no memory and process limits for %s: %s", folder.name, error)
+        _log.warning("no memory and process limits for %s: %s", directory.name, error)
     return tuple(path for path in made if path.is_dir())
 
 
@@ -76,30 +76,30 @@ def out_of_memory(paths: Iterable[Path]) -> bool:
     return False
 
 
-def groups(folder: Path) -> list[Path]:
+def groups(directory: Path) -> list[Path]:
     """Return the groups of a build, in all hierarchies, the innermost first."""
-    tops = [path / name(folder) for path in (ROOT, *ROOT.glob("*/"))]
+    tops = [path / name(directory) for path in (ROOT, *ROOT.glob("*/"))]
     found = [Path(inner) for top in tops for inner, _, _ in os.walk(top)]
     return sorted(found, key=lambda path: len(path.parts), reverse=True)
 
 
-def processes(folder: Path) -> list[int]:
+def processes(directory: Path) -> list[int]:
     """Return the processes in the groups of a build."""
     found: set[int] = set()
-    for group in groups(folder):
+    for group in groups(directory):
         with contextlib.suppress(OSError):
             found.update(map(int, (group / "cgroup.procs").read_text().split()))
     return sorted(found)
 
 
-def remove(folder: Path) -> list[Path]:
+def remove(directory: Path) -> list[Path]:
     """Remove the groups of a build whose processes have ended; return those that could not be removed."""
     deadline = time.monotonic() + TIMEOUT
-    while left := groups(folder):
+    while left := groups(directory):
         for path in left:
             with contextlib.suppress(OSError):
                 path.rmdir()
         if time.monotonic() > deadline:
-            return groups(folder)
+            return groups(directory)
         time.sleep(0.005)
     return []

@@ -102,7 +102,7 @@ def read_ids(account: str = ACCOUNT) -> Ids:
         if count < LEAST:
             raise FedpkgContainerError(
                 f"only {count + 1} user IDs exist in this user namespace, and images need {LEAST + 1}",
-                solution="map 65536 IDs or more: docs/howto/site.md says how",
+                solution="map 65536 IDs or more: see docs/howto/site.md",
             )
         return Ids(IdRange(1, count))
     users, groups = (_ranges(path, account) for path in _FILES)
@@ -110,7 +110,7 @@ def read_ids(account: str = ACCOUNT) -> Ids:
     if len(ranges) < 2:
         raise FedpkgContainerError(
             f"account {account} has no two ranges of {COUNT} subordinate IDs, the same in {_FILES[0]} and {_FILES[1]}",
-            solution=f"add {account}:1073741824:1048576 to both files; docs/howto/site.md says more",
+            solution=f"add {account}:1073741824:1048576 to both files; see docs/howto/site.md",
         )
     return Ids(ranges[0], tuple(ranges[1:]))
 

@@ -79,25 +79,25 @@ def native() -> str:
     return _NATIVE.get(machine, machine)
 
 
-def executes(architecture: str, folder: Path, *, handlers: Path | None = None) -> bool:
+def executes(architecture: str, directory: Path, *, handlers: Path | None = None) -> bool:
     """Return whether RUN can execute programs of an architecture, natively or by a handler visible in containers.
 
     :param architecture: Go's name
-    :param folder: directory for a test program
+    :param directory: directory for a test program
     :param handlers: the kernel's list of handlers; default: this machine's
     """
     own = native()
     if architecture == own:
         return True
     smaller, code = _SMALLER.get(own, ("", b""))
-    if architecture == smaller and _runs(_FORMATS[smaller].header(code), folder):
+    if architecture == smaller and _runs(_FORMATS[smaller].header(code), directory):
         return True
     form = _FORMATS.get(architecture)
     return form is not None and _is_handled(form.header(), handlers or HANDLERS)
 
 
-def _runs(program: bytes, folder: Path) -> bool:
-    path = folder / "trial"
+def _runs(program: bytes, directory: Path) -> bool:
+    path = directory / "trial"
     path.write_bytes(program)
     path.chmod(0o700)
     try:

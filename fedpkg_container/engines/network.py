@@ -57,12 +57,12 @@ class Attached:
 
 @contextlib.contextmanager
 def attached(
-    network: str, folder: Path, *, denied: Sequence[str] = (), env: Mapping[str, str] | None = None
+    network: str, directory: Path, *, denied: Sequence[str] = (), env: Mapping[str, str] | None = None
 ) -> Iterator[Attached]:
     """Provide a network for one build; removed afterwards, or if this process dies.
 
     :param network: one of ``NETWORKS``
-    :param folder: directory for the logs of this build
+    :param directory: directory for the logs of this build
     :param denied: further networks blocked for an isolated build, e.g. ``10.0.0.0/8``
     :param env: variables of its processes, by which leftover ones are found
     :raises FedpkgContainerError: if this machine cannot provide such a network
@@ -73,8 +73,8 @@ def attached(
         yield Attached(_NOTHING, "")
     else:
         check(network)
-        with _namespace(folder, env) as enter:
-            outward = _Outward(enter, folder, env)
+        with _namespace(directory, env) as enter:
+            outward = _Outward(enter, directory, env)
             with watched(outward.prohibit, outward.cut) as own:
                 _bring_up(enter)
                 outward.prohibit([*BLOCKED_NETWORKS, *own, *denied])
@@ -104,15 +104,15 @@ def check(network: str) -> None:
 
 
 @contextlib.contextmanager
-def _namespace(folder: Path, env: Mapping[str, str] | None) -> Iterator[tuple[str, ...]]:
+def _namespace(directory: Path, env: Mapping[str, str] | None) -> Iterator[tuple[str, ...]]:
     """Make a network namespace without interfaces, held by one process; yield the command prefix that enters it."""
     own = os.stat("/proc/self/ns/net")
     command = ["unshare", "--net", "--", "sleep", "infinity"]
-    with run_in_background(command, log=folder / "namespace.log", env=env) as holder:
+    with run_in_background(command, log=directory / "namespace.log", env=env) as holder:
         path = f"/proc/{holder.pid}/ns/net"
         deadline = time.monotonic() + TIMEOUT
         while not is_running(holder.pid) or os.path.samestat(os.stat(path), own):
-            _fail_when(not is_running(holder.pid) or time.monotonic() > deadline, folder / "namespace.log")
+            _fail_when(not is_running(holder.pid) or time.monotonic() > deadline, directory / "namespace.log")
             time.sleep(0.005)
         yield ("nsenter", f"--net={path}", "--")
 
@@ -139,8 +139,8 @@ class _Outward:
     :param enter: command prefix that starts a command in the namespace
     """
 
-    def __init__(self, enter: Sequence[str], folder: Path, env: Mapping[str, str] | None) -> None:
-        self._enter, self._folder, self._env = enter, folder, env
+    def __init__(self, enter: Sequence[str], directory: Path, env: Mapping[str, str] | None) -> None:
+        self._enter, self._directory, self._env = enter, directory, env
         self._lock = threading.Lock()
         self._program: subprocess.Popen[bytes] | None = None
         self._is_cut = False
@@ -161,7 +161,7 @@ class _Outward:
     @contextlib.contextmanager
     def open(self) -> Iterator[None]:
         """Attach the namespace to slirp4netns, which drops everything that it does not need."""
-        path, log = self._enter[1].partition("=")[2], self._folder / "slirp4netns.log"
+        path, log = self._enter[1].partition("=")[2], self._directory / "slirp4netns.log"
         options = ["--configure", f"--mtu={_MTU}", "--disable-host-loopback", "--enable-sandbox", "--enable-seccomp"]
         command = ["slirp4netns", *options, "--netns-type=path", path, _INTERFACE]
         with run_in_background(command, log=log, env=self._env) as program:
@@ -179,4 +179,7 @@ class _Outward:
 def _fail_when(failed: bool, log: Path) -> None:
     if failed:
         said = printable(log.read_text(errors="replace")).strip().splitlines()
-        raise FedpkgContainerError(f"no isolated network: {said[-1] if said else 'it did not come up in time'}")
+        reason = said[-1] if said else "it was not ready in time"
+        raise FedpkgContainerError(
+            f"cannot create an isolated network: {reason}", solution="see the requirements in docs/howto/site.md"
+        )

@@ -44,7 +44,7 @@ def check_directory(path: Path) -> None:
     except OSError:
         mode = 0
     if not stat.S_ISDIR(mode):
-        raise FedpkgContainerError(f"{path.name} is not a directory any more: a program of the build has replaced it")
+        raise FedpkgContainerError(f"{path.name} is no longer a directory: a program of the build replaced it")
 
 
 @contextlib.contextmanager

@@ -136,5 +136,5 @@ def exposures() -> list[str]:
     found = []
     for each in KNOWN:
         if each.exposed() and each.affects(version := installed(each.program)):
-            found.append(f"{each.cve} of {each.program} {version} is not held off: {each.solution}")
+            found.append(f"{each.cve} of {each.program} {version} is not mitigated: {each.solution}")
     return found

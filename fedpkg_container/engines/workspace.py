@@ -33,6 +33,8 @@ _log = logging.getLogger(__name__)
 UNMOUNT_TIMEOUT = 30.0
 #: Timeout of a deletion, seconds.
 DELETE_TIMEOUT = 600.0
+#: Solution for remains of a build that the builder cannot remove.
+_BY_HAND = "clean up as root, or restart the builder"
 #: Read limit for a process's environment and mounts, bytes: the parts needed are near the start of both.
 _LONGEST_FACTS = 256 * 1024
 #: An escaped byte in mountinfo.
@@ -169,14 +171,14 @@ def remove(path: Path) -> None:
     """
     left = kill_all(lambda: processes_in(path), belongs=lambda pid: _belongs(pid, path))
     if left:
-        raise FedpkgContainerError(f"processes of {path} could not be ended: {left}")
+        raise FedpkgContainerError(f"processes of {path} could not be ended: {left}", solution=_BY_HAND)
     for mount in sorted(mounts_below(path), reverse=True):
         run(["umount", "--lazy", mount], timeout=UNMOUNT_TIMEOUT, check=False)
     still = mounts_below(path)
     if still:
-        raise FedpkgContainerError(f"{still[0]} could not be unmounted")
+        raise FedpkgContainerError(f"{still[0]} could not be unmounted", solution=_BY_HAND)
     if groups := cgroups.remove(path):
-        raise FedpkgContainerError(f"the control group {groups[0]} could not be removed")
+        raise FedpkgContainerError(f"the control group {groups[0]} could not be removed", solution=_BY_HAND)
     # rm, since directories may be nested too deeply for Python's function.
     run(["rm", "-rf", "--one-file-system", "--", path], timeout=DELETE_TIMEOUT)
 

@@ -80,7 +80,9 @@ def find_repository(profile: str, target_name: str) -> TagRepository:
     if "/" in tag or tag in (".", ".."):
         raise FedpkgContainerError(f"invalid name of a Koji tag: {tag}")
     if not repo:
-        raise FedpkgContainerError(f"build tag {tag} has no repository")
+        raise FedpkgContainerError(
+            f"build tag {tag} has no repository", solution=f"a release engineer can create it: koji regen-repo {tag}"
+        )
     url = str(options.get("topurl") or "")
     return TagRepository(tag, f"repos/{tag}/{int(repo['id'])}", str(options.get("topdir") or ""), url)
 

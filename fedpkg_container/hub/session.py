@@ -252,7 +252,7 @@ def log_out(session: HubSession) -> None:
 
 @contextlib.contextmanager
 def logged_in(profile: str, account: Account) -> Iterator[HubSession]:
-    """Yield a session logged in as an account, or, without credentials, as the profile says; log it out at the end.
+    """Yield a session logged in as an account, or, without credentials, as in the profile; log it out at the end.
 
     :raises NotAuthenticatedError: if the hub rejects the login
     :raises LostContactError: if the hub cannot be reached

@@ -108,7 +108,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
 
     @contextlib.contextmanager
     def engine(self, config: BuilderConfig) -> Iterator[Buildah]:
-        """Provide an engine with a store of its own, which is removed afterwards."""
+        """Provide an engine with a separate store, which is removed afterwards."""
         workspaces = self._workspaces(config)
         isolation = config.isolation or choose(workspaces)
         _log.info("RUN is %s", isolation)

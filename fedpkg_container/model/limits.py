@@ -37,22 +37,22 @@ class Deadline:
     """A time limit for an operation.
 
     :param what: subject of the error message, e.g. ``promoting hello-1-1``
-    :param seconds: time allowed, from ``began``
+    :param seconds: time allowed, from ``started``
     :param solution: what to do when it has passed
     :param error: type of the error raised when it has passed
-    :param began: start time, from ``time.monotonic``
+    :param started: start time, from ``time.monotonic``
     """
 
     what: str
     seconds: float
     solution: str = ""
     error: type[FedpkgContainerError] = BuildFailedError
-    began: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def remaining(self) -> float:
         """Seconds left; 0 when it has passed."""
-        return max(self.began + self.seconds - time.monotonic(), 0.0)
+        return max(self.started + self.seconds - time.monotonic(), 0.0)
 
     def check(self) -> None:
         """Raise ``error`` if it has passed."""

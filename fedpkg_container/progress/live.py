@@ -75,7 +75,7 @@ class LiveRenderer(Renderer):
             console=self.console,
             refresh_per_second=REDRAWS,
             transient=True,
-            get_renderable=self.view,
+            get_renderable=self._view_above_cursor,
             vertical_overflow="crop",
             redirect_stdout=False,
             redirect_stderr=False,
@@ -139,6 +139,13 @@ class LiveRenderer(Renderer):
         with self._lock:
             self._follow_resize()
             return self._view()
+
+    def _view_above_cursor(self) -> RenderableType:
+        """Return the view with an empty line below it: the terminal echoes ^C there.
+
+        At the end of a full line the echo would wrap, and the view would be erased one line too low.
+        """
+        return Group(self.view(), Text())
 
     def _follow_resize(self) -> None:
         """Clear the screen when the terminal was resized: the position of the old view is unknown then."""

@@ -73,7 +73,7 @@ class AddressGuard:
             # The message leaves out the address: packagers must not resolve names of the builder's network.
             raise ClosedAddressError(
                 f"{shown}:{port} resolves to an address that builders of this site may not connect to",
-                solution="use another host, or ask the site administrators to allow it"
+                solution="use another host, or contact the site administrators to allow it"
                 " (docs/howto/site.md, allowed_hosts)",
             )
         return allowed

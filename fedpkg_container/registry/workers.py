@@ -59,8 +59,8 @@ class JobResult(Generic[Job, Result]):
 class WorkerPool:
     """Threads that run jobs; a job must not wait for other jobs of the same pool.
 
-    At the end of the block jobs are told to stop. The threads are daemons: one that hangs in a request does not keep
-    the program from exiting.
+    At the end of the block jobs are signaled to stop. The threads are daemons: one that hangs in a request does not
+    keep the program from exiting.
 
     :param size: maximum number of concurrent jobs
     :param is_registry_down: checks whether the registry is unavailable, or only fails for certain requests

@@ -1,4 +1,4 @@
-"""Dockerfiles in many idioms, for the comparison with buildah. They need no RUN, and the files of ``real_buildah``."""
+"""Dockerfiles in many idioms, for the comparison with buildah: without RUN, with the files of ``real_buildah``."""
 
 from __future__ import annotations
 
@@ -74,6 +74,7 @@ ACCEPTED: dict[str, str] = {
         "FROM scratch AS x\nENV A=1\nONBUILD LABEL o=$A\nONBUILD ENV B=$A$A\nFROM x\nLABEL b=$B\n"
     ),
     "PATH": "FROM scratch\nENV PATH=/x:$PATH\nLABEL p=$PATH\n",
+    "ARG named PATH": "FROM scratch\nARG PATH=/x\nLABEL p=$PATH\n",
     "options of others": "FROM scratch\nENV --a=b X=y\nLABEL --c d=$X\nCMD --help\n",
     "other instructions": (
         'FROM scratch\nENV A=1\nMAINTAINER me\nWORKDIR /w/$A\nUSER $A\nEXPOSE 80 $A\nVOLUME /v /w\nVOLUME ["/x"]\n'

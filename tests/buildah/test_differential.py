@@ -80,7 +80,7 @@ def test_accepted(buildah: RealBuildah, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_what_buildah_is_given_is_the_same(buildah: RealBuildah, name: str) -> None:
+def test_the_rewritten_dockerfile_builds_the_same_image(buildah: RealBuildah, name: str) -> None:
     dockerfile, _ = _read(buildah, ACCEPTED[name])
     given = buildah.build(dockerfile.changed({}))
     assert given == buildah.build(ACCEPTED[name])
@@ -165,7 +165,7 @@ def _text(parts: Any) -> str:
     return "".join(f"{line}\n" for line in [*heading, f"FROM {base} AS s0", *lines, *more])
 
 
-#: What only buildah can find out: whether a file or an image exists.
+#: Errors that only buildah can detect: a file or an image that does not exist.
 _ELSEWHERE = ("no such file", "no items matching glob", "invalid reference format", "localhost/")
 
 

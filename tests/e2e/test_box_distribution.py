@@ -87,7 +87,7 @@ def test_status_and_down_know_it(folder: Path) -> None:
     status = _box(folder, "status")
     assert status.returncode == 0, status.stdout
     for name in ("stable", "mirror", "front-end"):
-        assert f"{name:<12}runs (process " in status.stdout
+        assert f"{name:<12}running (process " in status.stdout
     services = {service.name: service for service in Box(Layout.open(folder)).services}
     workers = run(["pgrep", "-P", str(services["front-end"].pid)], timeout=PATIENCE).text.split()
     assert workers
@@ -96,7 +96,7 @@ def test_status_and_down_know_it(folder: Path) -> None:
         assert not Path(f"/proc/{pid}").exists()
     status = _box(folder, "status")
     assert status.returncode == 1
-    assert f"{'front-end':<12}does not run" in status.stdout
+    assert f"{'front-end':<12}not running" in status.stdout
     again = _box(folder, "up")  # it is kept, and need not be asked for again
     assert again.returncode == 0, again.stderr
     assert f"stable    {_places(folder).address}" in again.stdout

@@ -50,7 +50,7 @@ def test_run_has_the_time_of_the_commit(victim: Victim, own: str) -> None:
 
 
 def test_platform_arguments_are_those_of_the_image(victim: Victim) -> None:
-    """Without --os, buildah gives those of this machine, also for another architecture."""
+    """Without --os, buildah uses those of this machine, also for another architecture."""
     text = "FROM scratch\nARG TARGETARCH\nARG TARGETPLATFORM\nARG TARGETVARIANT\n"
     text += "LABEL a=$TARGETARCH p=$TARGETPLATFORM v=$TARGETVARIANT\n"
     for arch, expected in (("aarch64", ("arm64", "linux/arm64/v8", "v8")), ("s390x", ("s390x", "linux/s390x", ""))):

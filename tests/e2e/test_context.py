@@ -1,4 +1,4 @@
-"""What COPY reads from a checkout: our checks compared with the buildah that is installed here."""
+"""Files that COPY reads from a checkout: our checks compared with the installed buildah."""
 
 from __future__ import annotations
 

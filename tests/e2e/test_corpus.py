@@ -23,7 +23,7 @@ GO_ARCH = platform_of(MACHINE).architecture
 
 @dataclass(frozen=True)
 class Expected:
-    """What a build must give.
+    """The expected result of a build.
 
     :param nvr: NVR without the name of the package
     :param files: paths in the image, with their content; None for any content

@@ -47,16 +47,16 @@ class Page:
     names: dict[str, str] = field(default_factory=dict)
     position: int = 0
 
-    def run(self, begin: str, *expected: str, status: int = 0) -> str:
-        """Run the next command, which begins like this; return its output.
+    def run(self, start: str, *expected: str, status: int = 0) -> str:
+        """Run the next command, which must start with ``start``; return its output.
 
         :param expected: regular expressions that the output must match, in this order
         """
         written = commands(self.name)
-        assert self.position < len(written), f"{self.name} has no further command: {begin}"
+        assert self.position < len(written), f"{self.name} has no further command: {start}"
         command = written[self.position]
         self.position += 1
-        assert command.startswith(begin), f"the next command of {self.name} is: {command}"
+        assert command.startswith(start), f"the next command of {self.name} is: {command}"
         for old, new in self.names.items():
             command = command.replace(old, new)
         done = subprocess.run(
@@ -253,7 +253,7 @@ def _push(packager: Packager, layout: Path, image: str) -> None:
 
 @contextmanager
 def _homes(folder: Path, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
-    """An empty HOME besides; a box in it is removed."""
+    """Provide an empty HOME; remove a box in it at the end."""
     own = {**variables, "HOME": str(folder / "own"), "EDITOR": "true"}
     own.pop("XDG_STATE_HOME", None)
     Path(own["HOME"]).mkdir()

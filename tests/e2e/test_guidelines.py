@@ -72,6 +72,14 @@ def test_label_that_nothing_completes_is_refused(packager: Packager) -> None:
     assert f"neither the Dockerfile nor {packager.base} sets it" in printed
 
 
+def test_source_with_a_variable_of_the_base_image_is_checked(packager: Packager) -> None:
+    _base(packager)
+    packager.commit(_text(packager), files={"bin-amd64": "binary"})
+    done = packager.build()
+    assert done.returncode != 0
+    assert "COPY: file-fc41 does not exist" in done.stdout + done.stderr
+
+
 def test_default_of_the_stage_counts(packager: Packager, box: Box) -> None:
     text = packager.dockerfile("RUN true").replace('version="1.0"', "version=$V")
     packager.commit(f"ARG V=1\n{text}".replace("LABEL", "ARG V=2\nLABEL", 1))
@@ -79,3 +87,11 @@ def test_default_of_the_stage_counts(packager: Packager, box: Box) -> None:
     assert f"built {packager.name}-container-2-1 " in done.stdout, done.stdout + done.stderr
     image = ImageReference.parse(pull_specs(done.stdout)[1])
     assert registry_of(box).configuration(image, platform_of("x86_64"))["config"]["Labels"]["version"] == "2"
+
+
+def test_files_of_an_image_that_a_from_names(packager: Packager) -> None:
+    copied = f'COPY --chown="0:0" --from="{packager.base}" /bin/sh /copied'
+    packager.commit(packager.dockerfile(copied, "RUN test -s /copied"))
+    done = packager.build("--scratch")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f'COPY --chown="0:0" --from={packager.base.rpartition(":")[0]}@sha256:' in done.stdout

@@ -1,4 +1,4 @@
-"""What programs and builders log: everything with --debug, decisions with the task in a builder's log, no secrets."""
+"""Logs of programs and builders: everything with --debug, decisions with the task in a builder's log, no secrets."""
 
 from __future__ import annotations
 

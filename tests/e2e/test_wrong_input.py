@@ -231,7 +231,7 @@ def test_directory_without_a_box(tmp_path: Path) -> None:
     from fedpkg_container.errors import UsageError
 
     (tmp_path / "something").touch()
-    with pytest.raises(UsageError, match="holds something else than a box"):
+    with pytest.raises(UsageError, match="is not empty and not a box"):
         Layout.open(tmp_path)
 
 

@@ -25,7 +25,7 @@ SECRET = "Pl4nt3d"
 
 
 class _Recorder(logging.Handler):
-    """Keeps what each record holds, before any handler cleans it."""
+    """Collects the contents of records before a handler redacts them."""
 
     def __init__(self) -> None:
         super().__init__()

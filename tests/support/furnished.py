@@ -57,7 +57,7 @@ def furnish(
 
 @dataclass(frozen=True)
 class _Prerequisites:
-    """What does not depend on a box: RPMs of the base image, further ones, and the archive of the base image."""
+    """Files that do not depend on a box: RPMs of the base image, further ones, and the archive of the base image."""
 
     rpms: list[Path]
     pages: list[Path]

@@ -1,4 +1,4 @@
-"""buildah by itself, without our engine: what it makes of a context and a Dockerfile."""
+"""buildah without our engine: the image that it builds from a context and a Dockerfile."""
 
 from __future__ import annotations
 

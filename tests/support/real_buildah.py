@@ -1,4 +1,4 @@
-"""buildah as it is, to compare its reading of Dockerfiles with ours: builds without RUN in a store of its own."""
+"""buildah without our engine, to compare its reading of Dockerfiles with ours: no RUN, in a separate store."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LABEL = "io.buildah.version"
 
 @dataclass(frozen=True)
 class Built:
-    """What buildah made of a Dockerfile.
+    """The result of a build.
 
     :param error: its last lines; empty if it built an image
     :param triggers: ONBUILD of the image
@@ -62,7 +62,7 @@ class RealBuildah:
         self.parents = {name: ParentConfig.read(self._configuration(name)) for name in PARENTS}
 
     def facts(self, arguments: Mapping[str, str] | None = None) -> BuildFacts:
-        """What is known of the builds of ``build``."""
+        """The known facts about the builds of ``build``."""
         platform = Platform("amd64")
         return BuildFacts(arguments or {}, platform, platform, self.parents, version=self.version)
 

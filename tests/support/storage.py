@@ -139,7 +139,7 @@ def running(host: str, root: Path) -> Iterator[None]:
 def stored(repository: Repository) -> Repository:
     """Return the same repository, written without requests if its registry's directory is known.
 
-    For images that exist before what a test is about: a request costs ten times as much as a file.
+    For images that a test needs before its own steps: a request takes ten times as long as writing a file.
     """
     storage = _running.get(repository.http.host)
     return repository if storage is None else _StoredRepository(repository.http, repository.name, storage)

@@ -15,7 +15,7 @@ import pytest
 from fedpkg_container.engines import hook
 from fedpkg_container.engines.ids import IdRange
 from fedpkg_container.engines.inside import after_run
-from fedpkg_container.engines.inside.after_run import mend
+from fedpkg_container.engines.inside.after_run import make_reproducible
 from fedpkg_container.engines.sandbox import INSIDE
 from fedpkg_container.engines.workspace import Workspace
 from tests.support.waiting import PATIENCE
@@ -66,7 +66,7 @@ def test_two_histories_of_other_times_become_the_same_file(root: Path, folder: P
     for later in (100, 20_000):
         path = history(root, EPOCH - 5, EPOCH + later)
         assert path.with_name("history.sqlite-wal").stat().st_size
-        mend(root, EPOCH, 0, folder)
+        make_reproducible(root, EPOCH, 0, folder)
         assert sorted(each.name for each in path.parent.iterdir()) == ["history.sqlite"]
         assert times(path) == [(EPOCH - 5, EPOCH - 5), (EPOCH, EPOCH)]
         found.append(path.read_bytes())
@@ -79,7 +79,7 @@ def test_logs_are_emptied_and_the_linkers_cache_goes(root: Path, folder: Path) -
     (root / "var/log/other.log").write_text("mine\n")
     (root / "var/cache/ldconfig").mkdir(parents=True)
     (root / "var/cache/ldconfig/aux-cache").write_text("inodes\n")
-    mend(root, EPOCH, time.time() - 60, folder)
+    make_reproducible(root, EPOCH, time.time() - 60, folder)
     assert (root / "var/log/dnf.log").read_text() == ""
     assert (root / "var/log/other.log").read_text() == "mine\n"
     assert not (root / "var/cache/ldconfig/aux-cache").exists()
@@ -91,7 +91,7 @@ def test_what_the_base_image_had_stays(root: Path, folder: Path) -> None:
     for each in (log, path):
         os.utime(each, (EPOCH, EPOCH))
     before = path.read_bytes()
-    mend(root, EPOCH - 1000, time.time() - 60, folder)
+    make_reproducible(root, EPOCH - 1000, time.time() - 60, folder)
     assert log.read_text() == "of the base\n"
     assert path.read_bytes() == before
 
@@ -102,11 +102,11 @@ def test_the_index_of_an_empty_journal_has_no_random_numbers(root: Path, folder:
     index, journal = (database.with_name(f"rpmdb.sqlite-{each}") for each in ("shm", "wal"))
     index.write_bytes(os.urandom(32768))
     journal.write_bytes(b"")
-    mend(root, EPOCH, 0, folder)
+    make_reproducible(root, EPOCH, 0, folder)
     assert index.read_bytes() == bytes(32768)
     index.write_bytes(b"in use")
     journal.write_bytes(b"not empty")
-    mend(root, EPOCH, 0, folder)
+    make_reproducible(root, EPOCH, 0, folder)
     assert index.read_bytes() == b"in use"
 
 
@@ -124,7 +124,7 @@ def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
     (root / "var/lib").symlink_to(outside / "var/lib")
     (root / "var/cache").mkdir()
     (root / "var/cache/ldconfig").symlink_to(outside)
-    mend(root, EPOCH, 0, folder)
+    make_reproducible(root, EPOCH, 0, folder)
     assert (outside / "dnf.log").read_text() == "the builder's\n"
     assert (outside / "hard.log").read_text() == "the builder's\n"
     assert (outside / "aux-cache").exists()
@@ -134,7 +134,7 @@ def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
 def test_what_is_no_file_is_passed_over(root: Path, folder: Path) -> None:
     os.mkfifo(root / "var/log/dnf.log")
     (root / HISTORY).mkdir(parents=True)
-    mend(root, EPOCH, 0, folder)
+    make_reproducible(root, EPOCH, 0, folder)
 
 
 def _hook(root: Path, folder: Path) -> str:
@@ -167,5 +167,5 @@ def test_a_history_that_never_ends_is_ended(root: Path, folder: Path, monkeypatc
     path = history(root, EPOCH + 5, extra=endless)
     monkeypatch.setattr(after_run, "SECONDS", 1.0)
     with pytest.raises(sqlite3.OperationalError, match="interrupted"):
-        mend(root, EPOCH, 0, folder)
+        make_reproducible(root, EPOCH, 0, folder)
     assert path.exists()

@@ -1,4 +1,4 @@
-"""``fedpkg-container-box``: what it says of a box that does not run, and when nobody reads on."""
+"""``fedpkg-container-box``: errors for a box that is not running, interrupts, and a closed standard output."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 def test_what_needs_a_running_box_says_so(command: str, folder: Path) -> None:
     done = _box(folder, command)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: the box does not run\n       start it: ")
+    assert done.stderr.startswith("error: the box is not running\n       start it: ")
     assert done.stderr.endswith(f" -d {folder} up\n")
 
 
@@ -62,7 +62,7 @@ def test_a_repository_that_is_there_is_no_new_one(folder: Path) -> None:
     new, again = (_box(folder, "create-repo", "container/hello") for _ in range(2))
     assert new.stdout == again.stdout == f"{folder}/dist-git/container/hello.git\n"
     assert new.stderr == ""
-    assert again.stderr == "container/hello is there already, and stays as it is:\n"
+    assert again.stderr == "container/hello already exists and is not changed:\n"
 
 
 @pytest.mark.parametrize("user", ["packager", "admin"])
@@ -91,10 +91,10 @@ def test_the_demonstration_says_what_can_be_done_with_its_box() -> None:
 def test_a_folder_that_cannot_be_made_is_named() -> None:
     done = _box(Path("/proc/nowhere/box"), "up")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: /proc/nowhere/box cannot be made: ")
+    assert done.stderr.startswith("error: /proc/nowhere/box cannot be created: ")
 
 
-def test_ctrl_c_says_what_to_do(
+def test_ctrl_c_suggests_what_to_do(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(_: Box) -> None:
@@ -103,5 +103,5 @@ def test_ctrl_c_says_what_to_do(
     monkeypatch.setattr(Box, "up", interrupted)
     assert _run(_parser().parse_args(["-d", str(folder), "up"])) == 130
     said = capsys.readouterr().err
-    assert said.startswith("error: interrupted\n       run it again; what has been started ends with: ")
+    assert said.startswith("error: interrupted\n       run the command again, or stop the box: ")
     assert said.endswith(f" -d {folder} down\n")

@@ -27,12 +27,12 @@ def test_some_of_this_machine_and_some_of_others() -> None:
     [
         (0, [], "at least one builder"),
         (-1, ["arm=aarch64"], "at least one builder"),
-        (1, ["arm"], "arm has no arch"),
-        (1, ["arm="], "arm has no arch"),
+        (1, ["arm"], "arm has no architecture"),
+        (1, ["arm="], "arm has no architecture"),
         (1, ["=aarch64"], "cannot be a builder's name"),
         (1, ["hub=aarch64"], "'hub' cannot be a builder's name"),
         (1, ["../x=aarch64"], "cannot be a builder's name"),
-        (1, ["arm=aarch65"], "aarch65 is no arch"),
+        (1, ["arm=aarch65"], "aarch65 is not a Koji architecture"),
         (1, ["builder-1=aarch64"], "two builders called builder-1"),
     ],
 )

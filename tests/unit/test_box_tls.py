@@ -86,7 +86,7 @@ def test_a_client_is_known_by_its_certificate(server: Server, authority: Authori
 def test_half_a_head_is_not_logged_as_an_error_of_the_server(
     server: tls._Server, authority: Authority, monkeypatch: pytest.MonkeyPatch, leaves: bool
 ) -> None:
-    """The client closes the connection, or the server does at its timeout: there is nowhere to send a status to."""
+    """The client closes the connection, or the server does at its timeout: no connection is left for a status."""
     logged: list[object] = []
     monkeypatch.setattr(server, "error_log", lambda *arguments, **_: logged.append(arguments))
     monkeypatch.setattr(tls, "HEAD_TIMEOUT", 2 * PATIENCE if leaves else 0.2)
@@ -97,7 +97,7 @@ def test_half_a_head_is_not_logged_as_an_error_of_the_server(
         if leaves:
             client.shutdown(socket.SHUT_WR)
         with contextlib.suppress(OSError):
-            while client.recv(1024):  # until the server has closed, after what it has logged
+            while client.recv(1024):  # until the server has closed, which it does after logging
                 pass
     eventually(lambda: not server.watched, lambda: server.watched)
     assert logged == []

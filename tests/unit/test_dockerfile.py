@@ -130,7 +130,7 @@ RUN --mount=type=bind,from=r.io/worse:1,target=/x --network=none cat /x --from=n
 
 
 def test_stages_that_are_not_built_have_no_base() -> None:
-    """buildah 1.28 commits the stages that other stages stand on, and then fails to delete those that nothing uses."""
+    """buildah 1.28 commits the stages that are bases of other stages, and then fails to delete the unused ones."""
     text = "FROM r.io/a:1 AS build\nRUN x\nFROM build AS test\nRUN y\nFROM r.io/b:1\nCOPY --from=0 /a /b\n"
     changed = Dockerfile(text).changed({"r.io/a:1": "aaa", "r.io/b:1": "bbb"})
     assert [line for line in changed.splitlines() if line.startswith("FROM")] == [

@@ -57,8 +57,16 @@ ATTACKS = {
         f"{BEGIN}ENV A={'x' * 6000}\n" + f"LABEL l={'$A' * 5}\n" * 100,
         "line 3. of the Dockerfile: with variables substituted, the instructions may exceed 1048576 characters",
     ),
+    "stages that execute ONBUILD": (
+        "FROM scratch AS s\n" + "ONBUILD ENV A=b\n" * 400 + "FROM s\n" * 500,
+        "ONBUILD .* more than 1000 instructions",
+    ),
     "lines": (BEGIN + "".join(f"ENV V{n}=x\n" for n in range(8000)), "line 1001 .* more than 1000 instructions"),
     "values": (f"{BEGIN}ENV {' '.join(f'V{n}=' for n in range(2001))}\n", "line 2 .* set more than 2000 values"),
+    "triggers of many stages": (
+        "FROM scratch AS s\n" + "ONBUILD LABEL a=b\n" * 490 + "FROM s\n" * 490,
+        "line 494 .* ONBUILD adds more than 1000 instructions",
+    ),
     "a line": (f"{BEGIN}RUN {'x' * limits.MAX_INSTRUCTION_LENGTH}\n", "RUN is longer than 65534 bytes"),
     "a file": (BEGIN + "# comment\n" * 30_000, "the Dockerfile is larger than 262144 bytes"),
 }
@@ -74,6 +82,9 @@ LARGEST = {
     "continued lines": f"{BEGIN}RUN " + "a\\\n" * 60_000 + "a\n",
     "a here-document": f"{BEGIN}RUN <<E\n" + "a\n" * 120_000 + "E\n",
     "patterns": f"{BEGIN}ENV A={'a' * 200}\n" + "LABEL l=${A//*a*a*a*b/x}\n" * 100,
+    "a pattern of wildcards": f"{BEGIN}ENV A={'a' * 4000}\nLABEL l=${{A#{'*' * 4000}b}}\n",
+    "a pattern with a large class": f"{BEGIN}ENV A={'a' * 4000}\nLABEL l=${{A/*[{'z' * 3500}]/x}}\n",
+    "a number": "FROM scratch\nHEALTHCHECK --interval=" + "9" * 60_000 + " CMD a\n",
     "a deep list": f"{BEGIN}COPY {'[' * 32_000} /\n",
     "quotes": f"{BEGIN}COPY {chr(34) * 16_000}{chr(39) * 16_001} /\n",
     "backslashes": f"{BEGIN}RUN {chr(92) * 60_000}a\n",

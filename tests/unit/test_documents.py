@@ -1,4 +1,4 @@
-"""What the man pages say is what the programs take."""
+"""The documentation compared with the programs: options, checks, keys, and paths of modules."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ from fedpkg_container.distgit.effective import SETTINGS
 from fedpkg_container.model.findings import CHECKS
 from fedpkg_container.registry_cli import make_parser
 
+#: A module in a code span of a page, with its directory.
+MODULE = r"`((?:[\w-]+/)+\w+\.py)`"
+#: Modules of other projects that the pages name.
+FOREIGN = {"koji/daemon.py"}
 #: A code of a finding in a program's text.
 CODE = r'"((?:yaml|tags?)-[a-z-]+)"'
 MAN = Path(__file__).parents[2] / "docs" / "man"
@@ -128,3 +132,12 @@ def test_the_settings_and_findings_are_documented() -> None:
     found = {code for paths in sources for path in paths for code in re.findall(CODE, path.read_text())}
     assert found <= set(CHECKS)
     assert found == set(re.findall(CODE.replace('"', "`"), text))
+
+
+def test_modules_in_the_documentation_exist() -> None:
+    root = MAN.parents[1]
+    places = (root, root / "docs", root / "fedpkg_container", root / "fedpkg_container" / "engines")
+    named = {(page.name, name) for page in root.glob("docs/**/*.md") for name in re.findall(MODULE, page.read_text())}
+    missing = {(page, name) for page, name in named if not any((place / name).exists() for place in places)}
+    assert len(named) > 50
+    assert {name for _, name in missing} == FOREIGN, missing

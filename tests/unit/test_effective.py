@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts, ParentConfig
 from fedpkg_container.distgit.effective import SETTINGS, EffectiveConfig, Setting, read_autorebuild
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.preflight import read_target
@@ -91,6 +92,20 @@ def test_old_label_names(folder: Path) -> None:
     assert [found[key][0] for key in ("package", "name", "version", "release")] == ["c", "n", "2~1", "7"]
     assert [found[key][1] for key in ("package", "release")] == ["Dockerfile:2", "Dockerfile:4"]
     assert found["floating-tags"][0] == ["2_1", "latest"]
+
+
+def test_variables_of_the_base_image(folder: Path) -> None:
+    text = 'FROM r.io/a:1\nLABEL com.redhat.component=c name="$FGC/c" version=$V release="1.$DISTTAG"\n'
+    (folder / "Dockerfile").write_text(text)
+    effective = EffectiveConfig(folder)
+    found = {each.key: (each.value, each.origin) for each in effective.of_dockerfile()}
+    assert found["name"] == (None, "Dockerfile:2, $FGC of the base image")
+    parents = {"r.io/a:1": ParentConfig({"FGC": "f42", "DISTTAG": "f42container"})}
+    effective.resolve(lambda dockerfile: dockerfile.with_facts(BuildFacts(parents=parents)))
+    found = {each.key: (each.value, each.origin) for each in effective.of_dockerfile()}
+    assert found["name"] == ("f42/c", "Dockerfile:2")
+    assert found["version"] == (None, "Dockerfile:2, $V without a value")
+    assert found["release"] == ("1.f42container", "Dockerfile:2")
 
 
 def test_files_with_errors_are_reported(folder: Path) -> None:

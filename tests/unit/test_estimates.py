@@ -69,10 +69,10 @@ def test_local_clock_is_ahead() -> None:
 @pytest.mark.parametrize(
     ("ago", "said"),
     [
-        (45.0, "45% of the average 1 min 40 s"),
-        (99.7, "99% of the average 1 min 40 s"),
-        (130.0, "above the average 1 min 40 s"),
-        (-30.0, "0% of the average 1 min 40 s"),
+        (45.0, "45% of the average of 1 min 40 s"),
+        (99.7, "99% of the average of 1 min 40 s"),
+        (130.0, "above the average of 1 min 40 s"),
+        (-30.0, "0% of the average of 1 min 40 s"),
     ],
 )
 def test_container_status(ago: float, said: str) -> None:

@@ -14,12 +14,13 @@ import pytest
 from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile_facts import BuildFacts, ParentConfig
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError, RefusedError
 from fedpkg_container.image.config import read_builder_config
-from fedpkg_container.image.resolve.checks import check_here_documents, check_instructions
+from fedpkg_container.image.resolve.checks import check_here_documents, check_instructions, check_onbuild
 from fedpkg_container.image.resolve.identity import identify
 from fedpkg_container.image.resolve.names import RequestedFloatingTags
 from fedpkg_container.image.resolve.parents import ParentResolver
@@ -167,7 +168,7 @@ def test_a_parent_is_an_image_of_a_registry(tmp_path: Path, image: str) -> None:
     [
         ("#  ESCAPE = ^\nFROM r.io/base:1\n", "cannot be the escape character"),
         ("# escape=`\n# escape=`\nFROM r.io/base:1\n", "second escape directive"),
-        ("FROM r.io/base:1\nRUN a \\\u00a0\nFROM oci:/x\n", "line 2: unusual whitespace"),
+        ("FROM r.io/base:1\nRUN a \\\u00a0\nFROM oci:/x\n", "line 2 of the Dockerfile: the instruction ends with"),
         ("FROM r.io/base:1\nRUN <<E\n\x0cE\nFROM oci:/x\nE\n", "line 3 of the Dockerfile contains a control character"),
         ("FROM r.io/base:1\nRUN a\rFROM oci:/x\n", "line 2 of the Dockerfile contains a control character"),
         ("FROM r.io/base:1\x00\n", "line 1 of the Dockerfile contains a control character"),
@@ -291,3 +292,51 @@ def test_revisions_are_no_options(
     with pytest.raises(BuildFailedError, match="cannot fetch"):
         fetch_checkout(url, workspace, lambda _: None)
     assert not list(tmp_path.rglob("pwned"))
+
+
+TRIGGER = "RUN --security=insecure id"
+
+
+@pytest.mark.parametrize(
+    ("triggers", "reason"),
+    [
+        (["# escape=`", "CMD a \\", TRIGGER], "a comment"),
+        (["CMD a \\", TRIGGER], "several lines"),
+        (["CMD a \\\u2003", TRIGGER], "several lines"),
+        (["CMD a\n" + TRIGGER], "several lines"),
+        ([" ", "CMD a"], "an empty line"),
+        (["CMD a", TRIGGER], "RUN option --security=insecure"),
+    ],
+)
+def test_triggers_of_a_parent_are_read_as_buildah_joins_them(triggers: list[str], reason: str) -> None:
+    """With the directive, buildah 1.28 executes the last one, which a reader without it takes for words of CMD."""
+    with pytest.raises(BuildFailedError, match=reason):
+        check_onbuild("r.io/base:1", triggers)
+
+
+def test_triggers_of_a_parent_are_checked_with_its_variables() -> None:
+    parents = {"r.io/base:1": ParentConfig({"OTHER": "r.io/other:1"}, ("COPY --from=$OTHER /a /b",))}
+    dockerfile = Dockerfile(f"{BASE}CMD a\n", BuildFacts(parents=parents))
+    with pytest.raises(BuildFailedError, match=r"copied from r\.io/other:1, which is not named in a FROM"):
+        check_instructions(dockerfile)
+    parents = {"r.io/base:1": ParentConfig({}, (TRIGGER,))}
+    with pytest.raises(BuildFailedError, match="RUN option --security=insecure"):
+        check_instructions(Dockerfile(f"{BASE}CMD a\n", BuildFacts(parents=parents)))
+
+
+@pytest.mark.parametrize("name", ["scratch", "Scratch"])
+def test_no_stage_is_named_like_an_empty_image(name: str) -> None:
+    """buildah 1.28 reads FROM scratch as the empty image, other programs as the stage."""
+    with pytest.raises(BuildFailedError, match="invalid stage name"):
+        check_instructions(Dockerfile(f"{BASE[:-1]} AS {name}\nFROM scratch\nCMD a\n"))
+
+
+@pytest.mark.parametrize("word", ["${x:-<}<E", "${x:-${y:-}<}<E", '${x:-"}"<}<E', "${x:-\\}<}<E", "${x:-'<'}<E"])
+def test_a_hidden_here_document(word: str) -> None:
+    with pytest.raises(RefusedError, match="ambiguous <<"):
+        Dockerfile(f"FROM scratch\nRUN a {word}\n")
+
+
+@pytest.mark.parametrize("word", ["${x%<*}<E", '"${x:-"a"}" < f', "\"${x:-'a'}\" < f", "${x-a} < f"])
+def test_no_here_document(word: str) -> None:
+    assert not Dockerfile(f"FROM scratch\nRUN a {word}\n").has_here_documents

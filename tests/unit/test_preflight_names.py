@@ -15,7 +15,7 @@ from fedpkg_container.model.build import BuildRequest
 
 
 class _Hub:
-    """Answers the calls of the checks; counts none of them."""
+    """A hub that responds to the calls of the checks."""
 
     baseurl = "https://hub"
 

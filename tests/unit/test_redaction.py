@@ -22,7 +22,7 @@ from fedpkg_container.redaction import (
 )
 from fedpkg_container.text import printable_line
 
-#: Begins with a mark by which it is found, and continues with what a URL may contain in a password.
+#: Starts with a mark by which it is found, and continues with characters that a URL may contain in a password.
 SECRET = st.text("abcXYZ0189-._~!$*", max_size=12).map(lambda rest: f"Pl4nt3d{rest}")
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="="), max_size=20)
 

@@ -1,4 +1,4 @@
-"""Reservations when the hub does not answer as usual."""
+"""Reservations when requests to the hub are lost."""
 
 from __future__ import annotations
 

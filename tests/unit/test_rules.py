@@ -121,6 +121,15 @@ def test_labels_of_base_stages_count(tmp_path: Path) -> None:
     assert ("label-missing", 0) in _codes(_found(tmp_path, f"FROM r.io/base:1 AS x\n{LABELS}FROM r.io/b:1\nENV A=1\n"))
 
 
+def test_labels_are_not_missing_if_an_instruction_label_cannot_be_read(tmp_path: Path) -> None:
+    text = 'FROM r.io/base:1\nLABEL name="a \\\n  version="1" summary="run it"\nCMD a\n'
+    (found,) = _found(tmp_path, text)
+    assert found.severity == "error"
+    assert found.message == 'LABEL has an unbalanced quote, and a word without =: it"'
+    unused = f'FROM r.io/base:1 AS x\nLABEL a="\n{GOOD}'.replace("version=", "versoin=")
+    assert "label-missing" in [each.code for each in _found(tmp_path, unused)]
+
+
 @pytest.mark.parametrize(
     ("steps", "expected", "locally"),
     [

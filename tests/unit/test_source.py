@@ -147,7 +147,7 @@ def test_a_checkout_that_git_replaces_with_a_link_is_not_read(
         return Completed(0, b"1" * 40 + b"\n1700000000\n", b"")
 
     monkeypatch.setattr(source, "run", run)
-    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+    with pytest.raises(FedpkgContainerError, match="source is no longer a directory"):
         fetch_checkout(scm("git+https://", "src.example.org", "/x", "main"), workspace, lambda _: None)
 
 
@@ -163,14 +163,14 @@ def test_a_checkout_that_a_download_replaces_with_a_link_is_not_read(
 
     monkeypatch.setattr(lookaside, "_fetch_file", replace)
     url = "git+https://src.example.org/container/x"
-    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+    with pytest.raises(FedpkgContainerError, match="source is no longer a directory"):
         lookaside.fetch_sources(folder, workspace, url, Lookaside("https://src.example.org/cache"), lambda _: None)
 
 
 def test_what_is_deleted_of_a_checkout_is_not_the_builders(workspace: Workspace, outside: Path) -> None:
     """Where a worker has replaced the checkout with a link, and nothing has noticed it yet."""
     (workspace.work / "source").symlink_to(outside)
-    with pytest.raises(FedpkgContainerError, match="source is not a directory any more"):
+    with pytest.raises(FedpkgContainerError, match="source is no longer a directory"):
         forget_history(workspace.work / "source", workspace)
     assert (outside / ".git" / "config").read_text() == "of the builder"
 

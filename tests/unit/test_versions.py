@@ -59,7 +59,7 @@ def test_bubblewrap_with_its_bit_set_is_named(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     _program(tmp_path, "bwrap", "0.11.1", 0o4755)
     (exposure,) = versions.exposures()
-    assert exposure.startswith("CVE-2026-41163 of bwrap 0.11.1 is not held off: remove the bit")
+    assert exposure.startswith("CVE-2026-41163 of bwrap 0.11.1 is not mitigated: remove the bit")
     _program(tmp_path, "bwrap", "0.11.2", 0o4755)
     assert versions.exposures() == []
     _program(tmp_path, "bwrap", "0.11.1")

@@ -42,15 +42,15 @@ class _StepFailedError(Exception):
 class Demo:
     """The steps, in one box.
 
-    :param folder: directory for box and work
+    :param directory: directory for box and work
     :param foreign_base: pull spec of an existing base image; empty to make one
     """
 
-    def __init__(self, folder: Path, foreign_base: str) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, foreign_base: str) -> None:
+        self.directory = directory
         self.foreign_base = foreign_base
-        self.box = Box(Layout.open(folder / "box").with_distribution())
-        self.checkout = folder / "box" / "home" / "hello-web"
+        self.box = Box(Layout.open(directory / "box").with_distribution())
+        self.checkout = directory / "box" / "home" / "hello-web"
         self.environment: Mapping[str, str] = {}
 
     def run(self) -> None:
@@ -67,7 +67,7 @@ class Demo:
         self.say("check out hello-web")
         home = self.box.layout.home
         self.shell("rm -rf hello-web && fedpkg clone container/hello-web", cwd=home)
-        self.say("build it for testing: a scratch build is recorded nowhere")
+        self.say("build it for testing: a scratch build is not recorded in Koji")
         self.shell("fedpkg container-build --scratch")
         self.say("build it")
         self.shell("fedpkg container-build")
@@ -98,13 +98,13 @@ class Demo:
         site.create_stable_tag(session, "hello-web-container")
         with tempfile.TemporaryDirectory(prefix="demo-") as name:
             work = Path(name)
-            self.say(f"package programs of {base.host_system()} as RPMs, and let Koji know them")
+            self.say(f"package programs of {base.host_system()} as RPMs, and import them into Koji")
             rpms = [] if self.foreign_base else [package.build(work) for package in base.packages(dnf=True)]
             page = Package(
                 "hello-web-pages", "The page of hello-web", contents={"/usr/share/hello-web/index.html": PAGE}
             ).build(work)
             site.import_rpms(session, [*rpms, page])
-            self.say("have the builder make the repository of the build tag")
+            self.say("generate the repository of the build tag on the builder")
             site.regenerate(session)
             reference = self.foreign_base or self.publish_base(rpms)
         log_out(session)
@@ -112,7 +112,7 @@ class Demo:
 
     def publish_base(self, rpms: list[Path]) -> str:
         """Pull spec of a new base image."""
-        self.say("make a base image of these RPMs, push it, and record it as a Koji build")
+        self.say("build a base image of these RPMs, push it, and record it as a Koji build")
         release = str(int(time.time()))
         reference = base.publish(self.box, rpms, release=release)
         print(f"{base.COMPONENT}-1-{release} is {reference}", flush=True)
@@ -124,7 +124,7 @@ class Demo:
         bare = self.box.create_repository("container/hello-web")
         dockerfile = (HERE / "hello-web" / "Dockerfile").read_text().replace("@BASE@", reference)
         print(dockerfile)
-        with tempfile.TemporaryDirectory(prefix="hello-web-", dir=self.folder) as name:
+        with tempfile.TemporaryDirectory(prefix="hello-web-", dir=self.directory) as name:
             git = ["git", "-C", name]
             run(["git", "clone", "--quiet", bare, name], env=self.environment, timeout=60)
             (Path(name) / "Dockerfile").write_text(dockerfile)
@@ -135,7 +135,7 @@ class Demo:
 
     def show_record(self) -> None:
         """Print Koji's newest build record."""
-        self.say("what Koji recorded")
+        self.say("show what Koji recorded")
         build = self.newest_build()
         image = build["extra"]["image"]
         print(f"NVR      {build['nvr']}")
@@ -161,7 +161,7 @@ class Demo:
     def promote(self) -> None:
         """Promote a build to the stable registry, its layers to the mirror."""
         nvr = shlex.quote(self.newest_build()["nvr"])
-        self.say("it was tested: release engineers tag such builds, and only these are promoted")
+        self.say("tag the tested build, as release engineers do: only tagged builds are promoted")
         self.shell(f"koji tag-build --wait {site.STABLE_TAG} {nvr}", user=ADMIN)
         self.say("promote it from the candidate registry to the stable one, and export its blobs for mirrors")
         self.shell(f"fedpkg-container-registry promote {nvr}")
@@ -182,8 +182,8 @@ class Demo:
         page = fetch_page(str(image), certificates=certificates)
         print(page)
         if page != PAGE:
-            raise FedpkgContainerError("the page is not the one that was packaged")
-        self.say("its layers came from the mirror, where the front end had sent for them")
+            raise FedpkgContainerError("the page differs from the packaged one")
+        self.say("its layers came from the mirror, to which the front end redirected")
         with beyond.mirror_log.open() as log:
             log.seek(begin)
             served = log.read()
@@ -201,11 +201,11 @@ class Demo:
         return [each.digest for each in layers]
 
 
-def what_is_kept(folder: Path) -> str:
+def what_is_kept(directory: Path) -> str:
     """How to use the stopped box of a demonstration, for printing."""
-    box = f"{shlex.quote(str(Path(sys.executable).parent / 'fedpkg-container-box'))} -d {shlex.quote(str(folder))}"
+    box = f"{shlex.quote(str(Path(sys.executable).parent / 'fedpkg-container-box'))} -d {shlex.quote(str(directory))}"
     return (
-        f"\nIts box is kept in {folder}, and does not run now.\n"
+        f"\nIts box is kept in {directory}, and is stopped.\n"
         f"start it:  {box} up\n"
         f"use it:    {box} shell    (then: cd ~/hello-web; fedpkg container-build)\n"
         f"stop it:   {box} down\n"
@@ -216,7 +216,7 @@ def what_is_kept(folder: Path) -> str:
 def main() -> None:
     """Run the demonstration, then stop the box."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--directory", type=Path, help="keep the box there (default: a temporary folder)")
+    parser.add_argument("--directory", type=Path, help="keep the box there (default: a temporary directory)")
     parser.add_argument("--base", default="", help="pull spec of the base image to use")
     arguments = parser.parse_args()
     began = time.monotonic()

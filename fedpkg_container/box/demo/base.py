@@ -64,7 +64,7 @@ def packages(*, dnf: bool) -> list[Package]:
     libraries = rpms.libraries(linked) - python - tools
     macros = rpms.below(_rpm_data())
     made = [
-        Package("demo-filesystem", "The folders of a system", contents=_system_files(), links=_system_links()),
+        Package("demo-filesystem", "The directories of a system", contents=_system_files(), links=_system_links()),
         Package("demo-libraries", "Shared libraries", copies=frozenset(libraries)),
         Package("demo-shell", "A shell and the usual commands", copies=frozenset(shell), links=_shell_links()),
         Package("demo-rpm", "The RPM package manager", copies=frozenset(rpm | macros),

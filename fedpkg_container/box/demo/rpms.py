@@ -60,23 +60,23 @@ class Package:
     links: Mapping[str, str] = field(default_factory=dict)
     requires: tuple[str, ...] = ()
 
-    def build(self, folder: Path) -> Path:
+    def build(self, directory: Path) -> Path:
         """Build it; return the RPM's path.
 
-        :param folder: directory of rpmbuild, and of all RPMs
+        :param directory: directory of rpmbuild, and of all RPMs
         """
-        tree = folder / "trees" / self.name
+        tree = directory / "trees" / self.name
         shutil.rmtree(tree, ignore_errors=True)
         tree.mkdir(parents=True)
         self._fill(tree)
-        archive = folder / f"{self.name}.tar"
+        archive = directory / f"{self.name}.tar"
         with tarfile.open(archive, "w") as tar:
             for path in sorted(tree.iterdir()):
                 tar.add(path, path.name)
-        spec = folder / f"{self.name}.spec"
+        spec = directory / f"{self.name}.spec"
         spec.write_text(
             _SPEC.format(
-                topdir=folder / "rpmbuild",
+                topdir=directory / "rpmbuild",
                 name=self.name,
                 version=self.version,
                 release=self.release,
@@ -86,9 +86,9 @@ class Package:
                 files="\n".join(_listed(tree)),
             )
         )
-        topdir = ["--define", f"_topdir {folder}/rpmbuild"]  # in the spec it would be too late for the build root
+        topdir = ["--define", f"_topdir {directory}/rpmbuild"]  # in the spec it would be too late for the build root
         run(["rpmbuild", "-bb", "--quiet", *topdir, spec], timeout=TIMEOUT)
-        built = next((folder / "rpmbuild" / "RPMS").rglob(f"{self.name}-{self.version}-{self.release}.*.rpm"))
+        built = next((directory / "rpmbuild" / "RPMS").rglob(f"{self.name}-{self.version}-{self.release}.*.rpm"))
         shutil.rmtree(tree)
         archive.unlink()
         return built
@@ -132,8 +132,8 @@ def _copy(source: Path, tree: Path) -> None:
 
 def _listed(tree: Path) -> Iterable[str]:
     """Lines of %files: every file and link, and empty directories."""
-    for folder, names, files in os.walk(tree):
-        path = Path(folder)
+    for directory, names, files in os.walk(tree):
+        path = Path(directory)
         for name in [*files, *(each for each in names if (path / each).is_symlink())]:
             yield f'"/{(path / name).relative_to(tree)}"'
         if not names and not files:
@@ -163,9 +163,9 @@ def libraries(files: Iterable[Path]) -> set[Path]:
     return found
 
 
-def below(folder: Path) -> set[Path]:
+def below(directory: Path) -> set[Path]:
     """Files in a directory, recursively."""
-    return {path for path in folder.rglob("*") if path.is_file()}
+    return {path for path in directory.rglob("*") if path.is_file()}
 
 
 def is_dnf5() -> bool:

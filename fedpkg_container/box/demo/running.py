@@ -62,7 +62,7 @@ def _started(
         def check() -> None:
             if process.poll() is not None:
                 printed = printable(log.read_text(errors="replace")[-2000:])
-                raise FedpkgContainerError(f"the image ended with exit status {process.returncode}:\n{printed}")
+                raise FedpkgContainerError(f"the container ended with exit status {process.returncode}:\n{printed}")
 
         yield port, check
 
@@ -80,5 +80,5 @@ def _get(url: str, check: Callable[[], None]) -> str:
                 return str(answer.read().decode())
         except (urllib.error.URLError, OSError) as error:
             if time.monotonic() > deadline:
-                raise FedpkgContainerError(f"the image does not answer at {url}: {error}") from error
+                raise FedpkgContainerError(f"the container does not respond at {url}: {error}") from error
             time.sleep(0.1)

@@ -76,4 +76,4 @@ def regenerate(session: AdminSession) -> None:
             break
         time.sleep(0.2)
     result = session.getTaskResult(task_id, raise_fault=False)
-    raise FedpkgContainerError(f"the repository of {BUILD_TAG} was not made: {result}")
+    raise FedpkgContainerError(f"the repository of {BUILD_TAG} was not created: {result}")

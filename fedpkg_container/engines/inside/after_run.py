@@ -41,17 +41,17 @@ SECONDS = 15.0
 _CPU, _MEMORY = 50, 1024 * 1024 * 1024
 
 
-def mend(root: Path, epoch: int, started: float, folder: Path) -> None:
+def make_reproducible(root: Path, epoch: int, started: float, directory: Path) -> None:
     """Correct a root file system.
 
     :param epoch: commit time, seconds since the epoch
     :param started: start of the build; older files belong to the base image and are kept
-    :param folder: directory for copies
+    :param directory: directory for copies
     """
     for path in HISTORIES:
         with _parent(root, path) as (parent, name):
             if parent is not None and _changed(parent, name, started):
-                _mend_history(parent, name, epoch, folder)
+                _correct_history(parent, name, epoch, directory)
     for path in DATABASES:
         with _parent(root, path) as (parent, name):
             if parent is not None and _changed(parent, f"{name}-shm", started):
@@ -69,13 +69,13 @@ def mend(root: Path, epoch: int, started: float, folder: Path) -> None:
 @contextlib.contextmanager
 def _parent(root: Path, path: str) -> Iterator[tuple[int | None, str]]:
     """Open the parent directory of a file without following links; return it and the file's name, or None."""
-    *folders, name = path.split("/")
+    *directories, name = path.split("/")
     with contextlib.ExitStack() as stack:
         current = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
         stack.callback(os.close, current)
-        for folder in folders:
+        for each in directories:
             try:
-                current = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
+                current = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=current)
             except OSError:
                 yield None, name
                 return
@@ -92,12 +92,12 @@ def _changed(parent: int, name: str, started: float) -> bool:
     return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_mtime >= started
 
 
-def _mend_history(parent: int, name: str, epoch: int, folder: Path) -> None:
+def _correct_history(parent: int, name: str, epoch: int, directory: Path) -> None:
     """Limit transaction times to the commit time; rewrite the file, so that no old data remain in it."""
     import sqlite3  # loaded only if needed, as tempfile: both take 10 ms, and most RUNs leave no history
     import tempfile
 
-    with tempfile.TemporaryDirectory(dir=folder, prefix="history-") as made:
+    with tempfile.TemporaryDirectory(dir=directory, prefix="history-") as made:
         copy, new = Path(made) / "copy", Path(made) / "new"
         for suffix in ("", "-wal"):
             _copy(parent, name + suffix, Path(f"{copy}{suffix}"))
@@ -159,16 +159,16 @@ def _expected_errors() -> tuple[type[Exception], ...]:
 
 def main() -> None:
     """Correct the root file system of the bundle named by the runtime; log errors to the directory."""
-    epoch, started, folder = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
+    epoch, started, directory = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
     resource.setrlimit(resource.RLIMIT_CPU, (_CPU, _CPU))
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST, LARGEST))
     try:
         bundle = Path(json.load(sys.stdin)["bundle"])
         root = json.loads((bundle / "config.json").read_text())["root"]["path"]
-        mend(bundle / root, epoch, started, folder)
+        make_reproducible(bundle / root, epoch, started, directory)
     except _expected_errors() as error:
-        with (folder / LOG).open("a") as log:
+        with (directory / LOG).open("a") as log:
             log.write(f"{type(error).__name__}: {error}\n")
 
 

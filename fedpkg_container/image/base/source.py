@@ -158,7 +158,7 @@ def _arch_images(
             solution="import an image index with one image per architecture",
         )
     if not arch_images:
-        raise RefusedError(f"{display_name} has no image for Linux")
+        raise RefusedError(f"{display_name} has no image for Linux", solution="name another image")
     return tuple(arch_images)
 
 
@@ -191,7 +191,9 @@ def _arch_image(manifest: Manifest, images: ImageStore, entry_platform: object, 
         else configuration.platform
     )
     if not configuration.platform.get("architecture") or configuration.platform.get("os", "linux") != "linux":
-        raise RefusedError(f"{display_name}: {manifest.digest} has no architecture, or is not for Linux")
+        raise RefusedError(
+            f"{display_name}: {manifest.digest} has no architecture, or is not for Linux", solution="name another image"
+        )
     try:
         arch = koji_arch(platform.get("architecture", ""), platform.get("variant", ""))
     except ValueError as error:

@@ -51,7 +51,7 @@ class BaseTags:
         if not self.session.checkTagPackage(self.koji_tag, nvr.name):
             raise RefusedError(
                 f"package {nvr.name} is not listed in Koji tag {self.koji_tag}, or is blocked there",
-                solution=f"ask a release engineer: koji add-pkg --owner … {self.koji_tag} {nvr.name}",
+                solution=f"a release engineer can add it: koji add-pkg --owner … {self.koji_tag} {nvr.name}",
             )
 
     def check_repository(self, nvr: NVR, source: BaseSource) -> None:

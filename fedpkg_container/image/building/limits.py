@@ -21,7 +21,7 @@ PAUSE_FACTOR = 20
 REMEASURE_FRACTION = 8
 
 
-BUILDER_FULL = "build again, perhaps on another builder; or ask the site administrators for larger disks"
+BUILDER_FULL = "build again, perhaps on another builder; or contact the site administrators to get larger disks"
 
 
 @dataclass

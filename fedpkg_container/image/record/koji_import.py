@@ -41,7 +41,7 @@ def create_upload_directory(session: HubSession, name: str) -> str:
 
     The hub assigns a directory to the first account that uploads to it, and the path does not stay secret: it is in the
     arguments of tasks. So the one file with a known name is uploaded at once; otherwise any account could create a
-    directory of that name, and block the upload. All other files get new directories of their own.
+    directory of that name, and block the upload. Each of the other files gets a new directory.
 
     :param session: of the account that imports
     :param name: of the import

@@ -42,7 +42,7 @@ class Licenses:
 
         An SPDX expression (used by Fedora since 2022) is kept; license references of a distribution
         (``LicenseRef-Fedora-Public-Domain``) are defined in the document. Other headers, e.g. the older "GPLv2+ and
-        BSD", are not interpreted: each becomes a reference of its own, with the header as its text.
+        BSD", are not interpreted: each becomes a separate reference, with the header as its text.
         """
         header = printable_line(header).strip()
         if not header:

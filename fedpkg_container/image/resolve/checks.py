@@ -10,6 +10,8 @@ from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.copy_sources import ContextCheck
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts
+from fedpkg_container.distgit.dockerfile_lexer import ESCAPE
+from fedpkg_container.distgit.dockerfile_words import trim
 from fedpkg_container.distgit.file_tree import TreeOnDisk
 from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.engines import machine
@@ -48,14 +50,20 @@ def check_sources(dockerfile: Dockerfile, directory: Path, *, lookaside: Sequenc
 def check_onbuild(name: str, triggers: Sequence[str]) -> None:
     """Reject an image whose ONBUILD has unsupported instructions: buildah executes them after FROM.
 
+    buildah joins them to one text, so none may change how the next one is read: a comment may be a directive, and an
+    escape character at the end continues a line.
+
     :param name: reference as written in FROM
     :raises BuildFailedError: if it has any
     """
     try:
+        for trigger in triggers:
+            if "\n" in trigger or trim(trigger).endswith(ESCAPE):
+                raise RefusedError("an instruction has several lines")
+            if not trim(trigger) or trim(trigger).startswith("#"):
+                raise RefusedError("a comment or an empty line")
         facts = BuildFacts(platform=Platform("amd64"))  # any: nothing may depend on what is not known
         check_instructions(Dockerfile("\n".join(["FROM scratch", *triggers, ""]), facts))
-        if any("\n" in trigger for trigger in triggers):
-            raise RefusedError("an instruction has several lines")
     except (BuildFailedError, RefusedError) as error:
         raise BuildFailedError(
             f"FROM {name}: ONBUILD of this image is not allowed: {error.reason}", solution="use another base image"

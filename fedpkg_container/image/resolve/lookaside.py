@@ -120,7 +120,7 @@ def fetch_sources(
     if entries and lookaside is None:
         raise BuildFailedError(
             f"{SOURCES_FILE} lists {entries[0].file}, but the builders of this site have no lookaside cache",
-            solution="add the file to git, or ask the site administrators to set [lookaside] in"
+            solution="add the file to git, or contact the site administrators to set [lookaside] in"
             " builder_containerbuild.conf",
         )
     for entry in entries:

@@ -147,7 +147,7 @@ def check_component(component: str, source: str, allowed: Mapping[str, tuple[str
         return
     raise BuildFailedError(
         f"{COMPONENT_LABEL} = {component}, but the source repository {path} builds {' or '.join(own_packages)}",
-        solution=f"fix the label; or ask the site administrators to add {component} to {own_packages[0]} in"
+        solution=f"fix the label; or contact the site administrators to add {component} to {own_packages[0]} in"
         " [components] of the builders' configuration. A scratch build may have any name",
     )
 
@@ -162,8 +162,8 @@ def check_reserved(name: str, component: str, reserved: Mapping[str, tuple[str, 
     if component not in reserved.get(name, (component,)):
         raise BuildFailedError(
             f"{name} is reserved for images of {', '.join(reserved[name])}, but this package is {component}",
-            solution="choose another name (the label name); or ask the site administrators to change [repositories] of"
-            " the builders' configuration",
+            solution="choose another name (the label name); or contact the site administrators to change [repositories]"
+            " of the builders' configuration",
         )
 
 
@@ -189,8 +189,8 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
     owner = f"an image of {owners[0]}" if owners else f"an image without a label {COMPONENT_LABEL}"
     raise BuildFailedError(
         f"{repository.name} belongs to another package: {image} is {owner}, but this package is {component}",
-        solution="choose another name (the label name, or --repository of import-base); or, if the name is yours, ask"
-        " the site administrators to remove these images",
+        solution="choose another name (the label name, or --repository of import-base); or, if the name is yours,"
+        " contact the site administrators to remove these images",
     )
 
 

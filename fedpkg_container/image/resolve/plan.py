@@ -81,7 +81,6 @@ class Planner:
         sources = [entry.file for entry in read_sources(context.checkout)]
         for dockerfile in readings.by_platform.values():
             checks.check_instructions(dockerfile)
-            checks.check_sources(dockerfile, context.checkout, lookaside=sources)
         parents = None
         if readings.needs_parents:
             resolver = self._resolver
@@ -92,6 +91,8 @@ class Planner:
                     for platform in readings.by_platform
                 }
             )
+        for dockerfile in readings.by_platform.values():
+            checks.check_sources(dockerfile, context.checkout, lookaside=sources)
         identity = readings.identify(context.task.options)
         self._check_package(identity)
         _log.info(
@@ -141,7 +142,7 @@ class Planner:
         if not session.checkTagPackage(task.target["dest_tag"], component):
             raise BuildFailedError(
                 f"package {component} is not listed in Koji tag {tag}, or is blocked there",
-                solution=f"ask a release engineer: koji add-pkg --owner … {tag} {component}",
+                solution=f"a release engineer can add it: koji add-pkg --owner … {tag} {component}",
             )
         with self._registry.repository(ImageReference(config.candidate, identity.repository_path)) as repository:
             check_owner(repository, component, session.getBuild)

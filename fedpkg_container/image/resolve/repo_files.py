@@ -75,7 +75,7 @@ def _redacted(text: str) -> str:
 
 def _fetch(url: str, guard: AddressGuard | None, deadline: Deadline) -> bytes:
     opened = OpenSockets()
-    # Servers may send single bytes for ever, even of a header: the deadline is for the whole response.
+    # Servers may send single bytes forever, even of a header: the deadline is for the whole response.
     with deadline.enforced(opened.shutdown), requests.Session() as session:
         if guard is not None:
             session.trust_env = False  # no proxy, which would bypass the guard, and no .netrc of root

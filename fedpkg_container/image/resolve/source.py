@@ -26,8 +26,8 @@ _GITCONFIG = "[safe]\n\tdirectory = *\n[maintenance]\n\tauto = false\n"
 #: Create a checkout; print its commit and the time of that. The commit is fetched alone if the server allows it.
 #: All of it runs in one worker: starting one takes longer than most of these commands.
 _CHECKOUT = """
-folder=$1 remote=$2 name=$3 exact=$4
-git() { command git -C "$folder" -c protocol.ext.allow=never -c core.hooksPath=/dev/null "$@"; }
+directory=$1 remote=$2 name=$3 exact=$4
+git() { command git -C "$directory" -c protocol.ext.allow=never -c core.hooksPath=/dev/null "$@"; }
 git init --quiet --template=
 git remote add origin "$remote"
 if [ "$exact" ] && git fetch --quiet --depth=1 origin "$exact"; then

@@ -128,7 +128,7 @@ class BuildContainerTask(ContainerTask):
         arches = [koji.canonArch(arch) for arch in (build_config["arches"] or "").split()]
         if not arches:
             raise BuildFailedError(
-                f"Koji tag {build_config['name']} has no architectures", solution="ask a release engineer"
+                f"Koji tag {build_config['name']} has no architectures", solution="contact a release engineer"
             )
         requested = [koji.canonArch(arch) for arch in (options.get("arch_override") or "").split()]
         chosen = [arch for arch in arches if not requested or arch in requested]

@@ -41,7 +41,7 @@ class JournalEntry:
     :param id: the same in both lines of a change
     :param time: start of the change, RFC 3339; ``ended`` is its end
     :param what: promote or unpromote
-    :param state: begun or done
+    :param state: ``begun`` or ``done``
     :param target: name of the target's section
     :param repository: with its registry
     :param digest: of the build's image index
