@@ -14,7 +14,7 @@ COVERAGE_FLOOR := 80
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system demo check static check-slow check-stock coverage bench lint types layers docs test pictures format clean
+.PHONY: help setup system demo check static check-slow check-stock check-cluster coverage bench lint types layers docs test pictures format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
@@ -24,6 +24,8 @@ help:
 	@echo "make coverage    line coverage of the tests of make check"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
 	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
+	@echo "make check-cluster KUBECONFIG=FILE IMAGE=IMAGE [NAMESPACE=NAME]"
+	@echo "                 run the tests of builds in pods on a real cluster; see docs/internals/cluster.md"
 	@echo "make docs        build the documentation in docs/_build/html"
 	@echo "make pictures    generate the pictures and the metadata of docs/ from real runs"
 	@echo "make bench       compare container-build with rpkg's: five minutes, or QUICK=1"
@@ -83,6 +85,11 @@ check-slow: setup
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
 	KOJI_SOURCE='$(abspath $(KOJI))' KOJI_CONTAINERBUILD_SOURCE='$(abspath $(KCB))' $(BIN)/python -m pytest tests/stock
+
+check-cluster: setup
+	@test -n '$(KUBECONFIG)' -a -n '$(IMAGE)' || { echo "make check-cluster KUBECONFIG=FILE IMAGE=IMAGE" >&2; exit 2; }
+	CLUSTER_KUBECONFIG='$(abspath $(KUBECONFIG))' CLUSTER_IMAGE='$(IMAGE)' \
+	    CLUSTER_NAMESPACE='$(or $(NAMESPACE),fedpkg-container)' $(BIN)/python -m pytest tests/cluster
 
 # The Python environment of a stock hub and kojid, without the client's dependencies.
 $(STOCK)/.complete: tests/stock/requirements.txt

@@ -9,11 +9,14 @@ HERE = Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "fedpkg_container/__init__.py").read_text()).group(1)
 
 BOX = ["cheroot>=10", "cryptography>=41", "python-dateutil>=2.8"]
+CLUSTER = ["kubernetes>=22"]
 CHECK = [
     *BOX,
+    *CLUSTER,
     "codespell[toml]>=2.2",
     "hypothesis>=6",
     "import-linter>=2",
+    "kubernetes-validate>=1.30",
     "mypy>=1.8",
     "myst-parser>=2",
     "pexpect>=4.8",
@@ -58,13 +61,14 @@ setup(
         "ruamel.yaml>=0.17",
         "tenacity>=8",
     ],
-    extras_require={"box": BOX, "check": CHECK},
+    extras_require={"box": BOX, "cluster": CLUSTER, "check": CHECK},
     entry_points={
         "console_scripts": [
             "fedpkg = fedpkg_container.cli:main",
             "fedpkg-container = fedpkg_container.cli:main",
             "fedpkg-container-registry = fedpkg_container.registry_cli:main",
             "fedpkg-container-box = fedpkg_container.box.cli:main",
+            "fedpkg-container-cluster = fedpkg_container.cluster_cli:main",
         ]
     },
 )

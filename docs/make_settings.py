@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from fedpkg_container.cluster import settings as cluster
 from fedpkg_container.commands import client_config
 from fedpkg_container.image import config_keys as builder
 from fedpkg_container.registry import config_keys as registry
@@ -83,8 +84,9 @@ def _roff(text: str) -> str:
 GENERATED: dict[Path, dict[str, Callable[[], str]]] = {
     DOCS / "howto" / "site.md": {
         "client": lambda: table(client_config.KEYS, sections=False),
-        "builder": lambda: table(builder.KEYS),
+        "builder": lambda: table([key for key in builder.KEYS if key not in cluster.KEYS]),
     },
+    DOCS / "howto" / "cluster.md": {"cluster": lambda: table(cluster.KEYS)},
     DOCS / "howto" / "distribution.md": {"registry": lambda: table(_REGISTRY)},
     DOCS / "howto" / "redirects.md": {
         "redirects": lambda: table(registry.REDIRECTS_KEYS, sections=False, indent="   ")

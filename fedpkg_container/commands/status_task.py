@@ -20,7 +20,7 @@ def show_task(client: Client, session: HubSession, task_id: int) -> Mapping[str,
     """Print a task tree and its result, unless ``--json`` is set, and return the fields."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.hosts import check_waiting_tasks
-    from fedpkg_container.hub.logs import read_tree
+    from fedpkg_container.hub.logs import read_tree, waiting_reasons
     from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress import report
     from fedpkg_container.progress.json_lines import no_builder_fields, task_fields
@@ -28,9 +28,11 @@ def show_task(client: Client, session: HubSession, task_id: int) -> Mapping[str,
     tasks, logs = read_tree(session, task_id)
     outcome = _result(session, tasks, logs)
     no_builder = check_waiting_tasks(session, tasks)
+    waiting = waiting_reasons(session, logs)
     fields: dict[str, Any] = {
         "tasks": [task_fields(task) for task in tasks],
         "no_builder": [no_builder_fields(event) for event in no_builder],
+        "waiting": [{"task": task.id, "reason": reason} for task, reason in waiting],
     }
     if outcome is not None:
         fields["result"] = report.result_fields(outcome)
@@ -38,6 +40,7 @@ def show_task(client: Client, session: HubSession, task_id: int) -> Mapping[str,
         return fields
     print_lines(*tree_lines(tasks))
     print_lines(*(f"task {event.task.id} is still waiting: {event.text}" for event in no_builder))
+    print_lines(*(f"task {task.id} is waiting for its pod: {reason}" for task, reason in waiting))
     if page := site_urls(koji_profile(client)).task(task_id):
         print_lines(page)
     if outcome is not None:

@@ -10,7 +10,13 @@ from fedpkg_container.errors import UsageError
 
 #: Shell → argcomplete's name of its code; that for bash works in zsh too.
 SHELLS = {"bash": "bash", "zsh": "bash", "fish": "fish"}
-PROGRAMS = ("fedpkg-container", "fedpkg", "fedpkg-container-registry", "fedpkg-container-box")
+PROGRAMS = (
+    "fedpkg-container",
+    "fedpkg",
+    "fedpkg-container-registry",
+    "fedpkg-container-box",
+    "fedpkg-container-cluster",
+)
 
 
 def main(arguments: list[str]) -> int:

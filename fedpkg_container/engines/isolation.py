@@ -96,8 +96,19 @@ def _cause(error: ProgramError | ProgramTimeoutError) -> str:
     return f"{own[-1].strip()} ({error.reason})" if own else error.reason
 
 
+def static_program() -> tuple[str, tuple[str, ...]]:
+    """Return a statically linked program of this machine, and arguments with which it succeeds.
+
+    :raises FedpkgContainerError: if there is none
+    """
+    found = next(((path, words) for path, words in _STATIC if Path(path).exists()), None)
+    if found is None:
+        raise FedpkgContainerError("no statically linked program to test with", solution="install busybox")
+    return found
+
+
 def _attempt(isolation: Isolation, workspaces: Workspaces) -> None:
-    program, arguments = next((path, words) for path, words in _STATIC if Path(path).exists())
+    program, arguments = static_program()
     with workspaces.open("probe") as workspace:
         context = workspace.new("context")
         shutil.copy(program, context)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from fedpkg_container.hub.events import (
@@ -15,6 +15,9 @@ from fedpkg_container.text import LineSplitter, printable, printable_line
 
 #: Bytes to read from the end of a log at first, for its last lines.
 TAIL = 64 * 1024
+#: Start of the line that states why a pod has not started (``cluster/following.py``), and the size limit of a log that
+#: may end with it, bytes.
+WAITING, WAITING_SIZE = "waiting: ", 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,20 @@ def last_lines(session: HubSession, log: TaskLog, number: int) -> tuple[str, ...
         content = _part(session, log, offset, size) + content
         part = min(part * 4, MAX_CHUNK)
     return displayable_lines(content.removesuffix(b"\n").split(b"\n")[-number:]) if content else ()
+
+
+def waiting_reasons(session: HubSession, logs: Iterable[TaskLog]) -> list[tuple[TaskState, str]]:
+    """Return the running tasks whose pod has not started, each with the reason, which is the last line of its log.
+
+    A task that waits has a short log; others are not read.
+    """
+    found = []
+    for log in logs:
+        if log.task.method == "createContainer" and log.task.state == "OPEN" and 0 < log.size <= WAITING_SIZE:
+            line = last_lines(session, log, 1)[-1]
+            if line.startswith(WAITING):
+                found.append((log.task, line[len(WAITING) :]))
+    return found
 
 
 def _part(session: HubSession, log: TaskLog, offset: int, size: int) -> bytes:

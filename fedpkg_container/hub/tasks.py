@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import koji
@@ -73,6 +73,16 @@ def task_state(info: TaskInfo, host: str) -> TaskState:
         arch=printable_line(info.get("arch") or "noarch"),
         channel=info.get("channel_id"),
     )
+
+
+def ended_tasks(session: HubSession, ids: Iterable[int]) -> set[int]:
+    """Return which of some tasks have ended or do not exist."""
+    tasks = list(ids)
+    running = {koji.TASK_STATES[name] for name in ("FREE", "OPEN", "ASSIGNED")}
+    with session.multicall(strict=True) as multicall:
+        calls = [multicall.getTaskInfo(task) for task in tasks]
+    infos = [call.result for call in calls]
+    return {task for task, info in zip(tasks, infos) if not info or info["state"] not in running}
 
 
 def fault_message(fault: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fedpkg_container.cluster.settings import ClusterConfig, read_cluster_config
 from fedpkg_container.engines.cgroups import half_of_memory
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.errors import ConfigurationError
@@ -124,6 +125,7 @@ class BuilderConfig:
     :param build_arguments: build arguments of every build
     :param components: source repository, by name or path → packages that it may build in addition to its own
     :param repositories: registry repository → packages that it is reserved for
+    :param cluster: where architectures are built; None: on the builder
     """
 
     candidate: str
@@ -144,6 +146,7 @@ class BuilderConfig:
     build_arguments: dict[str, str] = field(default_factory=dict)
     components: dict[str, tuple[str, ...]] = field(default_factory=dict)
     repositories: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    cluster: ClusterConfig | None = None
 
     @property
     def address_guard(self) -> AddressGuard:
@@ -165,13 +168,18 @@ class BuilderConfig:
         return not self.sources or any(name == source or name.startswith(f"{source}/") for source in self.sources)
 
 
+def config_path() -> Path:
+    """Return the path of the configuration file: the one named by ``CONFIG_VARIABLE``, or ``CONFIG_PATH``."""
+    return Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_PATH)
+
+
 def read_builder_config(path: Path | None = None) -> BuilderConfig:
     """Read the configuration file.
 
-    :param path: the file; by default the one named by ``CONFIG_VARIABLE``, or ``CONFIG_PATH``
+    :param path: the file; None for ``config_path()``
     :raises ConfigurationError: if the file cannot be read or has invalid options; all of them are named
     """
-    path = path or Path(os.environ.get(CONFIG_VARIABLE) or CONFIG_PATH)
+    path = path or config_path()
     settings = Settings.read(path, KEYS)
     registry, engine = settings["registry"], settings["engine"]
     sources = tuple(source.rstrip("/") for source in registry["sources"])
@@ -199,6 +207,7 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
         build_arguments=settings["build_arguments"],
         components=_package_lists(settings, "components", _path_problem),
         repositories=_package_lists(settings, "repositories", repository_problem),
+        cluster=read_cluster_config(settings),
     )
     if problems := settings.problems():
         raise ConfigurationError(f"{path}: " + "; ".join(problems), solution="see docs/howto/site.md")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from fedpkg_container.cluster.settings import KEYS as CLUSTER_KEYS
+from fedpkg_container.cluster.settings import KIND_KEY
 from fedpkg_container.engines.ids import ACCOUNT
 from fedpkg_container.model.nvr import package_problem
 from fedpkg_container.registry.config_keys import CONTENT_GENERATOR_KEYS, access_keys
@@ -69,6 +71,7 @@ KEYS = (
         "`extra.image.index.digests`. OCI has no HEALTHCHECK: a build that loses it logs a warning",
         FORMATS[0],
     ),
+    KIND_KEY,
     Key("engine", "state", path, "directory for container stores", "/var/lib/fedpkg-container"),
     Key("engine", "account", str, "account whose subordinate IDs workers use", ACCOUNT),
     Key(
@@ -171,4 +174,5 @@ KEYS = (
         "repositories", ANY, words(package_problem),
         "repository in the candidate registry: packages for whose images it is reserved, a list", default_text="none",
     ),
+    *CLUSTER_KEYS,
 )  # fmt: skip

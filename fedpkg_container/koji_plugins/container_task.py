@@ -9,6 +9,8 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
@@ -29,6 +31,7 @@ from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
+from fedpkg_container.model.koji_types import TaskInfo
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
 _log = logging.getLogger(__name__)
@@ -45,9 +48,12 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     def checkHost(self, hostdata: Mapping[str, object]) -> bool:  # noqa: N802, ARG002, the name is Koji's
         """Return whether this builder can build: with an invalid configuration, tasks are left to other builders."""
         try:
-            read_builder_config()
+            config = read_builder_config()
         except FedpkgContainerError as error:
             _log.error("declining task %s: %s", self.id, error.reason)
+            return False
+        if config.cluster and find_spec("kubernetes") is None:
+            _log.error("declining task %s: the Python package kubernetes is not installed", self.id)
             return False
         return True
 
@@ -153,20 +159,36 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         build_tag: int | None = None,
     ) -> Checkout:
         """Check that a source URL is allowed, and check out its commit."""
+        scm, callback_data = self.check_source(url, scratch=scratch, build_tag=build_tag)
+        checkout = fetch_checkout(scm, workspace, log.report, disk_guard(workspace.folder, config.limits, log))
+        self.run_callbacks("postSCMCheckout", **callback_data, srcdir=str(checkout.path))
+        return checkout
+
+    def check_source(self, url: str, *, scratch: bool, build_tag: int | None = None) -> tuple[SCM, dict[str, object]]:
+        """Check that a source URL is allowed; return it parsed, and the data of Koji's callbacks.
+
+        :raises BuildFailedError: if it is not a source URL
+        """
         if not SCM.is_scm_url(url):
             raise BuildFailedError(f"not a valid source URL: {url}", solution="pass git+https://HOST/PATH#COMMIT")
         scm = SCM(url)
-        task = self.session.getTaskInfo(self.id, strict=True)
-        channel = self.session.getChannel(task["channel_id"], strict=True)["name"]
         scm.assert_allowed(
             allowed=self.options.allowed_scms,
             session=self.session,
             by_config=self.options.allowed_scms_use_config,
             by_policy=self.options.allowed_scms_use_policy,
-            policy_data={"user_id": task["owner"], "channel": channel, "scratch": scratch},
+            policy_data={"user_id": self._task["owner"], "channel": self.channel, "scratch": scratch},
         )
         callback_data = {"scminfo": scm.get_info(), "build_tag": build_tag, "scratch": scratch}
         self.run_callbacks("preSCMCheckout", **callback_data)
-        checkout = fetch_checkout(scm, workspace, log.report, disk_guard(workspace.folder, config.limits, log))
-        self.run_callbacks("postSCMCheckout", **callback_data, srcdir=str(checkout.path))
-        return checkout
+        return scm, callback_data
+
+    @cached_property
+    def _task(self) -> TaskInfo:
+        """The task, as the hub describes it."""
+        return self.session.getTaskInfo(self.id, strict=True)
+
+    @cached_property
+    def channel(self) -> str:
+        """Name of the task's channel."""
+        return str(self.session.getChannel(self._task["channel_id"], strict=True)["name"])

@@ -318,6 +318,7 @@ class Buildroot(TypedDict, total=False):
     tools: list[Program]
     components: list[RPMComponent]
     id: str
+    extra: dict[str, str]
 
 
 class OutputMetadata(FileMetadata, total=False):

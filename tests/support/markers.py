@@ -13,7 +13,7 @@ import git  # noqa: F401, starts git when it is imported: not within the first t
 import pytest
 
 #: Directories whose tests all start programs.
-_PROGRAMS = ("tests/contract/", "tests/e2e/", "tests/redirects/", "tests/security/", "tests/stock/")
+_PROGRAMS = ("tests/cluster/", "tests/contract/", "tests/e2e/", "tests/redirects/", "tests/security/", "tests/stock/")
 #: Fixtures that provide a box or its servers, and directories of tests that need one.
 _BOX = {"access", "box", "hub", "packager", "person", "small_box"}
 _BOX_DIRECTORIES = ("tests/contract/", "tests/stock/")

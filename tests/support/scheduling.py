@@ -21,9 +21,12 @@ _KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
 
 #: Seconds of the slowest groups, which start first, and of any other file of tests/e2e.
 _SECONDS = {
+    "tests/cluster/test_faults.py": 90,
     "tests/security/": 65,
     "tests/e2e/test_releases.py": 53,
+    "tests/e2e/test_cluster.py": 50,
     "tests/e2e/test_import_base.py": 42,
+    "tests/cluster/test_job.py": 20,
     "tests/e2e/test_arches.py": 40,
     "tests/e2e/test_wrong_input.py": 36,
     "tests/e2e/promotion/test_promote_kills.py": 34,

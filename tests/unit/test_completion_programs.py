@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container import cluster_cli
 from fedpkg_container.box.cli import _parser as box_parser
 from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, JournalEntry
 from fedpkg_container.registry_cli import make_parser
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.programs
 PROGRAMS = {
     "fedpkg-container-registry": ("fedpkg_container.registry_cli", make_parser),
     "fedpkg-container-box": ("fedpkg_container.box.cli", box_parser),
+    "fedpkg-container-cluster": ("fedpkg_container.cluster_cli", cluster_cli.make_parser),
 }
 #: Arguments that may be paths although their type is not Path: an archive; a command after --.
 PATHS = {"image", "directory"}

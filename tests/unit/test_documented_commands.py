@@ -10,13 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container import cluster_cli
 from fedpkg_container.box.cli import _parser
 from fedpkg_container.cli import make_client
 from fedpkg_container.registry_cli import make_parser
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs").glob("[hri]*/*.md"))]
-PROGRAMS = ("fedpkg container-", "fedpkg-container-registry ", "fedpkg-container-box ", "$box ")
+PROGRAMS = (
+    "fedpkg container-",
+    "fedpkg-container-registry ",
+    "fedpkg-container-box ",
+    "fedpkg-container-cluster ",
+    "$box ",
+)
 #: Lines that show the syntax of a command rather than a call of it.
 SYNTAX = re.compile(r"NVR…|\[--| \| |\bKOJI-TAG\b")
 
@@ -44,7 +51,8 @@ CASES = [(page.relative_to(ROOT), command) for page in PAGES for command in comm
 @pytest.mark.parametrize(("page", "command"), CASES, ids=[f"{page.stem}: {command}" for page, command in CASES])
 def test_a_documented_command_is_accepted(client: argparse.ArgumentParser, page: Path, command: str) -> None:
     program, *arguments = shlex.split(command)
-    parser = {"fedpkg": client, "fedpkg-container-registry": make_parser()}.get(program, _parser())
+    others = {"fedpkg-container-registry": make_parser, "fedpkg-container-cluster": cluster_cli.make_parser}
+    parser = client if program == "fedpkg" else others.get(program, _parser)()
     parser.parse_args(arguments)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container import cluster_cli
 from fedpkg_container.box.cli import _parser
 from fedpkg_container.cli import make_client, site_name
 from fedpkg_container.distgit import effective
@@ -52,6 +53,10 @@ def test_the_box() -> None:
 
 def test_the_registries_program() -> None:
     assert _documented("fedpkg-container-registry.1") == _options(make_parser())
+
+
+def test_the_clusters_program() -> None:
+    assert _documented("fedpkg-container-cluster.1") == _options(cluster_cli.make_parser())
 
 
 @pytest.mark.parametrize("command", ["container-build", "container-status", "container-build-config"])

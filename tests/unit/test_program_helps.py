@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fedpkg_container import __version__
+from fedpkg_container import __version__, cluster_cli
 from fedpkg_container.box.cli import _parser as box_parser
 from fedpkg_container.client import Client
 from fedpkg_container.registry_cli import make_parser
@@ -29,7 +29,11 @@ def _all(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
                 yield from _all(each)
 
 
-@pytest.mark.parametrize("parser", [*_all(make_parser()), *_all(box_parser())], ids=lambda each: str(each.prog))
+@pytest.mark.parametrize(
+    "parser",
+    [*_all(make_parser()), *_all(box_parser()), *_all(cluster_cli.make_parser())],
+    ids=lambda each: str(each.prog),
+)
 def test_a_help_fits_80_columns(parser: argparse.ArgumentParser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     assert [line for line in parser.format_help().splitlines() if len(line) > 80] == []

@@ -60,17 +60,30 @@ class ArchFiles:
             wait()
         except ProgramError as error:
             raise BuildFailedError(f"cannot save {archive.name}: {error.reason}") from error
-        self.log.report(f"uploading {archive.name}")
-        log, dockerfile = self.build_dir / f"{self.spec.arch}.log", self.build_dir / f"{self.spec.arch}.Dockerfile"
-        shutil.copyfile(self.log.path, log)
-        shutil.copyfile(self.build_dir / "Dockerfile", dockerfile)  # as passed to buildah
-        metadata = []
-        for path, file_type in ((archive, "docker-image"), (log, "log"), (dockerfile, "log")):
-            # A new directory with an unpredictable name: the hub assigns it to its first user, this builder.
-            relpath = f"{self.spec.arch}-{uuid.uuid4().hex[:12]}"
-            self.upload(path, relpath)
-            metadata.append(file_metadata(path, file_type, relpath=relpath))
-        return metadata
+        dockerfile = self.build_dir / "Dockerfile"  # as passed to buildah
+        return upload_build_files(self.spec, self.log, self.upload, archive, dockerfile, self.build_dir)
+
+
+def upload_build_files(
+    spec: BuildSpec, log: BuildLog, upload: Upload, archive: Path, dockerfile: Path, directory: Path
+) -> list[FileMetadata]:
+    """Upload the files of one architecture; return their content-generator metadata.
+
+    :param archive: docker-archive of the image
+    :param directory: for copies of the log and the Dockerfile
+    """
+    log.report(f"uploading {archive.name}")
+    directory.mkdir(exist_ok=True)
+    log_copy, dockerfile_copy = directory / f"{spec.arch}.log", directory / f"{spec.arch}.Dockerfile"
+    shutil.copyfile(log.path, log_copy)
+    shutil.copyfile(dockerfile, dockerfile_copy)
+    metadata = []
+    for path, file_type in ((archive, "docker-image"), (log_copy, "log"), (dockerfile_copy, "log")):
+        # A new directory with an unpredictable name: the hub assigns it to its first user, this builder.
+        relpath = f"{spec.arch}-{uuid.uuid4().hex[:12]}"
+        upload(path, relpath)
+        metadata.append(file_metadata(path, file_type, relpath=relpath))
+    return metadata
 
 
 def file_metadata(path: Path, file_type: str, *, relpath: str) -> FileMetadata:

@@ -8,23 +8,30 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from xmlrpc.client import Fault
 
 import jsonschema  # noqa: F401, used for options: imported once here, not by the process of each task
 import koji
 
 from fedpkg_container import logs
+from fedpkg_container.cluster.client import ClusterClient, ClusterError
+from fedpkg_container.cluster.manifests import kind_of
+from fedpkg_container.cluster.settings import ClusterConfig
+from fedpkg_container.cluster.sweeper import sweep
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.engines.versions import exposures
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
-from fedpkg_container.hub.session import log_in_as, log_out
-from fedpkg_container.hub.tasks import first_failure
+from fedpkg_container.hub.session import CONNECTION_ERRORS, log_in_as, log_out
+from fedpkg_container.hub.tasks import ended_tasks, first_failure
 from fedpkg_container.image import arch_result
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.arch_result import ArchTaskResult
-from fedpkg_container.image.config import BuilderConfig, read_builder_config
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.cluster_build import ClusterArchBuild
+from fedpkg_container.image.config import BuilderConfig, config_path, read_builder_config
 from fedpkg_container.image.container_build import ContainerBuild
 from fedpkg_container.image.task import BuildContext, BuildTask
 from fedpkg_container.koji_plugins.container_task import ContainerTask
@@ -37,6 +44,9 @@ from fedpkg_container.steps import reached
 #: Logger of Koji that all records of this package go to: its level and handlers are those of kojid.
 KOJI_LOGGER = "koji.build.container"
 _log = logging.getLogger(KOJI_LOGGER)
+
+#: Weight of a task that follows a pod; a build on the builder has 2.0.
+CLUSTER_WEIGHT = 0.2
 
 
 def _log_configuration_errors() -> None:
@@ -219,6 +229,8 @@ class CreateContainerTask(ContainerTask):
         build_spec = BuildSpec.unpack(spec)
         with self.supervised(f"{build_spec.arch}.log") as log, logs.subject(f"{build_spec.nvr} {build_spec.arch}"):
             config = read_builder_config()
+            if config.cluster and config.cluster.builds(build_spec.arch, self.channel):
+                return self._build_in_cluster(build_spec, config, config.cluster, log)
             with self.engine(config) as engine:
                 checkout = self.checkout(
                     build_spec.source_url, log, config, engine.workspace, scratch=build_spec.scratch
@@ -236,3 +248,57 @@ class CreateContainerTask(ContainerTask):
                     ),
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
+
+    def weight(self) -> float:
+        """Return the weight of the task: a builder that follows a pod can hold many builds."""
+        with contextlib.suppress(FedpkgContainerError, LookupError):
+            cluster = read_builder_config().cluster
+            if cluster and cluster.builds(self.params[0]["arch"], self.channel):
+                return CLUSTER_WEIGHT
+        return float(super().weight())
+
+    def _build_in_cluster(
+        self, spec: BuildSpec, config: BuilderConfig, cluster: ClusterConfig, log: BuildLog
+    ) -> ArchTaskResult:
+        """Build in a pod; return the same result as a build on this builder."""
+        log.max_bytes = config.limits.log_size
+        self.check_source(spec.source_url, scratch=spec.scratch)
+        self._sweep(cluster)
+        directory = Path(self.workdir) / "cluster"
+        directory.mkdir()
+        image = ClusterArchBuild(
+            spec=spec,
+            config=config,
+            cluster=cluster,
+            site=config_path(),
+            task_id=self.id,
+            hub=self.session.baseurl,
+            koji_topdir=self.koji_topdir,
+            directory=directory,
+            log=log,
+            upload=lambda path, target: self.session.uploadWrapper(str(path), f"{spec.upload_directory}/{target}"),
+            restarts=self._restarts,
+        ).run()
+        return arch_result.upload_result(image, directory, lambda path: self.uploadFile(str(path)))
+
+    def _restarts(self) -> bool:
+        """Return whether this task starts again after an interruption: kojid is being stopped, and frees it."""
+        try:
+            task = self.session.getTaskInfo(self.id)
+        except (koji.GenericError, *CONNECTION_ERRORS):
+            return True  # unknown: a pod of a canceled task is left to the sweeper
+        return task is not None and task["state"] in (koji.TASK_STATES["FREE"], koji.TASK_STATES["OPEN"])
+
+    def _sweep(self, cluster: ClusterConfig) -> None:
+        """Delete what crashed builds left in the cluster; failures are left to the next task."""
+        try:
+            client = ClusterClient(cluster.kubeconfig, cluster.context)
+            sweep(
+                client,
+                kind_of(cluster),
+                cluster.namespace,
+                self.session.baseurl,
+                ended=lambda tasks: ended_tasks(self.session, tasks),
+            )
+        except (ClusterError, koji.GenericError) as error:
+            _log.warning("cannot look for leftovers in the cluster: %s", error)

@@ -1,0 +1,1 @@
+"""Builds in pods: the builder's side of the cluster engine. It does not know what a pod does to build an image."""

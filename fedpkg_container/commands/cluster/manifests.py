@@ -1,0 +1,54 @@
+"""Print the objects that a site installs: namespace, accounts, role, network policies and quota."""
+
+from __future__ import annotations
+
+import argparse
+
+from fedpkg_container.commands.cluster import read_config
+
+HELP = "print the objects to install in the cluster"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "--openshift", action="store_true", help="add SecurityContextConstraints and the rights for Builds"
+    )
+    parser.add_argument(
+        "--service",
+        action="append",
+        default=[],
+        metavar="NETWORK",
+        help="network of registry, dist-git, lookaside cache or repositories that pods may reach, e.g. 192.0.2.7/32;"
+        " can be repeated",
+    )
+    parser.add_argument(
+        "--pods", type=int, default=20, metavar="N", help="maximum number of pods at a time (default: %(default)s)"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command and return the exit status."""
+    import ipaddress
+
+    from fedpkg_container.cluster.settings import OPENSHIFT_BUILD
+    from fedpkg_container.cluster.site_manifests import SiteOptions, as_yaml, site_objects
+    from fedpkg_container.commands.terminal import print_lines
+    from fedpkg_container.errors import UsageError
+
+    config, cluster = read_config(arguments)
+    for network in arguments.service:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise UsageError(f"--service {network}: {error}", solution="write it as 192.0.2.0/24") from error
+    options = SiteOptions(
+        namespace=cluster.namespace,
+        account=cluster.service_account,
+        services=arguments.service,
+        denied=config.denied_networks,
+        pods=arguments.pods,
+        openshift=arguments.openshift or cluster.kind == OPENSHIFT_BUILD,
+    )
+    print_lines(*as_yaml(site_objects(options)).splitlines())
+    return 0

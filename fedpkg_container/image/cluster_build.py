@@ -1,0 +1,217 @@
+"""The build of one architecture in a pod: from the task's spec to the description of an image in staging.
+
+It has the same inputs and the same result as ``arch_build.py``. What a pod reports is checked before it is used.
+"""
+
+from __future__ import annotations
+
+import configparser
+import io
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedpkg_container.cluster.client import ClusterClient
+from fedpkg_container.cluster.following import PodResult
+from fedpkg_container.cluster.job import ClusterBuild
+from fedpkg_container.cluster.logs import read_log
+from fedpkg_container.cluster.manifests import ALLOWANCE, PodBuild
+from fedpkg_container.cluster.settings import ClusterConfig
+from fedpkg_container.engines.network import ISOLATED, NONE
+from fedpkg_container.errors import BuildFailedError, ConfigurationError
+from fedpkg_container.image.arch_build import own_labels
+from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.config import BuilderConfig
+from fedpkg_container.image.inspect.describe import check_labels
+from fedpkg_container.image.record.arch_files import Upload, upload_build_files
+from fedpkg_container.image.record.staged_archive import docker_digest, save_archive
+from fedpkg_container.image.resolve.repositories import KojiTopdir
+from fedpkg_container.model import pod as contract
+from fedpkg_container.model.build import BuildSpec, BuiltImage
+from fedpkg_container.model.koji_types import Buildroot, FileMetadata
+from fedpkg_container.model.nvr import sanitize_tag
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry import build_artifact
+from fedpkg_container.registry.digests import validate_digest
+from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.steps import reached
+
+#: Settings of the builder that a pod gets; the others stay on the builder, above all its credentials.
+POD_SETTINGS: dict[str, tuple[str, ...]] = {
+    "registry": ("candidate", "sources", "formats", "timeout", "retry_timeout", "allowed_hosts"),
+    "engine": ("isolation", "runtime", "account", "denied_networks"),
+    "limits": (),
+    "lookaside": (),
+}
+#: Name of the build tag's repository in RUN.
+BUILD_TAG = "build-tag"
+
+
+@dataclass(frozen=True)
+class ClusterArchBuild:
+    """The build on one architecture, in a pod.
+
+    :param site: the builder's site file
+    :param task_id: the ``createContainer`` task
+    :param hub: URL of the hub
+    :param directory: for temporary files
+    :param upload: uploads a file to the import's directory on the hub
+    :param restarts: whether the task starts again after this process was interrupted
+    """
+
+    spec: BuildSpec
+    config: BuilderConfig
+    cluster: ClusterConfig
+    site: Path
+    task_id: int
+    hub: str
+    koji_topdir: KojiTopdir
+    directory: Path
+    log: BuildLog
+    upload: Upload
+    restarts: Callable[[], bool]
+
+    def run(self) -> BuiltImage:
+        """Build the image in a pod; return its description.
+
+        :raises BuildFailedError: if the build failed or the cluster could not run it
+        :raises ClusterError: if the API server refused a request or was unavailable for too long
+        :raises RegistryError: if the result cannot be read
+        """
+        client = ClusterClient(self.cluster.kubeconfig, self.cluster.context)
+        run = ClusterBuild(client, self._pod_build(), self.log, self.directory, self._complete_log, self.restarts)
+        result = run.run()
+        try:
+            reached("executed", arch=self.spec.arch)
+            files = self._pull(result.message.artifact)
+            image = self._image(files, result)
+            reached("pushed", arch=self.spec.arch)
+            image = replace(image, files=self._upload_files(image, files))
+            reached("sent", arch=self.spec.arch)
+        finally:
+            run.delete()
+        return image
+
+    def _pod_build(self) -> PodBuild:
+        limits = self.config.limits
+        return PodBuild(
+            task_id=self.task_id,
+            hub=self.hub,
+            spec=replace(self._spec(), upload_directory=""),
+            site=pod_site(self.site),
+            files=pod_files(self.config, self.cluster, self.koji_topdir.url),
+            timeout=self.spec.timeout + limits.prepare_timeout + ALLOWANCE,
+            config=self.cluster,
+        )
+
+    def _spec(self) -> BuildSpec:
+        """Return the spec for the pod; without a volume of Koji's topdir, the build tag's repository is a URL.
+
+        :raises ConfigurationError: if there is neither
+        """
+        spec = self.spec
+        if not spec.yum_repository or self.cluster.topdir is not None:
+            return spec
+        if not self.koji_topdir.url:
+            raise ConfigurationError(
+                "pods cannot read the repository of the build tag: [kubernetes] topdir is not set, and kojid has no"
+                " topurl",
+                solution="set one of them",
+            )
+        url = f"{self.koji_topdir.url.rstrip('/')}/{spec.yum_repository}"
+        text = f"[{BUILD_TAG}]\nname=repository of the build tag\nbaseurl={url}\nenabled=1\ngpgcheck=0\n"
+        network = ISOLATED if spec.network == NONE else spec.network
+        return replace(spec, yum_repository="", network=network, repo_files={**spec.repo_files, BUILD_TAG: text})
+
+    @property
+    def _staging(self) -> ImageReference:
+        return ImageReference(self.config.candidate, self.spec.staging_repository)
+
+    def _pull(self, artifact: str) -> dict[str, Path]:
+        with Registry(self.config.access).repository(self._staging) as repository:
+            return build_artifact.pull(repository, artifact, self.directory)
+
+    def _complete_log(self, artifact: str) -> Iterable[bytes]:
+        files = self._pull(artifact)
+        log = files.get(build_artifact.LOG)
+        return read_log(log) if log else iter(())
+
+    def _image(self, files: dict[str, Path], result: PodResult) -> BuiltImage:
+        """Return the description of the image, checked: a pod wrote it.
+
+        :raises BuildFailedError: if it describes another image
+        :raises RegistryError: if the image has labels of another build
+        """
+        try:
+            packed = json.loads(files[build_artifact.IMAGE].read_bytes().decode("utf-8", "surrogatepass"))
+            if not isinstance(packed, dict):
+                raise ValueError("not a JSON object")
+            image = BuiltImage.unpack(packed)
+            digests = [validate_digest(digest) for digest in (image.digest, *image.variants.values())]
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise BuildFailedError(f"the pod for {self.spec.arch} described no image: {error}") from error
+        if image.arch != self.spec.arch or image.staged_image != str(self._staging.at(image.digest)):
+            raise BuildFailedError(
+                f"the pod for {self.spec.arch} described another image: {image.arch} in {image.staged_image}"
+            )
+        check_labels(
+            Registry(self.config.access), [self._staging.at(digest) for digest in digests], own_labels(self.spec)
+        )
+        return replace(image, buildroot=_with_pod(image.buildroot, result.image), files=[])
+
+    def _upload_files(self, image: BuiltImage, files: dict[str, Path]) -> list[FileMetadata]:
+        """Upload archive, log and Dockerfile of a build that Koji records."""
+        spec = self.spec
+        if not spec.upload_directory:
+            return []
+        archive = self.directory / f"{spec.nvr}.{spec.arch}.tar.gz"
+        name = ImageReference("", spec.repository_path, tag=sanitize_tag(f"{spec.version}-{spec.release}"))
+        self.log.report(f"saving {archive.name}")
+        blobs = self.directory / "blobs"
+        blobs.mkdir()
+        with Registry(self.config.access).repository(self._staging) as repository:
+            save_archive(repository, docker_digest(image), name, blobs, self.log.flush).rename(archive)
+        return upload_build_files(
+            spec, self.log, self.upload, archive, files[build_artifact.DOCKERFILE], self.directory / "upload"
+        )
+
+
+def pod_files(config: BuilderConfig, cluster: ClusterConfig, topurl: str) -> dict[str, bytes]:
+    """Return the topurl, the registry's authorities, and the credentials for pods; never the builder's own."""
+    found = {contract.TOPURL_FILE: topurl.encode()}
+    if config.access.certificates:
+        for path in sorted(config.access.certificates.glob("*.crt")):
+            found[path.name] = path.read_bytes()
+    if cluster.certificates:
+        for path in sorted(cluster.certificates.iterdir()):
+            if path.suffix in (".crt", ".cert", ".key"):
+                found[path.name] = path.read_bytes()
+    if cluster.auth_file:
+        found[contract.AUTH_FILE] = cluster.auth_file.read_bytes()
+    return found
+
+
+def pod_site(path: Path) -> str:
+    """Return the site file of a pod: the part of a builder's that it needs, with the paths in the pod."""
+    builder, pod = (configparser.ConfigParser(interpolation=None) for _ in range(2))
+    for parser in (builder, pod):
+        parser.optionxform = str  # type: ignore[assignment, method-assign]
+    builder.read_string(path.read_text(encoding="utf-8"))
+    for section, options in POD_SETTINGS.items():
+        if builder.has_section(section):
+            pod[section] = {
+                option: value for option, value in builder[section].items() if not options or option in options
+            }
+    certificates, auth_file = contract.INPUT_DIRECTORY, f"{contract.INPUT_DIRECTORY}/{contract.AUTH_FILE}"
+    pod.read_dict({"registry": {"certificates": certificates}, "engine": {"state": contract.STATE_DIRECTORY}})
+    if builder.get("kubernetes", "auth_file", fallback=""):
+        pod["registry"]["auth_file"] = auth_file
+    output = io.StringIO()
+    pod.write(output)
+    return output.getvalue()
+
+
+def _with_pod(buildroot: Buildroot, image: str) -> Buildroot:
+    """Return a buildroot that names the image of the pod, by digest."""
+    return {**buildroot, "extra": {"pod_image": image}} if image else buildroot

@@ -1,0 +1,1 @@
+"""The program of a pod that builds an image for a builder. ``model/pod.py`` is the contract between both."""

@@ -1,0 +1,145 @@
+"""Whether this pod can build: its parts one by one, and a small build whose layer is known.
+
+The result is printed as one JSON object, which ``fedpkg-container-cluster check`` presents.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from fedpkg_container import __version__
+from fedpkg_container.engines import network
+from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.ids import in_user_namespace
+from fedpkg_container.engines.isolation import choose, static_program
+from fedpkg_container.engines.workspace import Workspaces
+from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.image.config import read_builder_config
+from fedpkg_container.model.platforms import platform_of
+from fedpkg_container.model.pod import CHECKED, SITE_FILE, TerminationMessage
+from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.skopeo import Access, Registry
+from fedpkg_container.registry.staging import STAGING
+
+#: Layer of the small build, the same on every builder: files of two owners.
+EXPECTED = "sha256:e51619e7a8db90f2dda0612c0fffa14d9b27e685948a95e1580143290181d437"
+TIMESTAMP = 1_700_000_000
+#: Seconds for the build, and for each request to the registry.
+BUILD_TIMEOUT, REGISTRY_TIMEOUT = 300.0, 20.0
+#: Programs that a build needs.
+PROGRAMS = ("buildah", "skopeo", "git", "rpm", "bwrap", "setpriv", "ip")
+_DOCKERFILE = """FROM scratch AS tools
+COPY tools /
+RUN [{command}]
+FROM scratch
+COPY --from=tools /marker /a/
+COPY --chown=1:2 --from=tools /marker /b/
+"""
+
+
+def check(state: Path, inputs: Path) -> dict[str, str]:
+    """Return the outcome of each check: ``ok``, with details, or the reason of its failure.
+
+    :param state: directory for builds
+    :param inputs: directory of the input files
+    """
+    results: dict[str, str] = {"version": f"ok {__version__}", "architecture": f"ok {platform.machine()}"}
+
+    def attempt(name: str, function: Callable[[], str]) -> None:
+        try:
+            results[name] = f"ok {function()}".strip()
+        except (FedpkgContainerError, OSError, ValueError, LookupError) as error:
+            reason = error.reason if isinstance(error, FedpkgContainerError) else str(error)
+            results[name] = f"failed: {reason}"
+
+    attempt("user namespace", lambda: "yes" if in_user_namespace() else "no (root of the pod is root of the node)")
+    attempt("capabilities", _capabilities)
+    attempt("programs", _programs)
+    attempt("storage", lambda: f"{shutil.disk_usage(state).free // 10**9} GB free")
+    attempt("network isolated", _isolated)
+    attempt("registry", lambda: _registry(inputs))
+    attempt("build", lambda: _build(state))
+    return results
+
+
+def _capabilities() -> str:
+    status = Path("/proc/self/status").read_text()
+    return next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+
+
+def _programs() -> str:
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        raise FedpkgContainerError(f"not installed: {' '.join(missing)}")
+    return f"buildah {Buildah.version()}"
+
+
+def _isolated() -> str:
+    """Return how the network is isolated; a site can use NetworkPolicies where slirp4netns does not work."""
+    try:
+        network.check(network.ISOLATED)
+    except FedpkgContainerError as error:
+        return f"only by NetworkPolicies ([kubernetes] isolated): {error.reason}"
+    return "by slirp4netns"
+
+
+def _registry(inputs: Path) -> str:
+    """Read a staging repository with the pod's credentials; it need not exist."""
+    config = read_builder_config(inputs / SITE_FILE)
+    access = config.access.without_retries(REGISTRY_TIMEOUT)
+    Registry(access).tags(ImageReference(config.candidate, f"{STAGING}/check"))
+    return config.candidate
+
+
+def _build(state: Path) -> str:
+    """Build the small image in a worker; its layer must be the known one."""
+    workspaces = Workspaces(state)
+    isolation = choose(workspaces)
+    with workspaces.open("check") as workspace:
+        engine = Buildah(workspaces, workspace, isolation=isolation, access=Access())
+        context = workspace.new("context")
+        program, arguments = static_program()
+        name = Path(program).name  # busybox selects applets by name
+        (context / "tools").mkdir()
+        shutil.copy(program, context / "tools" / name)
+        (context / "tools" / "marker").write_text("marker\n")
+        dockerfile = workspace.folder / "Dockerfile"
+        command = ", ".join(f'"{word}"' for word in (f"/{name}", *arguments))
+        dockerfile.write_text(_DOCKERFILE.format(command=command))
+        dockerfile.chmod(0o644)
+        image = engine.build(
+            ImageBuild(
+                context=context,
+                dockerfile=dockerfile,
+                labels={},
+                mounts=[],
+                timestamp=TIMESTAMP,
+                platform=platform_of(platform.machine()),
+                timeout=BUILD_TIMEOUT,
+            ),
+            line=lambda _: None,
+            tick=lambda: None,
+        )
+        with engine.exporting(image, ["v2s2"]):
+            layer = str(engine.configuration(image)["rootfs"]["diff_ids"][-1])
+    if layer != EXPECTED:
+        raise FedpkgContainerError(f"layers differ from those of other builders: {layer} instead of {EXPECTED}")
+    return f"{isolation}, layers as on other builders"
+
+
+def main(state: Path, inputs: Path, message: Path) -> int:
+    """Print the results as JSON; return the exit status.
+
+    :param state: directory for builds
+    :param inputs: directory of the input files
+    :param message: file for the termination message
+    """
+    results = check(state, inputs)
+    os.write(1, json.dumps(results).encode() + b"\n")
+    message.write_bytes(TerminationMessage(0, CHECKED).encode())
+    return int(any(text.startswith("failed") for text in results.values()))

@@ -1,0 +1,104 @@
+"""The commands of ``fedpkg-container-cluster`` with a cluster."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from fedpkg_container import cluster_cli
+from fedpkg_container.cluster.manifests import JOB, hub_labels
+from fedpkg_container.engines.sandbox import interpreter
+from tests.cluster.conftest import IMAGE, NAMESPACE
+from tests.support.box_hub import RunningHub, running_hub
+from tests.support.cluster.contained import contained
+from tests.support.cluster.scripted import Target
+from tests.support.cluster.server import Cluster
+
+
+@pytest.fixture
+def site(target: Target, tmp_path: Path) -> Path:
+    """A site file for the simulated cluster."""
+    path = tmp_path / "site.conf"
+    path.write_text(
+        f"""[registry]
+candidate = registry.example.org
+[engine]
+kind = kubernetes
+[kubernetes]
+kubeconfig = {target.config.kubeconfig}
+namespace = {NAMESPACE}
+image = {IMAGE}
+"""
+    )
+    return path
+
+
+def _run(*arguments: str) -> int:
+    return cluster_cli.run(cluster_cli.make_parser().parse_args(arguments))
+
+
+def test_the_manifests(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--config", str(site), "manifests", "--service", "192.0.2.7/32") == 0
+    objects = list(YAML(typ="safe").load_all(capsys.readouterr().out))
+    assert {each["metadata"].get("namespace", NAMESPACE) for each in objects} == {NAMESPACE}
+    assert _run("--config", str(site), "manifests", "--service", "x") == 2
+
+
+def test_a_site_without_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "site.conf"
+    path.write_text("[registry]\ncandidate = registry.example.org\n")
+    assert _run("manifests", "--config", str(path)) == 2
+    assert "does not configure a cluster" in capsys.readouterr().err
+
+
+@pytest.mark.root
+def test_a_pod_that_tests_itself(
+    site: Path, simulated: Cluster, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
+    simulated.kubelet.runtime = contained
+    status = _run("check", "--config", str(site), "--json")
+    printed = capsys.readouterr()
+    assert printed.out, printed.err
+    results = json.loads(printed.out)
+    assert results["build"] == "ok isolated by runc, layers as on other builders", results
+    assert results["registry"].startswith("failed: registry.example.org "), results
+    assert status == 1
+    assert results["user namespace"] == "ok yes"
+    assert simulated.store.list("jobs", NAMESPACE) == []
+
+
+def test_a_pod_that_cannot_build(
+    site: Path, simulated: Cluster, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = 'import json,os; print(json.dumps({"build": "failed: no"})); '
+    script += 'open(os.environ["FEDPKG_CONTAINER_MESSAGE"],"w").write(\'{"format":1,"records":0,"artifact":"check"}\')'
+    simulated.kubelet.images[IMAGE] = [sys.executable, "-c", script]
+    assert _run("check", "--config", str(site)) == 1
+    assert capsys.readouterr().out == "build: failed: no\n"
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> object:
+    """A hub without tasks."""
+    with running_hub(tmp_path_factory.mktemp("hub")) as found:
+        yield found
+
+
+def test_leftovers_of_tasks_that_the_hub_does_not_know(
+    site: Path, simulated: Cluster, target: Target, hub: RunningHub, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", hub.ca)
+    job = target.build("", 12345).object()
+    job["metadata"]["labels"].update(hub_labels(hub.url))
+    target.client.request("POST", JOB.collection(NAMESPACE), body=job)
+    arguments = ("prune", "--config", str(site), "--hub", hub.url)
+    assert _run(*arguments) == 0
+    assert capsys.readouterr().out == ""
+    assert _run(*arguments, "--min-age", "0") == 0
+    assert capsys.readouterr().out == f"deleted {job['metadata']['name']}\n"

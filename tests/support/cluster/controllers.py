@@ -1,0 +1,192 @@
+"""The controllers: Jobs and Builds get a pod, pods a node, deleted owners take their dependents with them."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import uuid
+from typing import Any
+
+from tests.support.cluster.chaos import Chaos
+from tests.support.cluster.kubelet import Kubelet
+from tests.support.cluster.store import ApiError, Object, Store
+
+#: Seconds between two rounds.
+ROUND = 0.02
+NODE = "node-1"
+OWNERS = ("jobs", "builds")
+
+
+class Controllers:
+    """All controllers, in one thread."""
+
+    def __init__(self, store: Store, chaos: Chaos, kubelet: Kubelet, node_arch: str) -> None:
+        self._store, self._chaos, self._kubelet, self._arch = store, chaos, kubelet, node_arch
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._loop, daemon=True)
+        #: Owners whose pod was created: with backoffLimit 0 there is no second one.
+        self._created: set[str] = set()
+        self.error: BaseException | None = None
+
+    def start(self) -> None:
+        """Start."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop.
+
+        :raises BaseException: an error of a controller
+        """
+        self._stopped.set()
+        self._thread.join(10)
+        if self.error:
+            raise self.error
+
+    def delete(self, resource: str, namespace: str, name: str, policy: str) -> Object:
+        """Delete an object; one with dependents stays until they are gone (a3, Foreground)."""
+        found = self._store.get(resource, namespace, name)
+        if resource == "pods" or (resource in OWNERS and policy == "Foreground"):
+            self._store.update(resource, namespace, name, {"metadata": {"deletionTimestamp": self._store.now()}})
+            return found
+        return self._store.delete(resource, namespace, name)
+
+    def _loop(self) -> None:
+        try:
+            while not self._stopped.wait(ROUND):
+                for (resource, namespace, name), found in self._store.snapshot():
+                    self._handle(resource, namespace, name, found)
+        except BaseException as error:
+            self.error = error
+
+    def _handle(self, resource: str, namespace: str, name: str, found: Object) -> None:
+        if resource in OWNERS:
+            self._owner(resource, namespace, name, found)
+        elif resource == "pods":
+            self._pod(namespace, name, found)
+        elif not self._owners_exist(namespace, found):
+            self._drop(resource, namespace, name)
+
+    def _owner(self, resource: str, namespace: str, name: str, owner: Object) -> None:
+        pods = [pod for pod in self._store.list("pods", namespace) if _is_owned(pod, owner)]
+        if owner["metadata"].get("deletionTimestamp"):
+            for pod in pods:
+                if not pod["metadata"].get("deletionTimestamp"):
+                    self.delete("pods", namespace, pod["metadata"]["name"], "")
+            if not pods:
+                self._drop(resource, namespace, name)
+            return
+        uid = owner["metadata"]["uid"]
+        if uid in self._created:
+            for pod in pods:
+                self._job_status(resource, namespace, name, owner, pod)
+            return
+        refusal = self._chaos.quota or self._chaos.admission
+        if refusal:
+            self._failed_create(namespace, owner, refusal)
+            return
+        self._created.add(uid)
+        self._store.create("pods", namespace, self._new_pod(resource, name, owner))
+
+    def _new_pod(self, resource: str, name: str, owner: Object) -> Object:
+        reference = {"kind": "Job" if resource == "jobs" else "Build", "name": name, "uid": owner["metadata"]["uid"]}
+        if resource == "jobs":
+            template = owner["spec"]["template"]
+            labels = {**(template["metadata"].get("labels") or {}), "batch.kubernetes.io/job-name": name}
+            metadata = {"name": f"{name}-{uuid.uuid4().hex[:5]}", "labels": labels}
+            spec = template["spec"]
+        else:  # source: openshift-controller-manager, custom strategy
+            metadata = {"name": f"{name}-build", "labels": {"openshift.io/build.name": name}}
+            spec = _build_pod(owner)
+        return {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {**metadata, "ownerReferences": [reference]},
+            "spec": copy.deepcopy(spec),
+            "status": {"phase": "Pending"},
+        }
+
+    def _failed_create(self, namespace: str, owner: Object, refusal: str) -> None:
+        """Report a refused pod as an event of its owner (source: job_controller)."""
+        name = f"{owner['metadata']['name']}.event"
+        message = f"Error creating: pods is forbidden: {refusal}"
+        event = {
+            "metadata": {"name": name, "ownerReferences": [{"uid": owner["metadata"]["uid"]}]},
+            "involvedObject": {"name": owner["metadata"]["name"], "uid": owner["metadata"]["uid"]},
+            "reason": "FailedCreate",
+            "type": "Warning",
+            "message": message,
+            "lastTimestamp": self._store.now(),
+        }
+        if ("events", namespace, name) not in self._store.objects:
+            self._store.create("events", namespace, event)
+
+    def _job_status(self, resource: str, namespace: str, name: str, owner: Object, pod: Object) -> None:
+        phase = (pod.get("status") or {}).get("phase")
+        if phase not in ("Succeeded", "Failed") or (owner.get("status") or {}).get("conditions"):
+            return
+        kinds = ("SuccessCriteriaMet", "Complete") if phase == "Succeeded" else ("FailureTarget", "Failed")
+        conditions = [{"type": kind, "status": "True"} for kind in kinds]
+        self._store.update(resource, namespace, name, {"status": {"conditions": conditions}})
+
+    def _pod(self, namespace: str, name: str, pod: Object) -> None:
+        if pod["metadata"].get("deletionTimestamp"):
+            if self._kubelet.terminate(pod):
+                self._drop("pods", namespace, name)
+            return
+        if pod["spec"].get("nodeName"):
+            self._kubelet.sync(pod)
+            return
+        arch = (pod["spec"].get("nodeSelector") or {}).get("kubernetes.io/arch", self._arch)
+        if arch != self._arch:  # a3: Pending for ever
+            condition = {
+                "type": "PodScheduled",
+                "status": "False",
+                "reason": "Unschedulable",
+                "message": "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
+            }
+            if not (pod.get("status") or {}).get("conditions"):
+                self._store.update("pods", namespace, name, {"status": {"conditions": [condition]}})
+            return
+        scheduled = {"conditions": [{"type": "PodScheduled", "status": "True"}]}
+        self._store.update("pods", namespace, name, {"spec": {"nodeName": NODE}, "status": scheduled})
+
+    def _owners_exist(self, namespace: str, found: Object) -> bool:
+        """Whether an object without owners, or with one that exists, stays (garbage collector)."""
+        references = found["metadata"].get("ownerReferences") or []
+        uids = {each["metadata"]["uid"] for kind in OWNERS for each in self._store.list(kind, namespace)}
+        return not references or any(reference["uid"] in uids for reference in references)
+
+    def _drop(self, resource: str, namespace: str, name: str) -> None:
+        try:
+            self._store.delete(resource, namespace, name)
+        except ApiError as error:
+            if error.code != 404:
+                raise
+
+
+def _is_owned(found: Object, owner: Object) -> bool:
+    references = found["metadata"].get("ownerReferences") or []
+    return any(reference["uid"] == owner["metadata"]["uid"] for reference in references)
+
+
+def _build_pod(build: Object) -> Object:
+    """Return the pod of a Build (source: custom strategy: env, secrets as volumes, a container custom-build)."""
+    spec, strategy = build["spec"], build["spec"]["strategy"]["customStrategy"]
+    secrets: list[dict[str, Any]] = strategy.get("secrets") or []
+    names = [f"secret-{number}" for number in range(len(secrets))]
+    return {
+        "restartPolicy": "Never",
+        "activeDeadlineSeconds": spec["completionDeadlineSeconds"],
+        "nodeSelector": spec.get("nodeSelector") or {},
+        "containers": [
+            {
+                "name": "custom-build",
+                "image": strategy["from"]["name"],
+                "env": strategy["env"],
+                "volumeMounts": [{"name": name, "mountPath": each["mountPath"]} for name, each in zip(names, secrets)],
+            }
+        ],
+        "volumes": [
+            {"name": name, "secret": {"secretName": each["secretSource"]["name"]}} for name, each in zip(names, secrets)
+        ],
+    }
