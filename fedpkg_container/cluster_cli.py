@@ -43,6 +43,8 @@ def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPP
 
 def run(arguments: argparse.Namespace) -> int:
     """Run a command and return the exit status."""
+    import logging
+
     from fedpkg_container import logs
     from fedpkg_container.commands.terminal import print_error
     from fedpkg_container.errors import FedpkgContainerError
@@ -50,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from fedpkg_container.text import os_error_text
 
     logs.show(verbose=arguments.verbose, debug=arguments.debug)
+    logging.getLogger(__name__).info("version %s, command %s", __version__, arguments.command)
     try:
         with interruptible(exit_on_second=True):
             return int(arguments.run(arguments))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from fedpkg_container import cluster_cli
+from fedpkg_container import __version__, cluster_cli
 from fedpkg_container.cluster.manifests import JOB, hub_labels
 from fedpkg_container.engines.sandbox import interpreter
 from tests.cluster.conftest import IMAGE, NAMESPACE
@@ -46,6 +46,15 @@ def test_the_manifests(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     objects = list(YAML(typ="safe").load_all(capsys.readouterr().out))
     assert {each["metadata"].get("namespace", NAMESPACE) for each in objects} == {NAMESPACE}
     assert _run("--config", str(site), "manifests", "--service", "x") == 2
+
+
+def test_the_log_of_a_command(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--config", str(site), "manifests") == 0
+    assert capsys.readouterr().err == ""
+    assert _run("--config", str(site), "manifests", "--verbose") == 0
+    printed = capsys.readouterr()
+    assert printed.err.endswith(f": version {__version__}, command manifests\n")
+    assert printed.out.startswith("---\n")
 
 
 def test_a_site_without_a_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
