@@ -89,26 +89,26 @@ def test_all_inputs_are_in_the_image_and_recorded(
     assert not {"latest", "1.0"} & set(registry_of(box).tags(repository))
 
 
-def test_identity_labels_do_not_depend_on_variables(packager: Packager, box: Box) -> None:
-    """buildah sets TARGETARCH and interprets ${x:-…}, which other readers of the Dockerfile do not."""
-    labels = {
-        "com.redhat.component": f"{packager.name}-container$TARGETARCH",
-        "name": f"{packager.name}$TARGETARCH",
-        "version": "1.0$TARGETARCH",
-        "summary": "for $TARGETARCH",
-    }
-    base, _, rest = packager.dockerfile(**labels).partition("\n")
+def test_labels_with_the_architecture(packager: Packager, box: Box) -> None:
+    """TARGETARCH is that of the image; a component that contains it is not the package's."""
+    base, _, rest = packager.dockerfile(summary="for $TARGETARCH").partition("\n")
     packager.commit(f"{base}\nARG TARGETARCH\n{rest}")
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
     image = ImageReference.parse(pull_specs(done.stdout)[1])
-    found = registry_of(box).configuration(image, platform_of(MACHINE))["config"]["Labels"]
-    assert found["summary"] != "for "
-    assert (found["com.redhat.component"], found["name"], found["version"]) == (
+    platform = platform_of(MACHINE)
+    found = registry_of(box).configuration(image, platform)["config"]["Labels"]
+    assert (found["summary"], found["com.redhat.component"]) == (
+        f"for {platform.architecture}",
         f"{packager.name}-container",
-        packager.name,
-        "1.0",
     )
+    labels = {"com.redhat.component": f"{packager.name}-container$TARGETARCH"}
+    base, _, rest = packager.dockerfile(**labels).partition("\n")
+    packager.commit(f"{base}\nARG TARGETARCH\n{rest}")
+    done = packager.build()
+    assert done.returncode == 1, done.stdout + done.stderr
+    refused = f"com.redhat.component = {packager.name}-container{platform.architecture}, but the source repository"
+    assert refused in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,10 @@ def test_deeply_nested_files_count(tmp_path: Path) -> None:
     subprocess.run(["rm", "-rf", str(tmp_path / ("x" * 20))], check=True)  # pytest could not
 
 
-def test_build_above_its_size_limit_fails_at_once(tmp_path: Path) -> None:
+def test_build_above_its_size_limit_fails_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    # Nothing else writes and deletes files in this file system.
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=usage.total - size_of(path)))
     watch = DiskMonitor(tmp_path, Limits(build_size=4 * MB, free_space=0))
     watch.check()
     _write(tmp_path / "some", MB)
