@@ -135,9 +135,14 @@ KEYS = (
         "Koji channels whose builds run in the cluster, a list; all others run on the builder", default_text="all",
     ),
     *_PLACEMENT_KEYS,
-    Key(SECTION, "pull_policy", choice(*PULL_POLICIES), f"how nodes pull it: `{'`, `'.join(PULL_POLICIES)}`",
-        PULL_POLICIES[0]),
-    Key(SECTION, "pull_secrets", words(), "Secrets in the namespace to pull it with, a list", default_text="none"),
+    Key(
+        SECTION, "pull_policy", choice(*PULL_POLICIES),
+        f"when nodes pull the image: `{'`, `'.join(PULL_POLICIES)}`", PULL_POLICIES[0],
+    ),
+    Key(
+        SECTION, "pull_secrets", words(), "Secrets in the namespace with which nodes pull the image, a list",
+        default_text="none",
+    ),
     Key(
         SECTION, "profile", choice(USER_NAMESPACE, PRIVILEGED),
         f"`{USER_NAMESPACE}`, or `{PRIVILEGED}`: a privileged container, for clusters without user namespaces",
