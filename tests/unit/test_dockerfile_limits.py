@@ -84,7 +84,7 @@ LARGEST = {
     "patterns": f"{BEGIN}ENV A={'a' * 200}\n" + "LABEL l=${A//*a*a*a*b/x}\n" * 100,
     "a pattern of wildcards": f"{BEGIN}ENV A={'a' * 4000}\nLABEL l=${{A#{'*' * 4000}b}}\n",
     "a pattern with a large class": f"{BEGIN}ENV A={'a' * 4000}\nLABEL l=${{A/*[{'z' * 3500}]/x}}\n",
-    "a number": "FROM scratch\nHEALTHCHECK --interval=" + "9" * 60_000 + " CMD a\n",
+    "a number": "FROM scratch\n" + f"HEALTHCHECK --interval={'9' * 60_000} CMD a\n" * 4,
     "a deep list": f"{BEGIN}COPY {'[' * 32_000} /\n",
     "quotes": f"{BEGIN}COPY {chr(34) * 16_000}{chr(39) * 16_001} /\n",
     "backslashes": f"{BEGIN}RUN {chr(92) * 60_000}a\n",
