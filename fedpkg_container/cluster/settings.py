@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The section ``[kubernetes]`` of the builder's site file, and ``[kubernetes ARCH]`` for single architectures."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Building with buildah on this machine, each command in a worker."""
 
 from __future__ import annotations

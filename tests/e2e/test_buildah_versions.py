@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What differs between versions of buildah and its runtimes, with the one that is installed here."""
 
 from __future__ import annotations

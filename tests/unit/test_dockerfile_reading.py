@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reading a Dockerfile when not everything is known: what buildah does with it is compared in ``tests/buildah``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The identity of a build: NVR and repository from the labels of the Dockerfile, the same for all architectures."""
 
 from __future__ import annotations
