@@ -144,7 +144,13 @@ class Buildah:
         with attached(request.network, self.folder, denied=self.denied, env=self._environment()) as network:
             command = [*network.enter, *self._sandbox(readable, resolver=network.resolver).command(arguments)]
             try:
-                stream(command, line=_without_platform_warning(line), tick=tick, timeout=request.timeout, env=self._environment())
+                stream(
+                    command,
+                    line=_without_platform_warning(line),
+                    tick=tick,
+                    timeout=request.timeout,
+                    env=self._environment(),
+                )
             except ProgramTimeoutError as error:
                 raise ProgramTimeoutError(error.reason.replace(str(command[0]), "buildah", 1)) from error
         return self._image_id()
