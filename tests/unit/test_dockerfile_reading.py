@@ -90,6 +90,13 @@ def _readings(text: str) -> ArchReadings:
     return ArchReadings({each: Dockerfile(text, BuildFacts(platform=each)) for each in platforms})
 
 
+def test_variables_of_the_identity_may_be_those_of_a_parent() -> None:
+    """ENV of the parent takes precedence over ARG, which the Dockerfile sets."""
+    text = f"FROM {BASE}\nARG VERSION=1\nLABEL version=%s\n"
+    assert _readings(text % "$VERSION").needs_parents
+    assert not _readings(text % "1").needs_parents
+
+
 def test_identity_is_the_same_for_all_architectures() -> None:
     text = "FROM scratch\nARG TARGETARCH\nLABEL com.redhat.component=c name=c version=1 x=$TARGETARCH\n"
     assert _readings(text).identify({}).version == "1"
