@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # The main targets are `make demo` and `make check`; both install everything that they need.
 VENV := .venv
 BIN := $(VENV)/bin

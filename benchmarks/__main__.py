@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``make bench``: measure everything, print one table.
 
 ``QUICK=1`` leaves out what takes minutes: rpkg's waiting, and most of the log.

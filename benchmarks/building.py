@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build on a builder beside ``buildah bud`` and ``buildah push`` of the same Dockerfile, and where the time goes.
 
 The box's own parts do the work: hub, builder, registry. The time of a build is that of its ``buildContainer`` task,

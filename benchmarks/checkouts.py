@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``python -m benchmarks.checkouts DIRECTORY``: builds by this checkout beside builds by another one, and the ratios.
 
 DIRECTORY is another checkout, of a commit before a change for example, with a virtual environment in ``.venv``

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``python -m benchmarks.cluster [BUILDS]``: API requests of builds in pods, in the simulated cluster.
 
 The pods print a line per second and build nothing: what is measured is the builder's side.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A TAB: the time that argcomplete's protocol takes, as bash speaks it."""
 
 from __future__ import annotations

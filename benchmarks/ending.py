@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The end: how long after the end of a task its client ends."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A long log: memory and throughput of a client that shows it, and how far behind it falls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``fedpkg-container-registry mirror`` beside ``skopeo sync`` to a directory: a first run, and one with nothing new.
 
 Both copy all tags and all arches of a docker-registry over TLS. skopeo gets its list of repositories in a file, so that

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``promote`` beside ``skopeo copy --all`` for each tag: the same images with the same tags, in one registry or two.
 
 Both bring the same candidates to repositories of their own. Images and repositories are new in each run, so that no

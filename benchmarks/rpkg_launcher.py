@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """rpkg's own client: what rpkg's ``bin/rpkg`` does, with the configuration that ours reads and fedpkg's URLs."""
 
 from __future__ import annotations

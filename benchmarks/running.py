@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Running clients: how long they take, what they print, and when they end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The hub that both clients talk to, a checkout, and a builder that is played."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Start-up: what is waited for before anything happens."""
 
 from __future__ import annotations

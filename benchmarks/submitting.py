@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Submitting: HTTP requests and time from start to the task's id."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What was measured, as one table."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Watching: how many requests a minute a client makes of the hub."""
 
 from __future__ import annotations

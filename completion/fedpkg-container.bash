@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # bash completion for fedpkg-container, for fedpkg if this project provides it, and for fedpkg-container-registry,
 # fedpkg-container-box and fedpkg-container-cluster; by argcomplete. Installed under each of these names below
 # bash-completion/completions, or sourced: docs/howto/completion.md.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sphinx configuration: ``make docs``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Generate docs/reference/checks.md from the table of checks: ``python docs/make_checks.py``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Generate the table of keys in docs/reference/container-yaml.md: ``python docs/make_container_yaml.py``."""
 
 from __future__ import annotations

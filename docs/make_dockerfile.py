@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Generate docs/reference/dockerfile.md from the rules of the instructions: ``python docs/make_dockerfile.py``."""
 
 from __future__ import annotations

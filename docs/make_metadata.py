@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Write docs/reference/metadata.json: the metadata that Koji stores of a real build in a box.
 
 Run by ``make pictures``. Ports and the commit differ with every run; ports are replaced.

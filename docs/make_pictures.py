@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Generate docs/pictures/*.svg from real runs in a temporary box: ``make pictures``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Write the request log of one pull into docs/howto/redirects.md: ``python -m docs.make_pull_log``.
 
 Run by ``make pictures``.

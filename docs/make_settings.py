@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Generate the documentation of the configuration files from their tables: ``python -m docs.make_settings``.
 
 The text between a line ``settings: NAME`` and a line ``end of settings``, each in a comment, is replaced.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # PYTHON_ARGCOMPLETE_OK
 """Entry point of the client program: the site's own client, extended with the container commands.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The site's own client, extended with the container commands."""
 
 from __future__ import annotations

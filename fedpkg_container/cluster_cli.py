@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # PYTHON_ARGCOMPLETE_OK
 """The program ``fedpkg-container-cluster``: what a site installs in a cluster, and whether builds work there."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Errors that users can see: what is wrong, what to do about it, and the exit status of the program."""
 
 from __future__ import annotations

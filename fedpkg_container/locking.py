@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """File locks between processes: the kernel releases them when the process that holds them ends, however it ends."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Handlers of the log: on standard error of a program, in the log of a server, and in that of kojid.
 
 Each module logs to the logger of its name, below ``fedpkg_container``: programs and requests at DEBUG, decisions and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Removal of secrets from URLs, command lines and messages that are logged.
 
 Secrets are passwords in URLs, query strings (presigned URLs, challenges), headers with credentials, tokens, and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Configuration files of a site (INI), each described by one table of its settings.
 
 A table is a sequence of ``Key``. Values, defaults, errors and warnings follow from it, and so do the tables of the

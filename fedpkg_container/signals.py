@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Handling of SIGINT, SIGTERM and the death of the parent process."""
 
 from __future__ import annotations

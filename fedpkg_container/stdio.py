@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Standard streams of programs: encoding errors and closed pipes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The log of steps: one record for each completed step of a build, an import or a prune."""
 
 from __future__ import annotations

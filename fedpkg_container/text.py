@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Formatting of text: untrusted text made safe for terminals and logs, numbers, durations, and lines of output."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """For all tests: a time limit that holds, names that are not too long, markers, and what an ordinary user leaves out.
 
 A test that hangs ends, its teardown too, and the tests after it are run. An ordinary user's tests are made in a user

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Check the language of documentation, docstrings, comments and messages: ``python -m tests.prose``.
 
 Part of ``make lint``. The patterns are the words that docs/glossary.md lists as not used, as far as a pattern can find

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The hub's calls that set up the box, as the type of a session of an administrator."""
 
 from __future__ import annotations

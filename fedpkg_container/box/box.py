@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A complete box: set-up, start, stop, and logins of its users."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A builder of the box: koji's TaskManager with the builder plugin, and handlers of the box's other tasks.
 
 koji's TaskManager is unmodified except for reading the machine's processes. As in kojid, an error in one round is

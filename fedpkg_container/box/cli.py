@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 # PYTHON_ARGCOMPLETE_OK
 """``fedpkg-container-box``: all services on this machine, started and stopped with one command."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's dist-git: bare repositories over HTTP, served by git's http-backend.
 
 Reading is anonymous, over http and https; pushing requires a client certificate, over https.

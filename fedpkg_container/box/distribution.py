@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The servers that distribute a box's images: stable registry, its front end, and a mirror of its blobs.
 
 Clients use only the front end: as ``127.0.0.1:PORT``, or without redirects as ``localhost:PORT``.

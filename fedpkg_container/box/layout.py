@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Layout of a box: one directory, accessible only to its owner, and its TCP ports on loopback."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The builders of a box's hub: names, architectures, capacity."""
 
 from __future__ import annotations

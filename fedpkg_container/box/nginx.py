@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """nginx with all its files in a separate directory, running as the user who starts it."""
 
 from __future__ import annotations

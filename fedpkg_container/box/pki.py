@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's certificate authority: certificates for its servers on loopback and for its users."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's registries: docker-registry (distribution) behind nginx, which controls writing.
 
 docker-registry has one rule for reading and writing. Here it only accepts connections with a certificate of the box's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's servers as processes: started in the background, found by their PID files, stopped in order.
 
 A server that should run has a start file beside its PID file, with its command. The supervisor restarts servers that

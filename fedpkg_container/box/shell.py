@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A shell with our programs, koji, git, skopeo and podman configured for a box, and with a separate HOME."""
 
 from __future__ import annotations

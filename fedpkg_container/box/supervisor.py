@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Restarts a box's servers and builders that end without being stopped, as systemd does on a site."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's own servers, hub and dist-git: create them, over TLS if clients have certificates, and run them.
 
 In cheroot the accepting thread does the TLS handshake, and a worker waits for the first bytes of a connection. Here a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A pod that tests itself: whether builds work in a cluster, with the settings that builds have."""
 
 from __future__ import annotations

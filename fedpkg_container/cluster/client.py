@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Requests to the API server of a cluster.
 
 The official client reads the kubeconfig, runs its credential plugins and configures TLS. Its generated classes are not

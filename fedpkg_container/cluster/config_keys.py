@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The settings of the sections ``[kubernetes]`` and ``[kubernetes ARCH]`` of ``builder_containerbuild.conf``."""
 
 from __future__ import annotations

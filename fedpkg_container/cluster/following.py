@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Following the pod of a build: its state, its log, why it waits, and how it ended."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One build in a pod: created or adopted, followed, and deleted whatever happens."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """From the records that a pod prints to the lines of a build log: in order, without duplicates, and without loss."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The objects of one build: a Job (or a Build of OpenShift) with one pod, and the Secret with its inputs."""
 
 from __future__ import annotations

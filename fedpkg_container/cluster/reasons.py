@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Why the pod of a build does not start, and how its container ended."""
 
 from __future__ import annotations

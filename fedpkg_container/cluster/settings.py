@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The configuration of the cluster: sections ``[kubernetes]`` and ``[kubernetes ARCH]`` of the builder's site file."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The objects that a site installs in its cluster: namespace, accounts, roles, network policies and limits."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The watch of a build's pod and the follow of its log, each in a thread that reports to one queue."""
 
 from __future__ import annotations

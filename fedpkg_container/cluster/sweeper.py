@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Deletion of Jobs and Builds whose task has ended, e.g. because it was canceled while its builder was down."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Arguments of ``container-build``: those of rpkg and the additional ones."""
 
 from __future__ import annotations

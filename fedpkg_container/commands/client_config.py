@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Settings of container builds in the site's configuration, section ``[SITE.container-build]``."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``fedpkg container-status``: builds of the checkout, a task, or a build."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Findings of checks: --skip-check and --strict, refusal, and output."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Following a task to its end: progress display, interrupts, and the final report."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``fedpkg container-build --local``: a build on this machine, and its yum repositories."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The ENV of parent images, for labels of a Dockerfile that depend on it."""
 
 from __future__ import annotations

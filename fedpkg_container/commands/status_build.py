@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Output of ``container-status`` for a build: its contents, RPMs, and changes since another build."""
 
 from __future__ import annotations

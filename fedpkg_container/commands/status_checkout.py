@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Output of ``container-status`` for the checkout, and for the user's own builds (``--mine``)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Output of ``container-status`` for a task: its task tree or its logs."""
 
 from __future__ import annotations

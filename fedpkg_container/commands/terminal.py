@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Output of the commands to standard output and standard error, with control characters replaced."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Errors about unknown arguments of a command, with the usage of the command.
 
 argparse reports them with the usage of the whole program, which lists other options.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Shell completion from a snapshot of the client's arguments and cached values, without network access.
 
 ``values`` marks arguments (:func:`complete_with`), ``snapshot`` stores the client's arguments, ``complete`` returns the

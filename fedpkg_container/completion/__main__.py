@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``python -m fedpkg_container.completion SHELL``: print the shell code if argcomplete's own program is missing."""
 
 from __future__ import annotations

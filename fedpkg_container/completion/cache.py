@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """JSON files in the user's cache directory: written atomically, and ignored if they are invalid."""
 
 from __future__ import annotations

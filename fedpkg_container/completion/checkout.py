@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Package, branch and remote branches of a checkout, read from the files in ``.git`` without running git."""
 
 from __future__ import annotations

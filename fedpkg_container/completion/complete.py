@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Completion of a command line from the snapshot, or with the real client if there is no valid snapshot."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Serialization of argparse parsers for completion.
 
 Names, numbers of values, choices, help texts, mutually exclusive groups and completers are stored; conversions,

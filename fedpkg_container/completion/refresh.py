@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Background update of the cached completion values from the hub, without login.
 
 A separate process, started after a completion with stale values and after a command that logged in. It sends two

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Snapshots of the client's arguments, so that they can be completed without importing the client.
 
 A snapshot is valid only for the interpreter, module search path, source files, installed distributions and

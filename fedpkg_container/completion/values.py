@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Completion of argument values from the cache and from local data.
 
 ``refresh`` writes the cache. Its values are untrusted: those that contain control characters or look like an option

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The file ``additional-tags``: one floating tag per line, as in OSBS.
 
 Empty lines are ignored, and so are tags with a hyphen, which could be mistaken for VERSION-RELEASE (atomic-reactor's

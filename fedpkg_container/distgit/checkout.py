@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The dist-git checkout to build from: its git status and its source URL."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reading and validating container.yaml."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Editing container.yaml by ``KEY=VALUE`` assignments; edits that would make it invalid are rejected."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The effect of each key of container.yaml: the source of the findings and of docs/reference/container-yaml.md.
 
 Files written for OSBS name repositories that composes were made of. Here RUN installs from the repository of the build

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """JSON schema of container.yaml.
 
 The format is that of OSBS; everything accepted by osbs-client 2.8 is accepted here. Every validation error results

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of the sources of COPY and ADD: builders only have the files that are in git or in the lookaside cache."""
 
 from __future__ import annotations

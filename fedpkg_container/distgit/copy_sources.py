@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sources of COPY, ADD and bind mounts in the build context, checked by client and builder with buildah's rules."""
 
 from __future__ import annotations

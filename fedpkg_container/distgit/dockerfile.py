@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A Dockerfile: its instructions, stages, labels and parents, as buildah reads them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Substitution of variables in the words of a Dockerfile, as buildah does (imagebuilder's shell parser).
 
 A value may be unknown here, e.g. because it is from the base image: it is then neither empty nor complete, and keeps

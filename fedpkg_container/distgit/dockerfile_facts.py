@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Known facts about a build when its Dockerfile is read: arguments, platform, parent images, version of buildah."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What buildah accepts of each instruction of a Dockerfile: options and arguments.
 
 docs/reference/dockerfile.md is generated from these rules.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Splitting a Dockerfile into instructions, as buildah does (imagebuilder's parser, BuildKit's for here-documents).
 
 buildah is not given the packager's file: each instruction is passed to it on one line, without comments, so that what

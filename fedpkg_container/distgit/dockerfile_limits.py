@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Size limits of Dockerfiles, before and after substitution of variables.
 
 Values of ENV, ARG and LABEL can refer to earlier ones, so ten lines can create a value of gigabytes, in every program

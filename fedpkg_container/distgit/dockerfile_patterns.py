@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Patterns in variables (``${NAME#pattern}``) with the semantics of Go's ``path.Match``, in bounded time.
 
 buildah tries every prefix, suffix or part of a value, and never the whole of it as a prefix or suffix. Here, all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reading the instructions of a Dockerfile with variables, as buildah executes them (imagebuilder's dispatchers)."""
 
 from __future__ import annotations

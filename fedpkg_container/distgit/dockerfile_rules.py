@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of the instructions of a Dockerfile and of the options of RUN."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Differences between versions of buildah in the Dockerfiles that they accept.
 
 Dockerfiles are read as by the newest version below. What an older version does not support is recorded as a feature

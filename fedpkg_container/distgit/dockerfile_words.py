@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Splitting instructions of a Dockerfile into options and words, as buildah does (imagebuilder's parser).
 
 Options are split off regardless of the instruction, so every instruction may have them. ENV, LABEL and ARG are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The files that COPY can read, without reading any: links are resolved as in buildah, never out of the checkout.
 
 buildah resolves links in a root file system that consists of the checkout: an absolute link starts at the checkout,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files that exclude parts of the build context from COPY: ``.containerignore``, ``.dockerignore`` and others.
 
 The rules are those of buildah (``ParseIgnore`` of imagebuilder and ``PatternMatcher`` of containers/storage), which

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of the labels of a Dockerfile (Fedora's container guidelines; koji-containerbuild's checks)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The part of the site's ``pyrpkg.Commands`` that this program uses."""
 
 from __future__ import annotations

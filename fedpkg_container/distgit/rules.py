@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of a checkout and its files, without a hub."""
 
 from __future__ import annotations

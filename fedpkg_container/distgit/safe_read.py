@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Safely reading small configuration files of an untrusted checkout."""
 
 from __future__ import annotations

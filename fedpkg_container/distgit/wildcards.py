@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Wildcards of COPY and of ignore files, matched in time proportional to the lengths of pattern and text.
 
 A packager chooses these patterns, and Python's regular expressions can take exponential time. A pattern is therefore

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Parsing untrusted YAML: values, their line numbers, and findings instead of exceptions.
 
 Values are interpreted as in OSBS, which read YAML 1.1 with PyYAML's safe loader. Only plain YAML types are

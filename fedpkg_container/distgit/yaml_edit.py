@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Setting and removing values in the text of a YAML document without changing the rest of it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Images in files: untrusted docker-archives, OCI archives and OCI layouts.
 
 skopeo and tar read them in a sandbox with the file, one writable directory, programs, and no network: names and links

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A base image on this builder: its store, and its contents as in the registry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Base images: fetched once for all builds of a builder, each in a separate store, removed when no build uses them.
 
 The task fetches an image with the registry client (``registry.fetch``) and a worker unpacks it, without network and

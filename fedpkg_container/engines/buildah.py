@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Building with buildah on this machine, each command in a worker."""
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ _CGROUPS = "/sys/fs/cgroup"
 _DOCKER = "v2s2"
 #: Names of files and directories of a build.
 _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
+#: Printed by buildah 1.28 for platform arguments that a Dockerfile does not declare, i.e. in nearly every build.
+_PLATFORM_WARNING = re.compile(rb"\[Warning\] one or more build args were not consumed: \[(?:TARGET[A-Z]+ ?)+\]")
 #: Size limit of files from an image, bytes.
 LONGEST_FILES = 10**9
 
@@ -141,7 +144,13 @@ class Buildah:
         with attached(request.network, self.folder, denied=self.denied, env=self._environment()) as network:
             command = [*network.enter, *self._sandbox(readable, resolver=network.resolver).command(arguments)]
             try:
-                stream(command, line=line, tick=tick, timeout=request.timeout, env=self._environment())
+                stream(
+                    command,
+                    line=_without_platform_warning(line),
+                    tick=tick,
+                    timeout=request.timeout,
+                    env=self._environment(),
+                )
             except ProgramTimeoutError as error:
                 raise ProgramTimeoutError(error.reason.replace(str(command[0]), "buildah", 1)) from error
         return self._image_id()
@@ -386,3 +395,13 @@ class Buildah:
 
     def _run(self, *arguments: str, timeout: float = STEP_TIMEOUT) -> str:
         return run(self._worker(["buildah", *arguments]), timeout=timeout, tick=self.tick).text
+
+
+def _without_platform_warning(line: Callable[[bytes], None]) -> Callable[[bytes], None]:
+    """Return a function that passes lines on, without buildah's warning about platform arguments."""
+
+    def pass_on(text: bytes) -> None:
+        if not _PLATFORM_WARNING.fullmatch(text.strip()):
+            line(text)
+
+    return pass_on

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The control group of a worker: common memory and process limits of all its processes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Images that a worker exports, and that this process reads while the worker runs."""
 
 from __future__ import annotations

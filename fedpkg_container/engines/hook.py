@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The OCI hook of a build, which runs ``inside/after_run.py`` after each RUN."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Subordinate IDs: users and groups of workers, without rights on this machine.
 
 On a builder, they belong to one account in /etc/subuid and /etc/subgid, in ranges of 65,536: the first owns the base

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The OCI runtime for RUN: detection of one that works on this machine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Architectures whose programs RUN can execute on this machine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Network access of a build: none, only external networks, or the same as the builder.
 
 It applies to the whole ``buildah build``: to RUN, and to ADD, which fetches URLs itself. buildah is started in the

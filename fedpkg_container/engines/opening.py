@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Opening files that a worker wrote, while its processes may still change them.
 
 A worker owns its directory, so that any name below it can become a link, a FIFO or another file between two calls. Each

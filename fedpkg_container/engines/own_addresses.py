@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The addresses of this machine, and notification of new ones."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds of an ordinary user: in a user namespace with that user's subordinate IDs (/etc/subuid and /etc/subgid).
 
 The user is root there, and the engine works as on a builder, except that all builds share one range of IDs and have no

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The sandbox of a worker: its own directory, read-only programs, and nothing else.
 
 Everything that handles untrusted content runs here: git, buildah with each RUN, skopeo, rpm. Two things isolate it:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Stores of containers/storage: configuration and disk usage."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Known vulnerabilities of the programs that a builder runs, and detection of those not mitigated.
 
 docs/reference/security.md has the same list, with sources. If the worker mitigates one, the version does not matter;

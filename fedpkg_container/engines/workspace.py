@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Build directories, and their complete cleanup, however a build ended.
 
 Every build has a directory with a separate store, and reads base images from stores that all builds share. The

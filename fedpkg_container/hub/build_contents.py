@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Contents of a build: images per architecture, RPMs, labels and parents; and differences between two builds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Container builds known to a hub: recorded builds and running tasks of a package or a user."""
 
 from __future__ import annotations

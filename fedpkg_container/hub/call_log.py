@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Log of the requests to a hub: the names of the calls, host and path, the outcome and the duration.
 
 Parameters and results are not logged: they contain tokens of reservations and session keys.

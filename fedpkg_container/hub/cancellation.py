@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Detecting in a task that the task itself has been canceled."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Candidates for promotion and the location of their images, by NVR or by Koji tag."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Events of a build as reported by the hub, the input of progress renderers."""
 
 from __future__ import annotations

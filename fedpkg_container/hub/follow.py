@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Following a build: events for all changes of its task tree and all lines of its logs."""
 
 from __future__ import annotations

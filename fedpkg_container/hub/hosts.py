@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Check-ins of builders: tasks wait for a builder of their architecture; kojid checks in every few seconds."""
 
 from __future__ import annotations

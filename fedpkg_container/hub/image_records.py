@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Image builds recorded on a hub, and which of them are still needed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reading the logs of a task tree incrementally, completely, or from their ends."""
 
 from __future__ import annotations

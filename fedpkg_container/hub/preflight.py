@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of a build request on the hub before submission, and the build target's data."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The hub's calls that this program uses, as the type of a session.
 
 The parameters and results of the calls are described in docs/internals/hub-methods.md. Sessions are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reserving an NVR, so that two builds started at the same time cannot both get it.
 
 The reservation is made by the site's shared account and carries no task ID (otherwise canceling the build would

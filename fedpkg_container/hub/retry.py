@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Retrying requests to a hub that does not respond, while a build is followed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sessions with a hub: Koji profiles, logins, accounts from the site configuration, and translation of errors.
 
 Accounts are used by builders and for importing base images.

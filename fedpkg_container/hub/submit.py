@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Submitting a build exactly once, even if the response is lost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """State and outcome of tasks."""
 
 from __future__ import annotations

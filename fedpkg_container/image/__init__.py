@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The build pipeline, from a commit to a recorded image.
 
 ``container_build`` runs a whole build, ``arch_build`` the image of one architecture, ``local_build`` a build on the

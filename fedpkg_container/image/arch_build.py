@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The build on one architecture: from the checkout to an image in staging, and its description."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Transfer of an image's description from the task of one architecture to that of the build, as a file on the hub.
 
 A task's result is a single XML-RPC request, whose size hubs limit (``MaxRequestLength``, 4 MiB): too small for the

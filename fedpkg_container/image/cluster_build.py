@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The build of one architecture in a pod: from the task's spec to the description of an image in staging.
 
 It has the same inputs and the same result as ``arch_build.py``. What a pod reports is checked before it is used.

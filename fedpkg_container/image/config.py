@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Configuration of the builders: one INI file beside those of Koji's builder plugins."""
 
 from __future__ import annotations

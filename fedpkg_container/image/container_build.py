@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A whole build, as run by the ``buildContainer`` task: everything except the builds on each architecture."""
 
 from __future__ import annotations

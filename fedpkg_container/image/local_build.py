@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build on the packager's own machine: the steps and engine of a builder, without hub and registry."""
 
 from __future__ import annotations

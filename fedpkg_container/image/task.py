@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The build task, its request, and the context shared by all steps of a build."""
 
 from __future__ import annotations

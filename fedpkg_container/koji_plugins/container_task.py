@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Base class of the builder plugin's tasks: checkout, log on the hub, engine, cancellation and cleanup.
 
 It is outside of the plugin's directory, where kojid would load it as a plugin.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Messages for builds that a hub policy denies."""
 
 from __future__ import annotations

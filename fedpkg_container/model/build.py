@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Data passed between the client, the hub and the tasks of one build, and the result of a build."""
 
 from __future__ import annotations

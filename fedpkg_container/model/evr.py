@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Comparing builds by version and release, in RPM's order."""
 
 from __future__ import annotations

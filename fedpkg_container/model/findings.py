@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Findings of checks, and the codes of all checks, used by ``--skip-check`` and docs/reference/checks.md."""
 
 from __future__ import annotations

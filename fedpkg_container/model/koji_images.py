@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Images recorded in Koji: builds, their tags, and candidates for promotion."""
 
 from __future__ import annotations

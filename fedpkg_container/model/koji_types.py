@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Types of Koji's dictionaries: results of the hub's calls, and content-generator metadata.
 
 They have the keys that this program uses. Which keys a result has depends on the call and on the version of the hub, so

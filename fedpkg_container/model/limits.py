@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Limits: size of external images, deadlines shared by several steps, and networks that builds must not reach."""
 
 from __future__ import annotations

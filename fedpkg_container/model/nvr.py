@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """NVRs and image names: rules for their parts, and the labels that define them.
 
 The client's checks and the builder use the same rules.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The arguments of the ``buildContainer`` task: rules for its source URL and its options."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Architectures by their Koji names and their image (Go) names, and the selection of architectures for a build."""
 
 from __future__ import annotations

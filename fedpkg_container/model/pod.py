@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The contract between a builder and the pod that builds for it: input files, log records and termination message."""
 
 from __future__ import annotations

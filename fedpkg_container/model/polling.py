@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Polling interval of the hub."""
 
 from __future__ import annotations

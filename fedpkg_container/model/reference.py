@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Image references, following the grammar of distribution (distribution/reference, ``reference.go``).
 
 Also tags that are unique to an image, made of its task or build ID and its creation time.

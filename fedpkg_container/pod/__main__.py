@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``python -m fedpkg_container.pod``: the first process of a pod that builds an image"""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build in a pod: the local worker's steps, with the inputs of a Secret and the result in staging."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whether this pod can build: its parts one by one, and a small build whose layer is known.
 
 The result is printed as one JSON object, which ``fedpkg-container-cluster check`` presents.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Starting of programs; no other package does.
 
 Programs are started without a shell, with a copy of the environment, an empty standard input unless one is passed,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Background programs, and status and termination of processes by ID."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Log of the programs that are started, with their arguments, exit status and duration."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Running programs to their end, with their output as a whole or line by line."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Progress display of a build: live terminal view, plain lines, JSON lines, or the result only.
 
 A renderer is a context manager that is called with each event and writes to the stream that it was created with.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Formatting shared by renderers: colors, times, and the last lines of each log."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """JSON lines, one object per event; docs/reference/progress.schema.json describes them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Live view, redrawn in place: the task tree, its progress, and the last lines of the logs."""
 
 from __future__ import annotations

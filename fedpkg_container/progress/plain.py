@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Renderer base class and plain output: one line per event and per log line."""
 
 from __future__ import annotations

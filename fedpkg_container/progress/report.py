@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Report at the end of a build: results, or the reason of the failure."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Filter for the addresses that a builder connects to on behalf of packagers: never its own, never denied networks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Authorization of registry requests: user and password, or bearer tokens of the registry's token server.
 
 The registry names the scheme in ``WWW-Authenticate``. Tokens are cached per repository and action until the registry

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The result of a build in a pod, as an OCI artifact in its staging repository.
 
 Layers: the description of the image (absent if the build failed), the Dockerfile as built (absent if the build ended

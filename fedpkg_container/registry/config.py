@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Configuration of ``fedpkg-container-registry``: one INI file per site."""
 
 from __future__ import annotations

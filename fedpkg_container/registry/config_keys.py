@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The settings of ``registry.conf``, and those that builders have too."""
 
 from __future__ import annotations

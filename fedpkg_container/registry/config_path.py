@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Location of the site's configuration, and the names in it for tab completion; imports nothing slow."""
 
 from __future__ import annotations

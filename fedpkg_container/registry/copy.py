@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Copying blobs and images between repositories."""
 
 from __future__ import annotations

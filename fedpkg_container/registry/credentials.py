@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Credentials for a registry: from the auth file shared by podman, skopeo and docker, or from a credential helper."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Content digests: parsing, computing and verifying."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Conversion of errors of programs and HTTP requests to errors that name the image and a solution."""
 
 from __future__ import annotations

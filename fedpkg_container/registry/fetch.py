@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fetching a blob into a file, or an image into a directory in the ``dir:`` format of skopeo and buildah."""
 
 from __future__ import annotations

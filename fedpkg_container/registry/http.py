@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """HTTP requests to a registry (OCI distribution spec 1.1) with authentication, redirects and retries."""
 
 from __future__ import annotations

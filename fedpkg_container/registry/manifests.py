@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Manifests, image indexes and image configurations (OCI image specification 1.1, Docker schema 2)."""
 
 from __future__ import annotations

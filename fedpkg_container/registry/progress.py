@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Progress of a long run: an interface, whose base class ignores all events."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Artifacts that refer to an image, e.g. SBOMs (OCI image spec 1.1).
 
 A registry with the referrers API lists them itself and confirms that on push (``OCI-Subject``). For other registries

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One repository of a registry: manifests, tags and blobs (OCI distribution specification 1.1)."""
 
 from __future__ import annotations

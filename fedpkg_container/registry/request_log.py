@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Log of HTTP requests: method, host, path, status and duration, without query strings and headers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Responses of registries: reading within limits, and conversion to errors that contain no secrets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Retrying operations while a registry is temporarily unavailable, with exponential backoff."""
 
 from __future__ import annotations

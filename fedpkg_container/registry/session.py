@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Connections to a registry and to hosts that it redirects to: TLS trust, client certificates and shutdown.
 
 Certificates are stored in podman's layout (containers-certs.d(5)): a directory per registry with certificates of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Access to registries with a site's settings: images are read over HTTP, and copied from other sources by skopeo."""
 
 from __future__ import annotations

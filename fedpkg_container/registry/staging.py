@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Staging repositories, which hold the images of each architecture until a build is published, and their cleanup.
 
 Each build has its own: a registry deletes all tags of a digest, so a shared repository would lose other builds' images.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Worker pool: a bounded number of daemon threads for concurrent requests, which can be stopped at once."""
 
 from __future__ import annotations

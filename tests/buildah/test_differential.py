@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Dockerfiles as buildah builds them, and as we read them: the same labels, ENV, FROM, COPY and refusals."""
 
 from __future__ import annotations

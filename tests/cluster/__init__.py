@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a cluster must do for the engine, and what the engine must do whatever the cluster does.
 
 The tests run against the simulated cluster of ``tests/support/cluster``, or against a real one: ``make check-cluster

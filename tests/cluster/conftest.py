@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A cluster: the simulated one, or, with KUBECONFIG, a real one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The commands of ``fedpkg-container-cluster`` with a cluster."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Faults of a cluster: the outcome of each, and that nothing is left and the next build works."""
 
 from __future__ import annotations

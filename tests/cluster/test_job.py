@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build in a pod, on any cluster: its log, its result, its cancellation, and that nothing is left."""
 
 from __future__ import annotations

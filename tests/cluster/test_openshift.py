@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds of OpenShift with the custom strategy: the same pod contract. Only the simulated cluster has them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fixtures of the contract tests.
 
 Against the box, which is started for the session: python -m pytest tests/contract

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Image builds for the contract tests: metadata of a content generator, uploads, reservations."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The keys of results. A hub that omits or adds a key violates the contract."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Connections, names, expected faults and results for the contract tests."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tasks for the contract tests, and actions of a builder on them."""
 
 from __future__ import annotations

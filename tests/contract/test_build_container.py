@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """buildContainer, the plugin's call, and requests that it rejects before a task is created."""
 
 from __future__ import annotations

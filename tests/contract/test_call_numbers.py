@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Call numbers: how a hub distinguishes a lost response from a lost request."""
 
 from __future__ import annotations

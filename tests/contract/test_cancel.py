@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Canceling tasks: permissions, descendants and repetition."""
 
 from __future__ import annotations

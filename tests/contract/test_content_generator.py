@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """CGImport of image builds: accepted metadata, resulting records, and errors."""
 
 from __future__ import annotations

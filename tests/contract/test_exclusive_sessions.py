@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Exclusive sessions, which ensure that a builder has only one session."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Actions of a builder on one task: open, set weight, free, close and fail."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Records of builders: identity, last check-in and channels."""
 
 from __future__ import annotations

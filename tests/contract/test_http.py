@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """HTTP behaviour of the hub, independent of the call."""
 
 from __future__ import annotations

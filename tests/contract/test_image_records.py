@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Queries before images are deleted: their builds, builds based on them, tags and tasks."""
 
 from __future__ import annotations

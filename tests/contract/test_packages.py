@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Package lists of tags."""
 
 from __future__ import annotations

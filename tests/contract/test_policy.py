@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Build permissions: buildContainer evaluates the hub's policies (here policy.conf) before a task is created."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Yum repositories of build tags."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reserving and refunding an NVR as a content generator."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Records of RPMs, and of images that contain them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Assignment of free tasks to a builder that checks in as ready."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Login, logout, and calls that do not require a login."""
 
 from __future__ import annotations

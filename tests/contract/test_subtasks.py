@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tasks that create subtasks and wait for them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tagging builds: tagBuild creates a task, which calls host.tagBuild."""
 
 from __future__ import annotations

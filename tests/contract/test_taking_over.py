@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Concurrent builds that find a stale reservation of their NVR: one gets it, the others fail with a clear error."""
 
 from __future__ import annotations

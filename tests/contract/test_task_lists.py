@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """listTasks: used to find a task after a lost response, and for the status display."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The main loop of a builder (koji's `TaskManager`) with the hub."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Output files of a task, and reading a growing log."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Queries of tasks, their children and descendants."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Uploads by both methods of the client: as data of a call, and as a raw HTTP body."""
 
 from __future__ import annotations

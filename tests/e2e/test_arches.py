@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds for several architectures, in parallel on builders of each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Base images of a builder: stored per architecture, pulled once, locked separately, removed when unused."""
 
 from __future__ import annotations

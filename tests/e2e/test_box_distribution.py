@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A box with a stable registry, a front end and a mirror: started, described, used from its shell, and got later."""
 
 from __future__ import annotations

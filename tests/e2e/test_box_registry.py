@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Who may write to the box's registries: clients with a certificate of the box; every client may read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files of a checkout that decide what is built: Containerfile, ignore files, links, submodules."""
 
 from __future__ import annotations

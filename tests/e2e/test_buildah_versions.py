@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What differs between versions of buildah and its runtimes, with the one that is installed here."""
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def test_run_has_the_time_of_the_commit(victim: Victim, own: str) -> None:
         log.flush()
         printed = (workspace.folder / "build.log").read_text()
     assert f"epoch: {TIMESTAMP}" in printed.splitlines()
+    assert "[Warning]" not in printed, "a warning about arguments that the Dockerfile does not declare"
 
 
 def test_platform_arguments_are_those_of_the_image(victim: Victim) -> None:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A builder of the box, a machine with other programs, and a hub that is silent or has forgotten it."""
 
 from __future__ import annotations

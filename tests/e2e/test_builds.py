@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Successful builds, scratch and full: their results in Koji and in the registry."""
 
 from __future__ import annotations

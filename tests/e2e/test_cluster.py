@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds in pods of the simulated cluster, through the box: the same steps, result and log as on a builder."""
 
 from __future__ import annotations

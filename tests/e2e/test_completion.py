@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Completion in bash, zsh and fish on a terminal."""
 
 from __future__ import annotations

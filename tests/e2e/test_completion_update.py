@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The values for completion are updated from the hub after a command that has logged in."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``container-build-config`` against a hub."""
 
 from __future__ import annotations

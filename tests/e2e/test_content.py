@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Inputs of an image besides the Dockerfile's instructions, and their records."""
 
 from __future__ import annotations

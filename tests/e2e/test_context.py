@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files that COPY reads from a checkout: our checks compared with the installed buildah."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Dockerfiles in the idioms of public images (``tests/corpus``), all checked and built in the box."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The commands of docs/howto, run as they are written there, with the names of a box instead of a site's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A task that is canceled while RUN runs: every process that it started ends soon, and the NVR is free."""
 
 from __future__ import annotations

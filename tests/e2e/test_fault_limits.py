@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """RUN that takes more than it may: time, disk, log; and a disk of the builder that is full."""
 
 from __future__ import annotations

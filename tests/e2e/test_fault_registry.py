@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A registry that is down, answers 500, hangs or is full while a build pushes: what is said, and what is left."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A builder that is killed, or a task that is canceled, after each step of a build: nothing stays behind, and the same
 NVR is built, on another builder."""
 

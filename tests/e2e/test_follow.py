@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Following tasks on a hub whose builder is this test, which controls the time of each event."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Dockerfiles in the idioms of Fedora's container guidelines: names and releases from the ENV of the base image."""
 
 from __future__ import annotations

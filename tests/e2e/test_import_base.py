@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Imports of base images from registries and archives, complete and interrupted."""
 
 from __future__ import annotations

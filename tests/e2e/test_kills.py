@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builders, handlers and hubs that end while RUN runs: nothing stays behind, and the same NVR is built."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``koji container-build``: the koji program with our plugin, against a box."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Logs of programs and builders: everything with --debug, decisions with the task in a builder's log, no secrets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Many builds at once: they use what there is, share the base image's layers, all end well, and leave nothing."""
 
 from __future__ import annotations

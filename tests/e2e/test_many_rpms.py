@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds of images with a large or malicious RPM database."""
 
 from __future__ import annotations

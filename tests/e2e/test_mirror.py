@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A mirror contains exactly the blobs reachable from the tags of a registry, and follows changes."""
 
 from __future__ import annotations

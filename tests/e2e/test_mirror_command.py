@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``fedpkg-container-registry mirror`` as used by people and programs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Downloads of blobs: resumed, verified, fetched once more, and reported."""
 
 from __future__ import annotations

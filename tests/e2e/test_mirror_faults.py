@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Mirror with faults: registries that fail, lie or lose content, full disks, kills: served files stay correct."""
 
 from __future__ import annotations

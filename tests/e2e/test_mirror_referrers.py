@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Mirror of referrers from registries with the referrers API; a single failure does not remove them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A mirror of ten thousand unchanged blobs is checked in seconds."""
 
 from __future__ import annotations

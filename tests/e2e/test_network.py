@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What builds reach in each network: a server outside, and nothing of the builder's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Owners of repositories, by images in a real docker-registry; whole builds are in test_releases."""
 
 from __future__ import annotations

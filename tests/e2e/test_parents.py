@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Architectures of parent images, for indexes and single images in a real docker-registry."""
 
 from __future__ import annotations

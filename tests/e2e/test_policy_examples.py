@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The examples of docs/howto/policy.md, on a hub that reads them as they are written there."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Preparation of a build: registries that FROM can make a builder connect to, and the time limit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """prune with real registries: what is deleted and kept, in which order, and after interruptions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Artifacts that refer to an image: in docker-registry by the fallback tag, elsewhere by the API; with passwords."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Releases and tags of several builds of a package, and images built on each other."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Repositories of ``--repo-url``: downloaded by the builder, and reachable by RUN in an isolated network."""
 
 from __future__ import annotations

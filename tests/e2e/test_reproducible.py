@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """One commit built twice, at two times and in two empty stores: the same layers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is said to the hub: how many requests, and what happens when an answer is lost."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Disk usage of downloads on a builder: sources and files of the lookaside cache.
 
 Base images are in test_base_images, files written by RUN in test_fault_limits.

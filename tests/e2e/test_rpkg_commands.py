@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """rpkg's own commands through our client: with git repositories, a dist-git and a lookaside cache that are real."""
 
 from __future__ import annotations

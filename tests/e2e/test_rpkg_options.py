@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What rpkg 1.70's container-build would send, and what ours sends: the same, for every option of rpkg."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What of a site's configuration rpkg's container-build goes by: the profile for containers, and gating."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Attachments of a build: SBOM and Dockerfiles, in Koji and in the registry."""
 
 from __future__ import annotations

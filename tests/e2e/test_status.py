@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """container-status in a box: checkout, tasks, builds, and changes between builds."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The commands of docs/tutorial.md, run as they are written there, and their results."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A build that waits on a real hub, whose builder does not check in: what the client reports, and how often it asks."""
 
 from __future__ import annotations

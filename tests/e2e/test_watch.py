@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Following a build: plain, JSON, quiet and live output, final reports, interrupts, and lost contact."""
 
 from __future__ import annotations

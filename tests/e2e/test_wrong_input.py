@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Invalid input and unavailable servers: clear messages, documented exit status, nothing left behind."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A program of the tests: run a module of this project, and stop at a step.
 
 Usage: stop_at_step.py STEP MARK MODULE ARGUMENT…

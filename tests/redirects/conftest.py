@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fixtures: a front end of each kind in front of a real registry and a real mirror."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A mirror that is down, slow, silent or corrupt: the client notices, and the switch restores service."""
 
 from __future__ import annotations

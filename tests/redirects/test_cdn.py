@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A CDN as mirror: a cache that fetches missing blobs through the front end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Comparison of hundreds of responses of the front end with those of the registry itself."""
 
 from __future__ import annotations

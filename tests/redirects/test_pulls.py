@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """skopeo and podman through the front end: the same results, with layers from the mirror."""
 
 from __future__ import annotations

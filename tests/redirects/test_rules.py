@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Each redirect rule alone and in combination; the HTTP port."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A front end with access to the mirror's files redirects only blobs that exist."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Uploads through the front end: any size, chunked, and unbuffered."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fixtures: a registry simulated in memory, and a client of it with short retry pauses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The address guard: which addresses redirects, token servers and proxies can make the registry client connect to."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How concurrent promotions copy blobs: mounted, already present, or sent."""
 
 from __future__ import annotations

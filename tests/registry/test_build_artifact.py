@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The result of a build in a pod: files in staging, and the archive that a task makes from a staged image."""
 
 from __future__ import annotations

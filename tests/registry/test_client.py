@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The registry client against a TLS registry that paginates, fails, lies, redirects, and invalidates tokens."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The ENV of a base image, as the client reads it for the labels of a Dockerfile."""
 
 from __future__ import annotations

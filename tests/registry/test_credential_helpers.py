@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Credential helpers: called like docker and podman call them, without disclosing secrets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Credentials and tokens: which hosts get them, and which must not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fetching images into a directory: content matches the digests and limits, or nothing is kept."""
 
 from __future__ import annotations

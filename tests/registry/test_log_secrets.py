@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Planted secrets are neither in a record of the log nor in any output, at debug level."""
 
 from __future__ import annotations

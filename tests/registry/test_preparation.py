@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Parent images in slow registries: one deadline for all of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Lost, malformed and slow responses of a registry, and reuse of connections."""
 
 from __future__ import annotations

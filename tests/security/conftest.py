@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A builder with two builds, one of them compromised."""
 
 from __future__ import annotations

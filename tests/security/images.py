@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Malicious images in skopeo's ``dir`` format, made without executing their contents."""
 
 from __future__ import annotations

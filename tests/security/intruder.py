@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Attacks from inside a worker: as a file, with only Python's standard library.
 
 ``intruder.py CONFIGURATION NAME…`` makes each attempt in a separate process, and prints a JSON object: name → what it

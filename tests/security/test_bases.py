@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Base images made to fill a builder, and killed pulls: they leave nothing behind."""
 
 from __future__ import annotations

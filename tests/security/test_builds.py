@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Dockerfiles and images that reach the worker's root, or all that a builder has, and get no further."""
 
 from __future__ import annotations

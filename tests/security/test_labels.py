@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A compromised worker exports an image labeled as another package's, or as another build."""
 
 from __future__ import annotations

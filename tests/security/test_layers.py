@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Layers are the same for every user, without traces of how overlay was mounted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """RUN was escaped, in a build with network ``isolated``: it reaches only external networks.
 
 The network namespace belongs to the builder, so that capabilities of the worker's root have no effect in it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """RUN was escaped: as root of its worker, with all capabilities, it reaches nothing of the builder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Our plugins in a stock Koji: hub and kojid from a source tree, as they are.
 
     make check-stock KOJI=/path/to/koji        # a checkout or an unpacked release of Koji: 1.34 and newer

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A box whose hub and builder are a stock Koji's."""
 
 from __future__ import annotations

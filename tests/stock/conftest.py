@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fixtures of the tests with a stock Koji. Without its source tree there is nothing to collect here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The process of a stock hub: the WSGI application of a source tree, as httpd would serve it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The commands of docs/howto/site.md, so that what is written there is what is run here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Starts kojid in a mount namespace of its own: it finds its files in /etc, and the machine keeps its own /etc."""
 
 from __future__ import annotations

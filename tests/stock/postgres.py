@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A PostgreSQL cluster of its own, on a unix socket."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A source tree of Koji, and what it takes to run it here."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's own tests of builds, with a stock hub and kojid."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The contract tests, asked of a stock hub."""
 
 from __future__ import annotations

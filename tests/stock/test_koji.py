@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What only a real Koji shows: its own plugins beside ours, its repositories, its koji command."""
 
 from __future__ import annotations

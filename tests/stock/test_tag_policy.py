@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The policy of docs/howto/policy.md for tags of tested builds, in a stock hub; and what that hub allows without it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Upstream's plugins (koji-containerbuild 1.4) and rpkg's own client, each with our other half.
 
 They run as they are: ``make check-stock KOJI=… KCB=/path/to/koji-containerbuild``.

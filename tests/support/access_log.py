@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Access logs of web servers: requests and responses."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A builder to attack: its files, its processes, and builds of unchecked Dockerfiles."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Base images with RPMs, in files, for any architectures: nothing is executed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Base images for several architectures, made without executing code: some files, and this machine's busybox."""
 
 from __future__ import annotations

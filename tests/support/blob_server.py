@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The blob server to which a docker-registry redirects (``middleware: storage: redirect``), with faults."""
 
 from __future__ import annotations

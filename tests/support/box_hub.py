@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Only the box's hub, or hub and dist-git, for tests and benchmarks: no builder, no registry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A container's dist-git checkout with a local remote, without a hub; and our client run in it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checkouts as made by fedpkg, without a dist-git server."""
 
 from __future__ import annotations

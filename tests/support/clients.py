@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Clients of a registry with separate stores: skopeo and podman."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The commands in the code blocks of the documentation.
 
 A block whose commands cannot be run has a comment with the reason directly before it: ``<!-- not run: REASON -->``.

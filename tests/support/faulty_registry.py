@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A TLS reverse proxy for a registry that returns 500, hangs, or is unreachable, for as long as a test needs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A registry, a mirror of its blobs, and a front end with our configuration for both."""
 
 from __future__ import annotations

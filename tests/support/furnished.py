@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A box with the prerequisites of builds: a target, a small base image, and a repository with hello-web-pages."""
 
 from __future__ import annotations

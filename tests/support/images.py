@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Contents of an image in a registry."""
 
 from __future__ import annotations

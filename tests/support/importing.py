@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A hub and a candidate registry without builders, for imports of base images."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Killing clients of registries after a number of requests, as kill -9 would."""
 
 from __future__ import annotations

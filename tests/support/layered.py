@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Images with layers of random bytes, for a registry and for a mirror."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a build may not leave behind: processes, mounts, directories, staged images, reservations."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A port that counts connections, to show that none was made."""
 
 from __future__ import annotations

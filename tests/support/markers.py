@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Markers for what tests need: `pytest -m "not programs"` runs those that need only Python.
 
 The markers ``box`` and ``programs`` are set by directories and fixtures. A module of unit tests that start programs has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A registry that stores everything in memory, over TLS: with referrers API, bearer tokens, pagination, and faults."""
 
 from __future__ import annotations

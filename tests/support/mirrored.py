@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A registry, its mirror tree, and invariants of any such tree."""
 
 from __future__ import annotations

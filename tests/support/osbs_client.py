@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What osbs-client 2.8 accepts in a container.yaml, derived from its documentation and behaviour."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """An external network: a network namespace behind a veth pair, with servers in it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A packager: a checkout in a box, and the commands run there."""
 
 from __future__ import annotations

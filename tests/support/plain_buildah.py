@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """buildah without our engine: the image that it builds from a context and a Dockerfile."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A builder simulated by a test, which controls the time of each action."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The client's programs in processes with preloaded modules: a third of the time of a short command.
 
 A server imports the modules once and forks for each command. The new process has its own arguments, environment,

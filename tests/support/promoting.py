@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds to promote: images in a candidate registry, made without building, and a site that promotes them."""
 
 from __future__ import annotations

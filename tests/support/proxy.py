@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A TCP proxy that loses, truncates or delays responses: faults between a client and a server."""
 
 from __future__ import annotations

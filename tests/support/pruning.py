@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fixtures for pruning tests: a candidate registry, a target, builds in them, and a Koji with given records."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Images of all kinds pushed to a registry for tests, each with a distinct name."""
 
 from __future__ import annotations

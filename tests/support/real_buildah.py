@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """buildah without our engine, to compare its reading of Dockerfiles with ours: no RUN, in a separate store."""
 
 from __future__ import annotations

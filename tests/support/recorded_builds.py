@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds recorded on a hub without being built: imports of a content generator, in Koji tags."""
 
 from __future__ import annotations

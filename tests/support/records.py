@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A Koji with the images and tasks given by a test."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Registries for tests: docker-registry with or without a password."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A client of a registry in memory, to test its handling of failures, wrong data and redirects."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """RPM databases with any number of RPMs: copies of one header, each with a distinct name."""
 
 from __future__ import annotations

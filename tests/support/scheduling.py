@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How pytest-xdist distributes tests over workers: tests with common fixtures stay together, slow tests start first.
 
 Each worker has separate session fixtures. A group, usually a file, runs on one worker.

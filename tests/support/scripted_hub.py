@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A hub with responses that a real one cannot give on demand: koji's XML-RPC over a socket, from a script."""
 
 from __future__ import annotations

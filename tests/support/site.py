@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The site's builder settings, changed temporarily."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A file system that fills up quickly."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sources parsed by koji's SCM, of kinds unknown to it."""
 
 from __future__ import annotations

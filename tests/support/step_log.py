@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Subscribers to the log of steps: callbacks in this process, and programs that stop at a step."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A builder that pauses at a step of a build: to be killed, or to have its task canceled."""
 
 from __future__ import annotations

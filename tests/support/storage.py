@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Images written directly to a docker-registry's directory: thousands per second."""
 
 from __future__ import annotations

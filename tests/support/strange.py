@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Processes whose names are not UTF-8, e.g. from old programs and files of other systems."""
 
 from __future__ import annotations

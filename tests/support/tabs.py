@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Completion without a shell: the program called as by a shell's completion."""
 
 from __future__ import annotations

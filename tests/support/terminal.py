@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A shell in a terminal, to test what a user sees after pressing a key."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A TLS server simulated by a test: threads of Python's own server, a certificate of a box's or test's CA."""
 
 from __future__ import annotations

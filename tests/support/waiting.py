@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Waiting for conditions: long enough for a busy machine, and no longer than needed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A web server for files that builders and clients fetch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The real nginx and the real Apache httpd, each in a separate directory, on loopback."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Parsing the file additional-tags."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What the hook after RUN mends, and what a RUN cannot make it do."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The benchmark's table: its ratios say who is better, whatever the unit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``fedpkg-container-box``: errors for a box that is not running, interrupts, and a closed standard output."""
 
 from __future__ import annotations

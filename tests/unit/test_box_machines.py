@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The builders that a box declares: read from the command, kept in its settings."""
 
 from __future__ import annotations

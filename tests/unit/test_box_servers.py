@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's own servers: clients that are silent, slow or send too much stop nobody else."""
 
 from __future__ import annotations

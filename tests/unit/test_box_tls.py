@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's servers: who connects to them and what that does to others."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``container-build`` without a hub: notes and log of a request that is not submitted."""
 
 from __future__ import annotations

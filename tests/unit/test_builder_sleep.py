@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """How a builder of the box waits between two questions for tasks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The buildroot of an image: tools of this machine, and the RPMs that own them."""
 
 from __future__ import annotations

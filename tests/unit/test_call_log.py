@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The log of the requests to a hub: names, outcome, duration and attempts, without parameters and results."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Memory limits of workers: the default, and whether one was exceeded."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """From records to lines: no loss, no duplicates, in order."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Why a pod does not start, and how it ended, from the objects that Kubernetes returns."""
 
 from __future__ import annotations

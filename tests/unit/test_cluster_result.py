@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What a pod reports is compared with what the task requested."""
 
 from __future__ import annotations

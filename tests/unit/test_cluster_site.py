@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Settings of the cluster, the objects of a build and of a site, and what a pod gets."""
 
 from __future__ import annotations

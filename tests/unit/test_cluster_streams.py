@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Threads that read from the API server end when they are stopped, and report what fails."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``createContainer`` on a builder of a cluster: its weight, and whether the builder takes tasks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checkouts as completion reads them agree with git."""
 
 from __future__ import annotations

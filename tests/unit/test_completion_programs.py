@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Completion of fedpkg-container-registry and fedpkg-container-box."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Background refresh of the completion values from a hub."""
 
 from __future__ import annotations

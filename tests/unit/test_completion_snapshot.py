@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Snapshots of the client's arguments: completions, validity, and damaged snapshots."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Commands that logged in refresh the completion values; completers of rpkg's arguments; shell code."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Completion of values from the cache, the checkout and the argument itself."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``container-build-config`` as a program, in a real checkout without a hub."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Any content of container.yaml yields values or findings, never a traceback; the format is that of osbs-client."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Setting and removing keys of container.yaml."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sources of COPY: links, patterns, submodules, ignore files; tests/e2e/test_context.py compares them with buildah."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Configuration of fedpkg-container-registry: settings, defaults, and complete error reports."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Small Dockerfiles that would be large after substitution of variables."""
 
 from __future__ import annotations

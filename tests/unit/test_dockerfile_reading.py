@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reading a Dockerfile when not everything is known: what buildah does with it is compared in ``tests/buildah``."""
 
 from __future__ import annotations
@@ -87,6 +88,13 @@ def test_identity_needs_all_variables() -> None:
 def _readings(text: str) -> ArchReadings:
     platforms = [platform_of("x86_64"), platform_of("aarch64")]
     return ArchReadings({each: Dockerfile(text, BuildFacts(platform=each)) for each in platforms})
+
+
+def test_variables_of_the_identity_may_be_those_of_a_parent() -> None:
+    """ENV of the parent takes precedence over ARG, which the Dockerfile sets."""
+    text = f"FROM {BASE}\nARG VERSION=1\nLABEL version=%s\n"
+    assert _readings(text % "$VERSION").needs_parents
+    assert not _readings(text % "1").needs_parents
 
 
 def test_identity_is_the_same_for_all_architectures() -> None:

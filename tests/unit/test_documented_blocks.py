@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Every code block of tutorial and how-to is run, marked with a reason, or shows something else than commands."""
 
 from __future__ import annotations

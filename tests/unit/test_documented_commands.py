@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The command lines in the documentation are accepted by the programs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The documentation compared with the programs: options, checks, keys, and paths of modules."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The effective configuration of a checkout."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The filter of sockets, as the kernel reads it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Estimates of build durations are only shown if meaningful."""
 
 from __future__ import annotations

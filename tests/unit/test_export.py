@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Layers lose what overlay leaves in them, and nothing else: for any archive that tar can hold."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Settings of the front end: valid values are safe in a configuration, others are refused."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The git status of a real checkout."""
 
 from __future__ import annotations

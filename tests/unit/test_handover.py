@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Transfer of an image's description between tasks, as a file on the hub."""
 
 from __future__ import annotations

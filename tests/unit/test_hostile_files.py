@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Hostile files and names that need no build: each is refused, on the builder too, and leads to nothing of its own."""
 
 from __future__ import annotations

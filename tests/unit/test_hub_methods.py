@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """docs/internals/hub-methods.md lists the calls that the box's hub answers."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The box's hub gets any values for any call: no unexpected exception, no file outside of topdir."""
 
 from __future__ import annotations

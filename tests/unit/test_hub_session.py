@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Sessions with a hub that does not respond."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Ranges of subordinate IDs, by what the files of the machine say."""
 
 from __future__ import annotations

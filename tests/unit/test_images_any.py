@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Whatever registries and archives have in the place of manifests and configurations: an error with a reason."""
 
 from __future__ import annotations

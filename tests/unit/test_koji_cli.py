@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The plugin of the koji program: options and errors without a hub, worded as koji-containerbuild's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The option ``--koji-tag`` of fedpkg-container-registry, and its deprecated name."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The position of the cursor in the live view."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """File locks: waiting, time limit, tick callback, shared mode, and deletion by the holder."""
 
 from __future__ import annotations

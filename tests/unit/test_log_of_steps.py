@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The log of steps: tests and sites subscribe to it with a handler."""
 
 from __future__ import annotations

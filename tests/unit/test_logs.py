@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The log: one line per record, without secrets, on standard error or in kojid's log."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Architectures that RUN can execute here: natively, as a tested compatible one, or by emulation."""
 
 from __future__ import annotations

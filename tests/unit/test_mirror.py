@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Parts of the mirror that need no registry."""
 
 from __future__ import annotations

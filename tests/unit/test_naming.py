@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Primary, floating and unique tags; NVR parts and repositories."""
 
 from __future__ import annotations

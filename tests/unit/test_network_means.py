@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Isolated networks on machines that cannot make them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reporting and display of waiting tasks whose builders do not check in."""
 
 from __future__ import annotations

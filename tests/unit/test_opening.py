@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Opening what a worker wrote: no component of a path is a link, and nothing is waited for."""
 
 from __future__ import annotations

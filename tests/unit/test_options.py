@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Validation of buildContainer options on the hub, before a task is created."""
 
 from __future__ import annotations

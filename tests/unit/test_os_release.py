@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Distribution of an image, read without following links."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Packages that a source repository may build; owners of registry repositories are in tests/e2e/test_ownership.py."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """RPMs of an image: nothing outside of the image is read, whatever links it has."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Architecture names in images, and selection of images from an image index."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Imports of the plugins: hubs and builders have neither rpkg nor the client's dependencies."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Messages for builds denied by a hub policy, for all versions of Koji."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Findings about architectures that may have no builder."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The NVR that the client expects: none if only the builder knows a label."""
 
 from __future__ import annotations

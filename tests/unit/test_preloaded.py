@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Programs in preloaded processes do what they do as usual: see tests/support/preloaded.py."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Running programs: streamed output, time limits, and no leftover processes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Processes and mounts of this machine, whose names need not be valid UTF-8."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What our programs say of themselves."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """docs/howto/promotion.md documents all options of the commands and all fields of the journal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The promotion journal: durability, incomplete lines, locks between processes, and the derived history."""
 
 from __future__ import annotations

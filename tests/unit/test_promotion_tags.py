@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tag changes of a promotion: RPM's version order, components, and characters that tags cannot contain."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The language check finds planted sentences, and nothing in code."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Prune plans: nothing reachable from a kept tag is deleted, whatever the repository contains."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Which layers an image has, by what a store says: whatever it says, there is an answer or an error."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Secrets do not get into the log: URLs, command lines and messages with planted ones."""
 
 from __future__ import annotations

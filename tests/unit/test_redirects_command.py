@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``fedpkg-container-registry redirects``: its configuration section and output."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Image references: exactly the grammar of distribution is accepted."""
 
 from __future__ import annotations

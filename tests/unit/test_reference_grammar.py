@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Image references against distribution's grammar: references from it are parsed, violations are rejected.
 
 The grammar is written again here, as strategies that generate texts, after the comment at the top of distribution's

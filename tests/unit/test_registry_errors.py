@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Errors of skopeo and buildah, classified by their meaning and never by a number in a URL."""
 
 from __future__ import annotations

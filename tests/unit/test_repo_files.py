@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """``.repo`` files: hosts that are contacted, and repositories that are local."""
 
 from __future__ import annotations

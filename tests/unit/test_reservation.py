@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reservations when requests to the hub are lost."""
 
 from __future__ import annotations

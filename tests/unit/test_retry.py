@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Retries while a registry is unavailable, and polling for cancellation of a task."""
 
 from __future__ import annotations

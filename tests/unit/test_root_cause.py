@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Extraction of the cause from messages of requests and urllib3."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Errors of a builder's loop: which of them end it, and how much of them is logged."""
 
 from __future__ import annotations

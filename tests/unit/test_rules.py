@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of a checkout and its Dockerfile: each code has an input that triggers it, and one that does not."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Programs that read what a build made: they see that, and nothing of the builder."""
 
 from __future__ import annotations

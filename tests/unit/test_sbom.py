@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """SBOMs: valid according to SPDX's own library, complete and reproducible."""
 
 from __future__ import annotations

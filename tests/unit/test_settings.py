@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Configuration files: types of settings, lines of problems, and the documentation that is generated."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Valid source URLs, and what is recorded of them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What ``container-status NVR`` reports about the end of a build."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What ``container-status`` reports about HEAD and the tags of a build."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """What is checked is what is built: splitting any Dockerfile into instructions."""
 
 from __future__ import annotations

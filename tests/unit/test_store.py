@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Layers read from a store are their original archives; any difference is an error."""
 
 from __future__ import annotations

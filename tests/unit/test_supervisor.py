@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The supervisor of a box, with processes that end on their own."""
 
 from __future__ import annotations

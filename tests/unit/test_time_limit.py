@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The time limit of tests, and their names: see tests/conftest.py."""
 
 from __future__ import annotations

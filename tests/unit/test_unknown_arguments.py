@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Errors about unknown arguments of the container commands."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Known vulnerabilities: the list in the documentation is that of the code, and what nothing holds off is named."""
 
 from __future__ import annotations

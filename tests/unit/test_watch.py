@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Limits of a build: disk, time and log."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Editing YAML in place: only the requested value changes, and no other byte."""
 
 from __future__ import annotations

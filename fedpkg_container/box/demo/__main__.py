@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Demonstration: from an empty box to a running image, step by step. ``make demo`` runs it."""
 
 from __future__ import annotations

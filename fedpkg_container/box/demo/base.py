@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A small base image that Fedora's tools support: a shell, rpm, and optionally dnf, installed from RPMs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """RPMs of the demonstration, made of programs of this machine."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Runs an image as its user would: pulled into an empty store."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tags, targets, packages and a repository, as required for builds."""
 
 from __future__ import annotations

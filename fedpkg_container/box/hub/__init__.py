@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A Koji hub for one machine: Koji's XML-RPC interface over TLS, its state in SQLite.
 
 ``app`` implements HTTP and XML-RPC, ``dispatch`` runs a call in a transaction, and ``calls`` has the calls, one module

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The hub's WSGI application and its server."""
 
 from __future__ import annotations

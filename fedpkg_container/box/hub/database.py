@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The hub's state in SQLite: one connection per thread, write-ahead log, one transaction per call."""
 
 from __future__ import annotations

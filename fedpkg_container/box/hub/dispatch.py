@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Finds and runs the hub's calls: permissions, arguments, transactions."""
 
 from __future__ import annotations

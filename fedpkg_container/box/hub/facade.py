@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The module ``kojihub`` that hub plugins import, with the names that they use."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Kinds of parameters: each checks a value of a request and converts it, as Koji's ``convert_value`` does."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Common code of calls: permissions, lookup of rows, validation of paths.
 
 The error texts are Koji's: they are part of the interface.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Prints the table of docs/internals/hub-methods.md: ``python -m fedpkg_container.box.hub.methods``."""
 
 from __future__ import annotations

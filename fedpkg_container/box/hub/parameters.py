@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Types of the calls' parameters: calls declare them in annotations, and ``dispatch`` checks them before a call runs.
 
 An annotation is the name of a type (``int``, ``str``, ``bool``, ``float``, ``Row``), ``list[…]`` of one, an alias of

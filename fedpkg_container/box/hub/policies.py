@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Policies: Koji's rules (koji.policy), as in ``[policy]`` of hub.conf, with the tests that this hub supports.
 
 The names of the tests and of their data are Koji's; docs/howto/policy.md has examples.

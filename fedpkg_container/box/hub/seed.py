@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Initial data of a new hub: an administrator and the channels; all other data is added by calls."""
 
 from __future__ import annotations

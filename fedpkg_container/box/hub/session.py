@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The session that a request names, and its rules (call numbers, exclusive sessions)."""
 
 from __future__ import annotations

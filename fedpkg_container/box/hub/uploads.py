@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files uploaded by clients: allowed paths, and writing their parts."""
 
 from __future__ import annotations

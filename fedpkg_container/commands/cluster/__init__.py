@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Commands of ``fedpkg-container-cluster``, one module each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Start a pod with the settings of a build, and report what works in it; the exit status is 1 if something fails."""
 
 from __future__ import annotations

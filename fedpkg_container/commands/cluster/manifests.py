@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Print the objects that a site installs: namespace, accounts, role, network policies and quota."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Delete Jobs and Builds whose task has ended; each task does the same for its hub when it starts."""
 
 from __future__ import annotations

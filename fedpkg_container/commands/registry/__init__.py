@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Commands of ``fedpkg-container-registry``, one module each.
 
 A module has ``HELP``, ``add_arguments(parser)`` and ``run(arguments, site)``, which returns the exit status. It imports

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Shared argument types of the commands (directories, numbers, sizes), and completion of their values."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Import a base image into Koji and the candidate registry, so that it is recorded as parent of builds.
 
 The NVR comes from the labels com.redhat.component, version and release, or from --nvr. All architectures and the RPMs

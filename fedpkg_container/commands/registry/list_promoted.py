@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Show the contents of a target: repositories, tags, builds, and who promoted them when."""
 
 from __future__ import annotations

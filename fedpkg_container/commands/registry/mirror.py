@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Export the blobs reachable from a target's tags as a tree of files for web servers, rsync and MirrorManager."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Progress bar for a terminal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Promote tested builds from the candidate registry to a target.
 
 Copies the image recorded in Koji by digest: its image index, all architectures, and SBOMs and signatures. Then sets the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Delete unneeded images from the candidate registry: staging images of finished builds, and old candidates."""
 
 from __future__ import annotations

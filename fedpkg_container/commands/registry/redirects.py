@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Print the configuration of a web server in front of the registry.
 
 It redirects clients to a mirror for blobs, and proxies everything else to the

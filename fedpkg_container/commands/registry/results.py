@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Output of ``promote`` and ``unpromote``, and their exit status."""
 
 from __future__ import annotations

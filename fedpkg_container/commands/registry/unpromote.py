@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reverse the promotion of builds.
 
 Floating tags are moved back to the previous build according to the promotion journal, if the registry still has it.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Programs that run in a worker, and modules of them; they need only Python's standard library.
 
 They are mounted read-only into the sandbox, as a package of the same name without ours, and imported there

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Replace the wall-clock time in files written by RUN by the commit time.
 
 An OCI hook (stage ``poststop``), started by the runtime after each RUN, on the builder, before the layer is made. rpm

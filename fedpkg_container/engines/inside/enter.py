@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Start a program in separate namespaces, with only Python's standard library.
 
 ``enter outside OPTIONS -- COMMAND``, started by root (of the machine or of a user namespace), does preparations that

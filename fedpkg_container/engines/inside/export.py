@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Export an image for a registry and for Koji: a program in a worker.
 
 The image is read from its store (``store.py``); only an image that cannot be read in this way, e.g. of another format,

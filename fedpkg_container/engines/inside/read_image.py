@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Copy files out of an image without executing its contents: a program in a worker.
 
 The layers of the image are mounted as an overlay, read-only, as containers/storage keeps them: ``overlay-images`` has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Images in a store (containers/storage), read as files: configuration, and layers as their original tar archives.
 
 Imported by the programs of a worker; needs only Python's standard library. ``overlay-images`` has the images,

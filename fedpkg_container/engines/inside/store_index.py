@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Lists of the images and layers in a store (containers/storage), read as files.
 
 Imported by the programs of a worker; it is separate from ``store.py``, because it imports fewer modules.

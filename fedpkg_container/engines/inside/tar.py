@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tar archives as streams: members, layers without overlay xattrs, and headers.
 
 Imported by ``export.py``, in a worker; needs only Python's standard library. tarfile is not used: it would read a layer

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Import of a base image into Koji and the candidate registry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Names for an imported base image: its NVR and its repository."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The source of a base image, in a registry or an archive, and its image for each architecture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The tags of an imported base image: those in the candidate registry, and its Koji tag."""
 
 from __future__ import annotations

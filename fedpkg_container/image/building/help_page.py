@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The manual page ``/help.1`` of an image, made of ``help.md`` by go-md2man."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Labels that a build adds to its image."""
 
 from __future__ import annotations

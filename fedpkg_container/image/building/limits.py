@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Disk limits of a build: monitoring of disk usage and of the builder's free space."""
 
 from __future__ import annotations

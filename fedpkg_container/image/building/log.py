@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The build log of a task: a growing file whose new part is uploaded to the hub."""
 
 from __future__ import annotations

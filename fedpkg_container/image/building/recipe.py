@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The build of one image, for builders and local builds alike: changed Dockerfile, and the run of buildah."""
 
 from __future__ import annotations

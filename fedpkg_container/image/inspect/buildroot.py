@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The buildroot of an image: the builder, and the programs and RPMs that took part in the build."""
 
 from __future__ import annotations

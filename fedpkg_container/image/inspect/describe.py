@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Description of the image of one architecture: RPMs, distribution, configuration and digests."""
 
 from __future__ import annotations

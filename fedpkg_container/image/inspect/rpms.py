@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The RPMs of an image, read without executing anything from it, and compared with Koji's."""
 
 from __future__ import annotations

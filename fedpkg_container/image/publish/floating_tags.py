@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Floating tags: they point to the newest build that requests them, in whatever order builds end.
 
 The newest is the one with the highest version and release, in RPM's order, among the builds of a package that are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Publication of a build: from images in staging to image indexes in the final repository, under a unique tag.
 
 Primary and floating tags are set when the build is recorded (``record.koji_import``).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The files of one architecture that Koji stores: docker-archive of the image, build log and built Dockerfile."""
 
 from __future__ import annotations

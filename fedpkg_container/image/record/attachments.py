@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files stored with a build in addition to its images: an SBOM per architecture, in Koji and in the registry."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Recording of a build in Koji: content-generator import, Koji tag, primary tag and floating tags."""
 
 from __future__ import annotations

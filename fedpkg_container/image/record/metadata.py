@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Content-generator metadata: everything that Koji records of a build (keys as in atomic-reactor)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """SBOM of an image, as an SPDX document (https://spdx.github.io/spdx-spec/v2.3/)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The docker-archive of an image that was built elsewhere, from its blobs in staging.
 
 It has the same bytes as the archive that the engine exports: compressed layers are copied unchanged.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of a Dockerfile on builders, before anything is pulled: clients may have skipped theirs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The identity of a build: NVR and repository from the labels of the Dockerfile, the same for all architectures."""
 
 from __future__ import annotations
@@ -111,9 +112,9 @@ class ArchReadings:
 
     @property
     def needs_parents(self) -> bool:
-        """Whether the identity depends on the parent images."""
+        """Whether the identity may depend on the parent images, whose ENV takes precedence over ARG."""
         labels = [_identity_labels(dockerfile) for dockerfile in self.by_platform.values()]
-        return any(label.unknown or label.unset for each in labels for label in each.values())
+        return any("$" in label.written for each in labels for label in each.values())
 
     def with_parents(self, parents: Mapping[Platform, Mapping[str, ParentConfig]]) -> ArchReadings:
         """Return the Dockerfile read with the parent images.

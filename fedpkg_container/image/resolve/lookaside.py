@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Download of the files in ``sources`` from the lookaside cache, verified by hash, with rpkg's own code.
 
 rpkg uses libcurl, which handles no signals while it waits. It therefore runs in a separate program (``main`` of this

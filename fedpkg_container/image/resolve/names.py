@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Names of a build: from labels to NVR, repository and tags, and which packages may use them."""
 
 from __future__ import annotations

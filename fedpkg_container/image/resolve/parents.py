@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Parent images: resolution of FROM to digests, and their builds in Koji."""
 
 from __future__ import annotations

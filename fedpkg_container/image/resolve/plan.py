@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The build plan: all decisions made before anything is built, including NVR and repository."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Yum repositories that RUN can use without leaving traces in a layer, from Koji's topdir and from .repo files."""
 
 from __future__ import annotations

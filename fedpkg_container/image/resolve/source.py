@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Checkout of a source at an exact commit, with git alone: no submodules, hooks or helpers."""
 
 from __future__ import annotations

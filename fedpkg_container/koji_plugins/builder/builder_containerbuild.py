@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Koji builder plugin: the tasks ``buildContainer`` and ``createContainer``.
 
 It provides source, target, sessions and logs from Koji to the pipeline in ``fedpkg_container.image``.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Plugin of the ``koji`` program: ``koji container-build`` and ``koji flatpak-build``.
 
 Commands, options, messages and exit statuses are those of koji-containerbuild 1.4

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Koji hub plugin: the ``buildContainer`` call.
 
 Its signature is that of koji-containerbuild 1.4, so that existing clients keep working. Unlike upstream, it rejects

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Export of images as docker-archives, for plain HTTP and FTP mirrors.
 
 There is one per architecture of each build (``archives/fedora/hello/hello-1.0-3.x86_64.docker.tar.gz``), written by

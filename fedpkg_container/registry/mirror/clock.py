@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Elapsed time between two runs, robust against changes of the wall clock."""
 
 from __future__ import annotations

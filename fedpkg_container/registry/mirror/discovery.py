@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Discovery of the manifests, artifacts and blobs that are reachable from the tags of a registry."""
 
 from __future__ import annotations

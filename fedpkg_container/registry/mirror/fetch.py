@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fetching missing blobs into the tree, within the bandwidth limit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Lock against concurrent runs on the same tree."""
 
 from __future__ import annotations

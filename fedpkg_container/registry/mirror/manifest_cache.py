@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Cached manifests: only what a mirror needs; valid forever, since the digest identifies the content."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Options and summary of a mirror run."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Retention: unreferenced files are kept for the grace period, and then deleted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A mirror run: the order of its steps, error handling and summary."""
 
 from __future__ import annotations

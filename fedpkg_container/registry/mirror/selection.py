@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Selection of the repositories for a run: all, or those changed according to the promotion journal."""
 
 from __future__ import annotations

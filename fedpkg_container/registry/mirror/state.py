@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """State kept between mirror runs: a cache, which can be deleted at any time.
 
 Served files do not depend on it. Without it, the next run queries everything, and grace periods start again.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The served tree: ``v2/<repository>/blobs/<digest>``, one copy of each blob on disk, and its list of files."""
 
 from __future__ import annotations

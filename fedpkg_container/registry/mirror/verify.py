@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Verification of all files in the tree: damaged files are removed, identical copies are hard-linked again."""
 
 from __future__ import annotations

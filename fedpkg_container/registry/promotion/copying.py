@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Copying an image to a target: its index, all architectures and their referrers; blobs are mounted or streamed."""
 
 from __future__ import annotations

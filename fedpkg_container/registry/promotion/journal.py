@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The promotion journal: JSON lines, each synced to disk before the change that it describes, and the history in it."""
 
 from __future__ import annotations

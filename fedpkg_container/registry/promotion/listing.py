@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Contents of a target: repositories, images with their tags, and who promoted them when."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Named locks between threads, and between processes on one machine: a byte of a lock file for each name.
 
 These are open file description locks (fcntl(2)), which the kernel releases when the process ends.

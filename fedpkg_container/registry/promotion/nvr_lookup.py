@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Finding the build of an image in a registry: in the promotion journal, or from its labels."""
 
 from __future__ import annotations

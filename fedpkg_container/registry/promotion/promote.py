@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Promotion of builds: check the site's rules, copy by digest, move tags, record in the journal."""
 
 from __future__ import annotations

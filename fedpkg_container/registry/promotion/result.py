@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Results of promotions and their reversal, and the report for programs."""
 
 from __future__ import annotations

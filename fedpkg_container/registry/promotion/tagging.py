@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Moving the tags of a promoted build: its release tag, the floating tags, and cosign's tags."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Reversal of promotions: floating tags are moved back to the previous build, and on request the image is deleted."""
 
 from __future__ import annotations

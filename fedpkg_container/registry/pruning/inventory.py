@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Inventory of a repository: its tags, manifests, and which artifact belongs to which image."""
 
 from __future__ import annotations

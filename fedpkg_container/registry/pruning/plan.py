@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Plan for one repository: which images are to be deleted, given the retention decisions."""
 
 from __future__ import annotations

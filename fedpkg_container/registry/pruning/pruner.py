@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Prune of the candidate registry: plan everything first, and plan each repository again before deleting in it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Retention policy: decides which images are kept: needed by Koji, by a running task or by a target, or recent."""
 
 from __future__ import annotations

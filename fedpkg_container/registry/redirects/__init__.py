@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Front end of a registry: a web server that redirects GET of blobs to a mirror and proxies everything else.
 
 ``render`` returns its configuration for nginx or Apache httpd; docs/howto/redirects.md explains each rule.

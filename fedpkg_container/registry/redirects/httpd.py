@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Front end configuration for Apache httpd: virtual hosts, for /etc/httpd/conf.d."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Front end configuration for nginx: a file for the ``http`` context, e.g. in /etc/nginx/conf.d."""
 
 from __future__ import annotations

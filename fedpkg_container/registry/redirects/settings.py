@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Settings of the front end; all values are validated before they are used in a template."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Templates of front end configurations, and the pattern for paths of blobs."""
 
 from __future__ import annotations

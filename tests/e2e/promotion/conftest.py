@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Fixtures: a docker-registry per module, and a site in it per test."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """promote with real registries: what is copied, mounted and refused, and idempotence."""
 
 from __future__ import annotations

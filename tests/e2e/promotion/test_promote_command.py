@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The commands promote, list and unpromote with a real hub and real registries, including invalid input."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """promote with faults: unavailable registries, full disks, corrupt blobs, and concurrent changes."""
 
 from __future__ import annotations

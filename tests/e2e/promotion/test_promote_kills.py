@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """promote and unpromote killed after each of their requests and repeated: they converge."""
 
 from __future__ import annotations

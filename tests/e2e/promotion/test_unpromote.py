@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """unpromote with a real registry: tags are moved back, and nothing shared with other tags is deleted."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Tokens, and RBAC by the roles that the site installs: a request that no rule allows is refused (a3: 403)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Switches for faults of the simulated cluster."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """A container for the simulated kubelet: a root file system with volumes, in a user namespace of 65,536 IDs.
 
 It is what a2 measured as ``hostUsers: false`` with a few capabilities: root of the container is an ordinary ID on the

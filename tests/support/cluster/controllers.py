@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The controllers: Jobs and Builds get a pod, pods a node, deleted owners take their dependents with them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The kubelet: runs the command of a pod's container as a process, with its volumes, and reports its state."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds whose pod runs a script instead of a build: fast, and with any outcome."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The API server: requests over TLS, with tokens, RBAC, strict validation, watches and logs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Objects with resource versions, their history, and notification of watches."""
 
 from __future__ import annotations

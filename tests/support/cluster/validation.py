@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Validation of objects against the published OpenAPI of the oldest and the newest supported release."""
 
 from __future__ import annotations

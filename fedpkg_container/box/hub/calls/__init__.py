@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """The hub's calls by subject; importing a module registers its calls."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Builds: create, query, cancel, number."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Import of builds by a content generator."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Calls by and about builders, and assignment of tasks."""
 
 from __future__ import annotations

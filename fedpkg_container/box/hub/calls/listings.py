@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Calls that list tags' contents, and archives of builds."""
 
 from __future__ import annotations

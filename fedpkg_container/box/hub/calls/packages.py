@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Calls about packages of tags, and their groups."""
 
 from __future__ import annotations

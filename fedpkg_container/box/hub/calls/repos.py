@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Calls about repositories of tags, and external repositories."""
 
 from __future__ import annotations

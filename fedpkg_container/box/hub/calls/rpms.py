@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Imported RPMs, and the images that contain them."""
 
 from __future__ import annotations

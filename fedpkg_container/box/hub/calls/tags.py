@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Calls about tags and build targets."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Files of tasks: uploads, listings and downloads."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
 """Calls about users and sessions."""
 
 from __future__ import annotations

@@ -1,2 +1,3 @@
 #!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-or-later
 printf installed > /installed
