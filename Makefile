@@ -47,14 +47,7 @@ $(STAMP): setup.py fedpkg_container/__init__.py
 demo: setup
 	@$(BIN)/python -m fedpkg_container.box.demo $(if $(BASE),--base '$(BASE)')
 
-# The static checks run beside the tests. Their output is printed as a whole, when they have ended.
-check: setup
-	@log=$$(mktemp) && trap 'rm -f "$$log"' EXIT; \
-	{ $(MAKE) --no-print-directory static >"$$log" 2>&1; status=$$?; echo; cat "$$log"; exit $$status; } & static=$$!; \
-	$(MAKE) --no-print-directory test; tests=$$?; \
-	wait $$static; static=$$?; \
-	test $$static = 0 || echo "make check: the static checks failed, see their output above" >&2; \
-	exit $$((static > tests ? static : tests))
+check: setup static test
 
 static: lint types layers docs
 
@@ -65,7 +58,7 @@ lint:
 	$(BIN)/python -m tests.prose
 
 types:
-	$(BIN)/mypy
+	$(BIN)/mypy --show-traceback
 
 layers:
 	$(BIN)/lint-imports
