@@ -295,7 +295,7 @@ def test_an_index_is_not_read_through_a_link(
 
     taken_over["tar"] = link
     archive = _archive(tmp_path / "oci.tar", {**LAYOUT, "index.json": INDEX})
-    with pytest.raises(UsageError, match="no index") as raised:
+    with pytest.raises(UsageError, match="no readable index") as raised:
         unpack(archive, workspace)
     assert "SECRET" not in raised.value.reason
     assert index.read_bytes() == before
