@@ -17,9 +17,17 @@ import pytest
 
 from tests.contract.support import OPTIONS, SOURCE, assert_refused
 from tests.contract.tasks import TaskBench
+from tests.support.strange import strange_names
 
 #: Seconds for a task to be taken, or for one that spawns another to end.
 DEADLINE = 240
+
+
+@pytest.fixture(autouse=True, scope="module")
+def alone() -> Iterator[None]:
+    """No process of another test has a name that koji's daemon cannot read."""
+    with strange_names(allowed=False):
+        yield
 
 
 class Handler(koji.tasks.BaseTaskHandler):  # type: ignore[misc]

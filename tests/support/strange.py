@@ -7,11 +7,25 @@ import contextlib
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from fedpkg_container.locking import locked
+
 #: "café" in Latin-1, enclosed as /proc/PID/stat encloses program names.
 NAME = b"caf\xe9) S 1"
+
+
+@contextlib.contextmanager
+def strange_names(*, allowed: bool) -> Iterator[None]:
+    """Keep tests with such processes, and tests of koji's own daemon, which does not survive them, apart.
+
+    :param allowed: whether there may be such processes now
+    """
+    path = Path(tempfile.gettempdir(), f"fedpkg-container-strange-{os.getuid()}.lock")
+    with locked(path, wait=True, shared=allowed, timeout=500):
+        yield
 
 
 @contextlib.contextmanager
@@ -22,7 +36,7 @@ def strange_process(directory: Path) -> Iterator[int]:
     """
     program = os.path.join(os.fsencode(directory), NAME)
     shutil.copy(os.fsencode(shutil.which("sleep") or ""), program)
-    with subprocess.Popen([program, b"1000"]) as process:
+    with strange_names(allowed=True), subprocess.Popen([program, b"1000"]) as process:
         try:
             yield process.pid
         finally:
