@@ -16,7 +16,7 @@ from tests.support.clients import podman_problem, podman_pull, pull, skopeo
 from tests.support.front_ends import Distribution, distribution, open_folder
 from tests.support.layered import LayeredImage
 from tests.support.registries import PASSWORD, USER
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 
 def test_layers_come_only_from_the_mirror(running: Distribution, image: LayeredImage, tmp_path: Path) -> None:
@@ -98,7 +98,9 @@ def test_credentials_reach_the_registry_and_not_the_mirror(kind: Kind, image: La
         assert refused.status == 401
         assert refused.headers["www-authenticate"].startswith("Basic realm=")
         pull(made, f"{REPOSITORY}:1", tmp_path / "store")
-        asked = made.mirror.log.requests()
+        requests = made.mirror.log.requests
+        eventually(lambda: len(requests()) >= len(image.blobs), requests)  # written after the response
+        asked = requests()
         assert len(asked) == len(image.blobs)
         assert {each.more for each in asked} == {"authorization=-"}
         answer = made.ask("GET", f"/v2/{REPOSITORY}/blobs/{image.config}", headers={"Authorization": "Basic abc"})
