@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 from fedpkg_container import __version__
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
+from fedpkg_container.commands import program
 from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.process import foreground
-from fedpkg_container.stdio import run_with_safe_stdio
 from fedpkg_container.text import os_error_text, pluralize
 
 if TYPE_CHECKING:
@@ -265,12 +265,7 @@ def _print_error(reason: str, solution: str, status: int) -> int:
 
 def main() -> None:
     """Program entry point."""
-    parser = _parser()
-    if "_ARGCOMPLETE" in os.environ:
-        from fedpkg_container.completion.complete import complete_with_parser
-
-        complete_with_parser(parser)
-    sys.exit(run_with_safe_stdio(lambda: _run(parser.parse_args())))
+    program.main(_parser(), _run)
 
 
 if __name__ == "__main__":
