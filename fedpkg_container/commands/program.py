@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the programs with commands of their own have in common: options, log, errors and exit status."""
+"""What the programs with subcommands have in common: options, log, errors and exit status."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def run_command(arguments: argparse.Namespace, command: Callable[[], int], *, if
 
 
 def main(parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
-    """Complete the command line if the shell asks for it, or run the program; exit with its status."""
+    """Complete the command line at the request of the shell, or run the program; exit with its status."""
     if "_ARGCOMPLETE" in os.environ:
         from fedpkg_container.completion.complete import complete_with_parser
 

@@ -21,8 +21,7 @@ from koji.tasks import BaseTaskHandler
 
 from fedpkg_container import logs
 from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.engines.isolation import choose
-from fedpkg_container.engines.workspace import WorkerLimits, Workspace, Workspaces
+from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.cancellation import Cancellation
@@ -30,6 +29,7 @@ from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
+from fedpkg_container.image.engine import builder_workspaces, open_engine
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
 from fedpkg_container.model.koji_types import TaskInfo
@@ -110,29 +110,14 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
     @contextlib.contextmanager
     def engine(self, config: BuilderConfig) -> Iterator[Buildah]:
         """Provide an engine with a separate store, which is removed afterwards."""
-        workspaces = self._workspaces(config)
-        isolation = config.isolation or choose(workspaces)
-        _log.info("RUN is %s", isolation)
-        with workspaces.open(f"task-{self.id}") as workspace:
-            engine = Buildah(
-                workspaces,
-                workspace,
-                isolation=isolation,
-                access=config.access,
-                denied=config.denied_networks,
-                longest_base=config.limits.base_image_size,
-            )
+        with open_engine(config, f"task-{self.id}") as engine:
+            _log.info("RUN is %s", engine.isolation)
             yield engine
             self._prune(engine, config)
 
     def workspace(self, config: BuilderConfig) -> contextlib.AbstractContextManager[Workspace]:
         """Provide a worker's directory, which is removed afterwards."""
-        return self._workspaces(config).open(f"task-{self.id}")
-
-    @staticmethod
-    def _workspaces(config: BuilderConfig) -> Workspaces:
-        limits = WorkerLimits(config.limits.memory, config.limits.processes)
-        return Workspaces(config.state, account=config.account, limits=limits)
+        return builder_workspaces(config).open(f"task-{self.id}")
 
     def _prune(self, engine: Buildah, config: BuilderConfig) -> None:
         """Remove base images that have not been used for long; failures are left to the next task."""

@@ -15,15 +15,13 @@ from typing import BinaryIO
 
 from koji.daemon import SCM
 
-from fedpkg_container.engines.buildah import Buildah
-from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.network import HOST, ISOLATED, check
-from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.image.arch_build import ArchBuild
 from fedpkg_container.image.building.limits import disk_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
+from fedpkg_container.image.engine import open_engine
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import fetch_checkout
 from fedpkg_container.model import pod as contract
@@ -127,30 +125,18 @@ class PodRun:
 
     def _build(self, files: dict[str, Path]) -> None:
         spec, config, log = self.inputs.spec, self.inputs.config, self.log
-        limits = WorkerLimits(config.limits.memory, config.limits.processes)
-        workspaces = Workspaces(config.state, account=config.account, limits=limits)
-        isolation = config.isolation or choose(workspaces)
-        with workspaces.open(f"task-{spec.task_id}") as workspace:
-            engine = Buildah(
-                workspaces,
-                workspace,
-                isolation=isolation,
-                access=config.access,
-                denied=config.denied_networks,
-                longest_base=config.limits.base_image_size,
-            )
-            with self._dockerfile_kept(engine.folder, files):
-                tick = disk_guard(workspace.folder, config.limits, log)
-                checkout = fetch_checkout(SCM(spec.source_url), workspace, log.report, tick)
-                built = ArchBuild(
-                    spec=replace(spec, upload_directory="", network=self._network()),
-                    config=config,
-                    engine=engine,
-                    checkout=checkout,
-                    koji_topdir=KojiTopdir(Path(contract.TOPDIR), self.inputs.topurl),
-                    log=log,
-                    upload=_refuse_upload,
-                ).run()
+        with open_engine(config, f"task-{spec.task_id}") as engine, self._dockerfile_kept(engine.folder, files):
+            tick = disk_guard(engine.folder, config.limits, log)
+            checkout = fetch_checkout(SCM(spec.source_url), engine.workspace, log.report, tick)
+            built = ArchBuild(
+                spec=replace(spec, upload_directory="", network=self._network()),
+                config=config,
+                engine=engine,
+                checkout=checkout,
+                koji_topdir=KojiTopdir(Path(contract.TOPDIR), self.inputs.topurl),
+                log=log,
+                upload=_refuse_upload,
+            ).run()
             files[build_artifact.IMAGE] = self._written(built)
 
     def _network(self) -> str:
