@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import platform
 import uuid
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -11,8 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.distgit.dockerfile_facts import BuildFacts
-from fedpkg_container.distgit.dockerfile_versions import parse_version
 from fedpkg_container.engines import network
 from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah, Mount
@@ -29,8 +26,8 @@ from fedpkg_container.image.publish.index import format_warnings
 from fedpkg_container.image.record.arch_files import ArchFiles, Upload
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
-from fedpkg_container.image.resolve.identity import check_identity, with_parents
-from fedpkg_container.image.resolve.parents import parent_config
+from fedpkg_container.image.resolve.facts import facts_of_build, with_base_images
+from fedpkg_container.image.resolve.identity import check_identity
 from fedpkg_container.image.resolve.repositories import KojiTopdir, RepositoryMounts, local_repo_file
 from fedpkg_container.image.resolve.source import Checkout, forget_history
 from fedpkg_container.model.build import BuildSpec, BuiltImage
@@ -63,7 +60,8 @@ class ArchBuild:
         :raises RegistryError: if a registry is unavailable or refused a request
         """
         spec, log = self.spec, self.log
-        dockerfile = Dockerfile.read(self.checkout.path, self._facts)
+        facts = facts_of_build(self.engine, spec.arch, spec.environment, spec.build_arguments)
+        dockerfile = Dockerfile.read(self.checkout.path, facts)
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.engine.folder)
         check_disk = disk_guard(self.checkout.path, self.config.limits, log)
@@ -75,9 +73,7 @@ class ArchBuild:
         )
         base_images = self._pull_parents(dockerfile, deadline)
         reached("pulled", arch=spec.arch)
-        dockerfile = with_parents(
-            dockerfile, {name: parent_config(name, base.configuration) for name, base in base_images.items()}
-        )
+        dockerfile = with_base_images(dockerfile, base_images)
         check_identity(dockerfile, spec.identity, spec.arch)
         base_ids = {name: base.image_id for name, base in base_images.items()}
         log.report(f"building {spec.nvr} for {spec.arch}: {self.engine.isolation}, network {spec.network}")
@@ -106,17 +102,6 @@ class ArchBuild:
             files = upload_files()
             reached("sent", arch=spec.arch)
             return replace(built, warnings=warnings, files=files, variants=variants)
-
-    @property
-    def _facts(self) -> BuildFacts:
-        """What is known of the build before the parent images are pulled."""
-        return BuildFacts(
-            arguments=self.spec.build_arguments,
-            platform=platform_of(self.spec.arch),
-            machine=platform_of(platform.machine()),
-            environment=self.spec.environment,
-            version=parse_version(self.engine.version()),
-        )
 
     def _push(self, image_id: str) -> tuple[ImageReference, dict[str, str]]:
         """Push to staging, under tags unique to this build; return the image, and the digests of its other formats.

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.distgit.dockerfile_facts import BuildFacts
-from fedpkg_container.distgit.dockerfile_versions import parse_version
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah
@@ -29,8 +27,7 @@ from fedpkg_container.image.config import Limits
 from fedpkg_container.image.inspect.describe import inspect_image
 from fedpkg_container.image.resolve import checks, lookaside
 from fedpkg_container.image.resolve.checks import check_runnable
-from fedpkg_container.image.resolve.identity import with_parents
-from fedpkg_container.image.resolve.parents import parent_config
+from fedpkg_container.image.resolve.facts import facts_of_build, with_base_images
 from fedpkg_container.image.resolve.repositories import RepositoryMounts, local_repo_file
 from fedpkg_container.image.resolve.source import commit_time
 from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value, sanitize_tag
@@ -103,22 +100,14 @@ class _LocalBuild:
     def run(self) -> LocalImage:
         arch = self.request.arch or platform.machine()
         environment = release_environment(ContainerYaml.read(self.request.checkout), "local")
-        facts = BuildFacts(
-            platform=platform_of(arch),
-            machine=platform_of(platform.machine()),
-            environment=environment,
-            version=parse_version(self.engine.version()),
-        )
-        dockerfile = Dockerfile.read(self.request.checkout, facts)
+        dockerfile = Dockerfile.read(self.request.checkout, facts_of_build(self.engine, arch, environment))
         check_runnable(dockerfile, arch, self.build_dir)
         context = self._context()
         base_images = {parent_name: self._parent(parent_name, arch) for parent_name in dockerfile.parents}
         for parent_name, base in base_images.items():
             checks.check_onbuild(parent_name, base.triggers)
         base_ids = {parent_name: base.image_id for parent_name, base in base_images.items()}
-        dockerfile = with_parents(
-            dockerfile, {name: parent_config(name, base.configuration) for name, base in base_images.items()}
-        )
+        dockerfile = with_base_images(dockerfile, base_images)
         labels = {name: label.value for name, label in dockerfile.label_details.items() if label.is_complete}
         name = label_value(labels, "name") or self.request.checkout.name
         component = label_value(labels, COMPONENT_LABEL) or name
