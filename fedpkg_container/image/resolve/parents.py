@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import koji
 
@@ -51,6 +52,7 @@ class ParentResolver:
     registry: Registry
     platforms: Sequence[Platform]
     find_build: FindBuild
+    _configurations: dict[tuple[str, Platform], dict[str, Any]] = field(default_factory=dict, init=False)
 
     def resolve(
         self,
@@ -86,7 +88,14 @@ class ParentResolver:
 
         :raises RegistryError: if they are malformed, or the registry is unavailable
         """
-        return parent_config(parent.name, self.registry.configuration(parent.pinned, platform))
+        return parent_config(parent.name, self._configuration(parent.pinned, platform))
+
+    def _configuration(self, image: ImageReference, platform: Platform) -> dict[str, Any]:
+        """Return the configuration of an image, which is read once from the registry."""
+        key = str(image), platform
+        if key not in self._configurations:
+            self._configurations[key] = self.registry.configuration(image, platform)
+        return self._configurations[key]
 
     def _parse(self, name: str) -> ImageReference:
         try:
@@ -139,7 +148,7 @@ class ParentResolver:
 
     def _find_koji_build(self, pinned: ImageReference, platform: Platform) -> ParentBuild | None:
         """Return the Koji build that recorded the digest of an image: the one in its labels, or an import."""
-        labels = (self.registry.configuration(pinned, platform).get("config") or {}).get("Labels")
+        labels = (self._configuration(pinned, platform).get("config") or {}).get("Labels")
         label_values: Mapping[str, object] = labels if isinstance(labels, dict) else {}
         parts = [label_values.get(name) for name in ("com.redhat.component", "version", "release")]
         labeled_nvr = "-".join(str(part) for part in parts)
