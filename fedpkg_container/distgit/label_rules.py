@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, Label
 from fedpkg_container.model.findings import ERROR, NOTE, WARNING, Finding
@@ -99,6 +99,12 @@ def _like(labels: dict[str, Label], name: str) -> tuple[str, int]:
 IDENTITY = (COMPONENT_LABEL, "name", "version", "release")
 
 
+def identity_labels(labels: Mapping[str, Label]) -> dict[str, Label]:
+    """Return the labels that decide NVR, repository and tags, by their current names."""
+    found = {name: labels.get(name) or labels.get(OLD_LABEL_NAMES[name]) for name in IDENTITY}
+    return {name: label for name, label in found.items() if label is not None}
+
+
 def _variables(names: frozenset[str]) -> str:
     return ", ".join(f"${name[:MAX_NAME_LENGTH]}" for name in sorted(names))
 
@@ -117,19 +123,17 @@ def incomplete(name: str, label: Label) -> str:
 
 def depends_on_parents(dockerfile: Dockerfile) -> bool:
     """Whether a label of the NVR has a variable that parent images may set."""
-    details = dockerfile.label_details
-    labels = (details.get(name) or details.get(OLD_LABEL_NAMES[name]) for name in IDENTITY)
-    return bool(dockerfile.parents) and any(label.unknown for label in labels if label)
+    labels = identity_labels(dockerfile.label_details)
+    return bool(dockerfile.parents) and any(label.unknown for label in labels.values())
 
 
 def _unresolved(labels: dict[str, Label]) -> Iterator[Finding]:
     """Yield findings about variables in the labels that decide NVR, repository and tags."""
-    for name in IDENTITY:
-        label = labels.get(name) or labels.get(OLD_LABEL_NAMES[name])
-        if label and (message := incomplete(name, label)):
+    for name, label in identity_labels(labels).items():
+        if message := incomplete(name, label):
             solution = "set the variable with ENV or ARG above, or write ${NAME:-default}"
             yield Finding("label-unresolved", ERROR, message, solution, FILE, label.line)
-        elif label and label.unknown:
+        elif label.unknown:
             message = f"label {name} depends on {_variables(label.unknown)}, known only to the builder"
             solution = "no change is needed if the base image sets it; otherwise builders refuse the build"
             yield Finding("label-unknown", NOTE, message, solution, FILE, label.line)

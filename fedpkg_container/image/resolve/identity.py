@@ -10,12 +10,12 @@ from typing import Any
 
 import koji
 
-from fedpkg_container.distgit.dockerfile import Dockerfile, Label
+from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts, ParentConfig
-from fedpkg_container.distgit.label_rules import IDENTITY, incomplete
+from fedpkg_container.distgit.label_rules import identity_labels, incomplete
 from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.image.resolve import names
-from fedpkg_container.model.nvr import COMPONENT_LABEL, MAX_NVR_LENGTH, OLD_LABEL_NAMES, label_value
+from fedpkg_container.model.nvr import COMPONENT_LABEL, MAX_NVR_LENGTH, label_value
 from fedpkg_container.model.platforms import Platform, platform_of
 
 
@@ -58,15 +58,8 @@ def identify(dockerfile: Dockerfile, options: Mapping[str, Any]) -> Identity:
     return Identity(component, version, release, names.valid_repository(names.required_label(labels, "name")))
 
 
-def _identity_labels(dockerfile: Dockerfile) -> dict[str, Label]:
-    """Return the labels that decide the identity, by their current names."""
-    details = dockerfile.label_details
-    found = {name: details.get(name) or details.get(OLD_LABEL_NAMES[name]) for name in IDENTITY}
-    return {name: label for name, label in found.items() if label is not None}
-
-
 def _check_complete(dockerfile: Dockerfile, options: Mapping[str, Any]) -> None:
-    for name, label in _identity_labels(dockerfile).items():
+    for name, label in identity_labels(dockerfile.label_details).items():
         if name == "release" and options.get("release"):
             continue
         if message := incomplete(name, label):
@@ -113,7 +106,7 @@ class ArchReadings:
     @property
     def needs_parents(self) -> bool:
         """Whether the identity may depend on the parent images, whose ENV takes precedence over ARG."""
-        labels = [_identity_labels(dockerfile) for dockerfile in self.by_platform.values()]
+        labels = [identity_labels(dockerfile.label_details) for dockerfile in self.by_platform.values()]
         return any("$" in label.written for each in labels for label in each.values())
 
     def with_parents(self, parents: Mapping[Platform, Mapping[str, ParentConfig]]) -> ArchReadings:
