@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fedpkg_container.distgit.dockerfile_words import DockerfileSyntaxError
+from fedpkg_container.distgit.wildcards import CharacterClass, Token, Wildcard, parse_glob
 
 #: Maximum characters of a value that a pattern is applied to, and of the pattern.
 MAX_LENGTH = 4096
@@ -62,10 +63,7 @@ class Pattern:
     def __init__(self, text: str, budget: Budget) -> None:
         _check(text)
         self._budget = budget
-        try:
-            self._items: list[_Item] | None = _parse(text)
-        except ValueError:
-            self._items = None
+        self._items = _parse(text)
 
     def lengths(self, value: str) -> list[int]:
         """Return the lengths of the prefixes of a value that match, in ascending order."""
@@ -112,63 +110,27 @@ def _check(text: str) -> None:
         raise DockerfileSyntaxError(f"applies a pattern to more than {MAX_LENGTH} characters")
 
 
-def _parse(text: str) -> list[_Item]:
-    """Return the items of a pattern.
-
-    :raises ValueError: if it has a syntax error
-    """
+def _parse(text: str) -> list[_Item] | None:
+    """Return the items of a pattern; None if it has a syntax error."""
+    tokens = parse_glob(text)
+    if tokens is None:
+        return None
     items: list[_Item] = []
-    position = 0
-    while position < len(text):
-        character = text[position]
-        position += 1
-        if character == "*":
-            if not (items and items[-1].repeated):  # several match the same as one
-                items.append(_Item(_is_not_slash, repeated=True))
-        elif character == "?":
-            items.append(_Item(_is_not_slash))
-        elif character == "[":
-            item, position = _class(text, position)
-            items.append(item)
-        else:
-            if character == "\\":
-                if position == len(text):
-                    raise ValueError("escape at the end")
-                character = text[position]
-                position += 1
-            items.append(_Item(character.__eq__))
+    for token in tokens:
+        if token is not Wildcard.STAR:
+            items.append(_Item(_test_of(token)))
+        elif not (items and items[-1].repeated):  # several match the same as one
+            items.append(_Item(_is_not_slash, repeated=True))
     return items
 
 
-def _class(text: str, position: int) -> tuple[_Item, int]:
-    """Return the character class after a ``[``, and the position after it.
-
-    :raises ValueError: if it has a syntax error
-    """
-    negated = text.startswith("^", position)
-    position += negated
-    ranges: set[tuple[str, str]] = set()
-    while not (ranges and text.startswith("]", position)):
-        low, position = _member(text, position)
-        high = low
-        if text.startswith("-", position):
-            high, position = _member(text, position + 1)
-        ranges.add((low, high))
-    # Values are ASCII: a set is as fast for a class of thousands of characters as for one.
-    found = {character for character in _ASCII if any(low <= character <= high for low, high in ranges) != negated}
-    return _Item(found.__contains__), position + 1
-
-
-def _member(text: str, position: int) -> tuple[str, int]:
-    character = text[position : position + 1]
-    if character in ("", "-", "]"):
-        raise ValueError("bad character class")
-    if character == "\\":
-        position += 1
-        character = text[position : position + 1]
-    if not character or position + 1 >= len(text):
-        raise ValueError("unterminated character class")
-    return character, position + 1
+def _test_of(token: Token) -> _Test:
+    """Return the test of a character for a part of a pattern that matches one."""
+    if isinstance(token, CharacterClass):
+        # Values are ASCII: a set is as fast for a class of thousands of characters as for one.
+        ranges = CharacterClass(token.negated, tuple(set(token.ranges)))
+        return {character for character in _ASCII if ranges.contains(character)}.__contains__
+    return _is_not_slash if token is Wildcard.ANY else token.__eq__
 
 
 def strip_prefix(value: str, pattern: str, budget: Budget, *, longest: bool) -> str:

@@ -93,7 +93,7 @@ def _class_character(pattern: str, position: int) -> tuple[str, int] | None:
 def parse_glob(pattern: str) -> list[Token] | None:
     """Parse a pattern by the rules of Go's ``filepath.Match``; None if it is malformed.
 
-    :param pattern: one component of a path
+    :param pattern: one component of a path, or a pattern of ``path.Match``, whose rules are the same
     """
     tokens: list[Token] = []
     position = 0
