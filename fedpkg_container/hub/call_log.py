@@ -43,7 +43,8 @@ def log_calls(session: Any) -> Any:
             raise
         finally:
             seconds, attempts = time.monotonic() - started, session.retries
-            _log.debug("%s to %s: %s after %.3f s", _shown(name, args), where, outcome, seconds)
+            if _log.isEnabledFor(logging.DEBUG):
+                _log.debug("%s to %s: %s after %.3f s", _shown(name, args), where, outcome, seconds)
             if attempts > 1:
                 _log.warning("%s to %s took %d attempts, %.1f s: %s", name, where, attempts, seconds, outcome)
 

@@ -37,5 +37,6 @@ def logged_request(method: str, url: str) -> Iterator[Outcome]:
         failure = type(error).__name__  # its message contains the whole URL
         raise
     finally:
-        host, path = host_and_path(url)
-        _log.debug("%s %s %s: %s after %.3f s", method, host, path, str(outcome) or failure, time.monotonic() - started)
+        if _log.isEnabledFor(logging.DEBUG):
+            seconds, (host, path) = time.monotonic() - started, host_and_path(url)
+            _log.debug("%s %s %s: %s after %.3f s", method, host, path, str(outcome) or failure, seconds)
