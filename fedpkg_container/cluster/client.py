@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -102,6 +103,20 @@ class Stream:
             self._response.close()
 
 
+@dataclass(frozen=True)
+class _Request:
+    """A request.
+
+    :param timeout: seconds until the response must arrive
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str | int] | None = None
+    body: Mapping[str, Any] | None = None
+    timeout: float = READ_TIMEOUT
+
+
 class ClusterClient:
     """A client for one cluster; can be shared by threads.
 
@@ -129,7 +144,7 @@ class ClusterClient:
         :raises ClusterUnavailableError: if the server cannot be reached or is overloaded
         :raises ClusterError: if it refuses the request
         """
-        response, url = self._open(method, path, query, body, timeout)
+        response, url = self._open(_Request(method, path, query, body, timeout))
         with _connection_errors(url):
             content = response.read(MAX_RESPONSE_SIZE + 1)
             response.release_conn()
@@ -151,7 +166,7 @@ class ClusterClient:
         :raises ClusterUnavailableError: if the server cannot be reached
         :raises ClusterError: if it refuses the request
         """
-        response, _ = self._open("GET", path, query, None, timeout)
+        response, _ = self._open(_Request("GET", path, query, timeout=timeout))
         stream = Stream(response)
         try:
             yield stream
@@ -163,55 +178,41 @@ class ClusterClient:
 
         :raises ClusterError: if the server cannot be reached
         """
-        response, _ = self._open("GET", "/version", None, None, READ_TIMEOUT)
+        response, _ = self._open(_Request("GET", "/version"))
         response.read(MAX_RESPONSE_SIZE)
         response.release_conn()
         parsed = email.utils.parsedate_to_datetime(response.headers.get("Date") or email.utils.formatdate())
         return parsed.timestamp()
 
-    def _open(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str | int] | None,
-        body: Mapping[str, Any] | None,
-        timeout: float,
-    ) -> tuple[urllib3.HTTPResponse, str]:
+    def _open(self, request: _Request) -> tuple[urllib3.HTTPResponse, str]:
         """Send a request; a rejected token is read again once, since tokens expire and are rotated."""
-        response, url = self._send(method, path, query, body, timeout)
+        response, url = self._send(request)
         if response.status == 401:
             response.drain_conn()
             with self._lock:
                 self._api = None
-            response, url = self._send(method, path, query, body, timeout)
+            response, url = self._send(request)
         if response.status >= 400:
-            raise _error(method, url, response)
+            raise _error(request.method, url, response)
         return response, url
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str | int] | None,
-        body: Mapping[str, Any] | None,
-        timeout: float,
-    ) -> tuple[urllib3.HTTPResponse, str]:
+    def _send(self, request: _Request) -> tuple[urllib3.HTTPResponse, str]:
         import urllib3
 
         api = self._connection()
         headers = {"Accept": "application/json, */*", "User-Agent": "fedpkg-container"}
         for setting in api.configuration.auth_settings().values():
             headers[setting["key"]] = setting["value"]
-        if body is not None:
+        if request.body is not None:
             headers["Content-Type"] = "application/json"
-        url = f"{api.configuration.host.rstrip('/')}{path}"
-        with _connection_errors(url), logged_request(method, url) as outcome:
+        url = f"{api.configuration.host.rstrip('/')}{request.path}"
+        with _connection_errors(url), logged_request(request.method, url) as outcome:
             response = api.rest_client.pool_manager.request(
-                method,
-                f"{url}?{urlencode(query)}" if query else url,
-                body=None if body is None else json.dumps(body).encode(),
+                request.method,
+                f"{url}?{urlencode(request.query)}" if request.query else url,
+                body=None if request.body is None else json.dumps(request.body).encode(),
                 headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=timeout),
+                timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT, read=request.timeout),
                 retries=False,
                 preload_content=False,
             )
