@@ -47,29 +47,29 @@ class ShellBuild(PodBuild):
 
 
 @contextmanager
-def _cluster(folder: Path) -> Iterator[tuple[Cluster, ClusterConfig]]:
-    authority = Authority(folder / "pki")
-    cluster = Cluster(folder / "cluster")
+def _cluster(directory: Path) -> Iterator[tuple[Cluster, ClusterConfig]]:
+    authority = Authority(directory / "pki")
+    cluster = Cluster(directory / "cluster")
     cluster.access.install(site_objects(SiteOptions(NAMESPACE, ClusterConfig.service_account)))
     cluster.access.grant(BUILDER, "token")
     cluster.kubelet.images[IMAGE] = ["true"]
-    token = folder / "token"
+    token = directory / "token"
     token.write_text("token")
     with cluster.running(authority.issue("kubernetes", server=True)):
-        path = cluster.kubeconfig(folder / "kubeconfig", authority.certificate_path, token, NAMESPACE)
+        path = cluster.kubeconfig(directory / "kubeconfig", authority.certificate_path, token, NAMESPACE)
         yield cluster, ClusterConfig("kubernetes", NAMESPACE, {"": Placement(IMAGE)}, kubeconfig=path)
 
 
-def measure(folder: Path, builds: int) -> None:
+def measure(directory: Path, builds: int) -> None:
     """Run builds at once; print their requests, in total and while all of them run."""
-    with _cluster(folder) as (cluster, config):
+    with _cluster(directory) as (cluster, config):
         hub = f"https://hub.example.org/{uuid.uuid4()}"
         runs = []
         for task_id in range(1, builds + 1):
             build = ShellBuild(task_id, hub, spec(task_id), "", {}, 600, config)
             log = Recorded()
             client = ClusterClient(config.kubeconfig)
-            runs.append(Run(ClusterBuild(client, build, log, folder, lambda _: ()), log))
+            runs.append(Run(ClusterBuild(client, build, log, directory, lambda _: ()), log))
         while not all(run.log.lines or run.error for run in runs):
             time.sleep(0.1)
         before = len(cluster.requests)
@@ -89,8 +89,8 @@ def measure(folder: Path, builds: int) -> None:
 def main() -> None:
     """Measure one build, and many."""
     for builds in (1, int(sys.argv[1]) if sys.argv[1:] else 200):
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            measure(Path(folder), builds)
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            measure(Path(directory), builds)
 
 
 if __name__ == "__main__":

@@ -47,10 +47,6 @@ class Rule:
     options: Mapping[str, Option] | None = None
 
 
-def _at_least(number: int, what: str) -> Check:
-    return lambda item: "" if len(item.words) >= number else f"needs {what}"
-
-
 def _value(item: Instruction) -> str:
     return "" if item.words else "has no value"
 

@@ -22,10 +22,9 @@ SPEC_FILE, SITE_FILE, AUTH_FILE = "spec.json.gz", "builder.conf", "auth.json"
 TOPURL_FILE = "topurl"
 #: Volumes of the pod: builds and base images, and Koji's topdir.
 STATE_DIRECTORY, TOPDIR = "/var/lib/fedpkg-container", "/mnt/koji"
-#: The termination message: where the pod writes it, and the size that Kubernetes keeps, bytes.
+#: The termination message: where the pod writes it. Kubernetes keeps 4096 bytes.
 MESSAGE_PATH = "/dev/termination-log"
 MESSAGE_VARIABLE = "FEDPKG_CONTAINER_MESSAGE"
-MESSAGE_SIZE = 4096
 #: Variable that states, if set, that NetworkPolicies restrict the pod: then network ``isolated`` may be the pod's own.
 POLICED_VARIABLE = "FEDPKG_CONTAINER_POLICED"
 #: Variable that makes the pod test itself instead of building, and the artifact that it then reports.

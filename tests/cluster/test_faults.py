@@ -207,17 +207,22 @@ def test_the_log_is_cut_again_and_again(simulated: Cluster, target: Target) -> N
     assert run.text() == COUNTED
 
 
-def test_the_log_is_rotated_while_the_connection_is_lost(simulated: Cluster, target: Target) -> None:
-    """Lines that were rotated away are only in the artifact; what follows them waits for it."""
-    complete = [f"{n + 1} line {n}".encode() for n in range(60)]
-    run = target.start(COUNTING, complete=complete)
-    run.eventually_prints("line 5")
+def _rotate_while_away(simulated: Cluster) -> None:
+    """Rotate the log of the pod while the API server is away: the API never has its lines."""
     simulated.chaos.away = True
     output = simulated.kubelet.output(_pod(simulated)[1])
     assert output is not None
     eventually(lambda: len(output.lines) > 30, lambda: output.lines, 30)
     output.rotate()
     simulated.chaos.away = False
+
+
+def test_the_log_is_rotated_while_the_connection_is_lost(simulated: Cluster, target: Target) -> None:
+    """Lines that were rotated away are only in the artifact; what follows them waits for it."""
+    complete = [f"{n + 1} line {n}".encode() for n in range(60)]
+    run = target.start(COUNTING, complete=complete)
+    run.eventually_prints("line 5")
+    _rotate_while_away(simulated)
     run.wait()
     assert run.error is None
     assert run.text() == COUNTED
@@ -226,12 +231,7 @@ def test_the_log_is_rotated_while_the_connection_is_lost(simulated: Cluster, tar
 def test_lines_that_are_nowhere(simulated: Cluster, target: Target) -> None:
     run = target.start(COUNTING.replace("end()", "sys.exit(1)"))
     run.eventually_prints("line 5")
-    simulated.chaos.away = True
-    output = simulated.kubelet.output(_pod(simulated)[1])
-    assert output is not None
-    eventually(lambda: len(output.lines) > 30, lambda: output.lines, 30)
-    output.rotate()
-    simulated.chaos.away = False
+    _rotate_while_away(simulated)
     _failure(run)
     lost = [line for line in run.text() if "were lost by the cluster" in line]
     assert len(lost) == 1

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import shutil
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.koji_types import FileMetadata
 from fedpkg_container.model.nvr import sanitize_tag
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.digests import file_digest
 
 #: Uploads a file to the hub: path, directory below that of the import.
 Upload = Callable[[Path, str], object]
@@ -89,15 +89,11 @@ def upload_build_files(
 
 def file_metadata(path: Path, file_type: str, *, relpath: str) -> FileMetadata:
     """Return the content-generator metadata of a file."""
-    checksum = hashlib.sha256()
-    with path.open("rb") as file:
-        for chunk in iter(lambda: file.read(1 << 20), b""):
-            checksum.update(chunk)
     return {
         "filename": path.name,
         "relpath": relpath,
         "filesize": path.stat().st_size,
-        "checksum": checksum.hexdigest(),
+        "checksum": file_digest(path).partition(":")[2],
         "checksum_type": "sha256",
         "type": file_type,
     }
