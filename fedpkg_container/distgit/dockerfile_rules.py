@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from fedpkg_container.distgit.dockerfile import FILE, SCRATCH, Dockerfile, Instruction, Stage
 from fedpkg_container.distgit.dockerfile_instructions import RULES, features, problems
@@ -213,3 +214,9 @@ def _parent(stage: Stage) -> Iterator[Finding]:
             FILE,
             stage.line,
         )
+
+
+def named(findings: Iterable[Finding], dockerfile: Dockerfile) -> Iterator[Finding]:
+    """Yield findings about the Dockerfile under the name of the file that was read."""
+    for finding in findings:
+        yield replace(finding, file=dockerfile.file) if finding.file == FILE else finding

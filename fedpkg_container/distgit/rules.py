@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +12,12 @@ from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
 from fedpkg_container.distgit.dockerfile import FILE, FILES, Dockerfile, find_file
 from fedpkg_container.distgit.dockerfile_facts import TARGET_ARGUMENTS
+from fedpkg_container.distgit.dockerfile_rules import named
 from fedpkg_container.distgit.ignore_file import find_ignore_file
 from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
-from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES
+from fedpkg_container.model.nvr import COMPONENT_LABEL
 from fedpkg_container.model.options import default_components
 from fedpkg_container.model.platforms import platform_of
 
@@ -36,7 +37,7 @@ def check(checkout: Checkout, *, local: bool = False, dockerfile: Dockerfile | N
     findings = [*_state(checkout), *_untracked_files(checkout), *unreadable, *files]
     if dockerfile is not None:
         about_checkout = [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
-        findings += _named(about_checkout, dockerfile)
+        findings += named(about_checkout, dockerfile)
     return findings
 
 
@@ -53,9 +54,9 @@ def check_architectures(checkout: Checkout, dockerfile: Dockerfile, arches: Sequ
     for arch in arches:
         reading = dockerfile.with_facts(replace(dockerfile.facts, platform=platform_of(arch)))
         found = copy_rules.check(reading, checkout.path, checkout.tracked, checkout.submodules)
-        findings |= dict.fromkeys(_named(found, dockerfile))
+        findings |= dict.fromkeys(named(found, dockerfile))
     known = copy_rules.check(dockerfile, checkout.path, checkout.tracked, checkout.submodules)
-    reported = set(_named(known, dockerfile))
+    reported = set(named(known, dockerfile))
     return [finding for finding in findings if finding not in reported]
 
 
@@ -91,17 +92,11 @@ def _files(
             *copy_rules.check(dockerfile, path, tracked, submodules),
             *label_rules.check(dockerfile),
         ]
-        yield from _named(findings, dockerfile)
+        yield from named(findings, dockerfile)
         yield from _other_dockerfile(path, dockerfile)
     yield from container_yaml.check(path)
     yield from additional_tags.check(path)
     yield from _help(path)
-
-
-def _named(findings: Iterable[Finding], dockerfile: Dockerfile) -> Iterator[Finding]:
-    """Yield findings about the Dockerfile under the name of the file that was read."""
-    for finding in findings:
-        yield replace(finding, file=dockerfile.file) if finding.file == FILE else finding
 
 
 def _other_dockerfile(path: Path, dockerfile: Dockerfile) -> Iterator[Finding]:
@@ -126,9 +121,7 @@ def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
 
     Only a warning: sites can allow builders to accept other names, and the client does not know which.
     """
-    label = dockerfile.label_details.get(COMPONENT_LABEL) or dockerfile.label_details.get(
-        OLD_LABEL_NAMES[COMPONENT_LABEL]
-    )
+    label = label_rules.identity_labels(dockerfile.label_details).get(COMPONENT_LABEL)
     allowed = default_components(checkout.name)
     if label and label.value and not label.unknown and label.value not in allowed:
         message = f"label {COMPONENT_LABEL} = {label.value}, but the repository is named {checkout.name}"

@@ -33,10 +33,18 @@ class Finding:
     file: str = ""
     line: int = 0
 
+    @property
+    def _location(self) -> str:
+        return f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
+
+    @property
+    def located_message(self) -> str:
+        """The message after its file and line."""
+        return f"{self._location}{self.message}"
+
     def __str__(self) -> str:
-        location = f"{self.file}:{self.line}: " if self.file and self.line else f"{self.file}: " if self.file else ""
         solution = f"\n    {self.solution}" if self.solution else ""
-        return printable(f"{location}{self.severity}: {self.message} [{self.code}]{solution}")
+        return printable(f"{self._location}{self.severity}: {self.message} [{self.code}]{solution}")
 
 
 #: Code → what is checked. The codes are stable: scripts use them.

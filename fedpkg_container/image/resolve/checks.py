@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.copy_sources import ContextCheck
-from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
+from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts
 from fedpkg_container.distgit.dockerfile_lexer import ESCAPE
 from fedpkg_container.distgit.dockerfile_words import trim
@@ -18,7 +18,7 @@ from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.engines import machine
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
-from fedpkg_container.model.findings import ERROR
+from fedpkg_container.model.findings import ERROR, Finding
 from fedpkg_container.model.platforms import Platform, go_arch
 
 
@@ -27,11 +27,7 @@ def check_instructions(dockerfile: Dockerfile) -> None:
 
     :raises BuildFailedError: if there is any of these
     """
-    for finding in (*dockerfile_rules.check_run(dockerfile), *dockerfile_rules.check(dockerfile)):
-        if finding.severity == ERROR:
-            file = dockerfile.file if finding.file == FILE else finding.file
-            location = f"{file}:{finding.line}" if finding.line else file
-            raise BuildFailedError(f"{location}: {finding.message}", solution=finding.solution)
+    _refuse((*dockerfile_rules.check_run(dockerfile), *dockerfile_rules.check(dockerfile)), dockerfile)
 
 
 def check_sources(dockerfile: Dockerfile, directory: Path, *, lookaside: Sequence[str] = ()) -> None:
@@ -42,10 +38,14 @@ def check_sources(dockerfile: Dockerfile, directory: Path, *, lookaside: Sequenc
     :raises BuildFailedError: if there are any
     """
     tree = TreeOnDisk(directory, extra=lookaside, fresh=True)
-    for finding in ContextCheck(tree, IgnoreFile.read(directory, dockerfile.file)).findings(dockerfile):
+    _refuse(ContextCheck(tree, IgnoreFile.read(directory, dockerfile.file)).findings(dockerfile), dockerfile)
+
+
+def _refuse(findings: Iterable[Finding], dockerfile: Dockerfile) -> None:
+    """Raise the first error among some findings about a Dockerfile."""
+    for finding in dockerfile_rules.named(findings, dockerfile):
         if finding.severity == ERROR:
-            file = dockerfile.file if finding.file == FILE else finding.file
-            raise BuildFailedError(f"{file}:{finding.line}: {finding.message}", solution=finding.solution)
+            raise BuildFailedError(finding.located_message, solution=finding.solution)
 
 
 def check_onbuild(name: str, triggers: Sequence[str]) -> None:

@@ -124,12 +124,11 @@ class Planner:
         errors += container_yaml.refused
         if errors:
             first = errors[0]
-            location = f"{first.file}:{first.line}" if first.line else first.file
             more = f" (and {len(errors) - 1} more)" if errors[1:] else ""
-            raise BuildFailedError(f"{location}: {first.message}{more}", solution=first.solution)
+            raise BuildFailedError(f"{first.located_message}{more}", solution=first.solution)
         for finding in container_yaml.findings:
             if finding.code == "yaml-replaced":
-                self.context.log.report(f"{finding.file}:{finding.line}: {finding.message}")
+                self.context.log.report(finding.located_message)
         return container_yaml, tags
 
     def _check_package(self, identity: Identity) -> None:
