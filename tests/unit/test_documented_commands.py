@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs").glob("[hri]*/*.md"))]
 PROGRAMS = (
     "fedpkg container-",
+    "fedpkg-container ",
     "fedpkg-container-registry ",
     "fedpkg-container-box ",
     "fedpkg-container-cluster ",
@@ -53,7 +54,7 @@ CASES = [(page.relative_to(ROOT), command) for page in PAGES for command in comm
 def test_a_documented_command_is_accepted(client: argparse.ArgumentParser, page: Path, command: str) -> None:
     program, *arguments = shlex.split(command)
     others = {"fedpkg-container-registry": make_parser, "fedpkg-container-cluster": cluster_cli.make_parser}
-    parser = client if program == "fedpkg" else others.get(program, _parser)()
+    parser = client if program in ("fedpkg", "fedpkg-container") else others.get(program, _parser)()
     parser.parse_args(arguments)
 
 
