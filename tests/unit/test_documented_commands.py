@@ -24,7 +24,6 @@ PROGRAMS = (
     "fedpkg-container-registry ",
     "fedpkg-container-box ",
     "fedpkg-container-cluster ",
-    "$box ",
 )
 #: Lines that show the syntax of a command rather than a call of it.
 SYNTAX = re.compile(r"NVR…|\[--| \| |\bKOJI-TAG\b")
@@ -59,9 +58,11 @@ def test_a_documented_command_is_accepted(client: argparse.ArgumentParser, page:
 
 
 def test_commands_are_found() -> None:
-    text = "    fedpkg container-build --x   # why\nfedpkg container-build\n    $box shell \\\n    --user a\n"
+    text = (
+        "    fedpkg container-build --x   # why\nfedpkg container-build\n    fedpkg-container-box up \\\n    --user a\n"
+    )
     assert [" ".join(command.split()) for command in commands(text)] == [
         "fedpkg container-build --x",
-        "$box shell --user a",
+        "fedpkg-container-box up --user a",
     ]
     assert len(CASES) > 60

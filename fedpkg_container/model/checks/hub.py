@@ -54,7 +54,7 @@ CHECKS = {
         "the build tag has architectures",
         ERROR,
         "An image is built for each architecture of the build tag, so there would be none.",
-        wrong=commands("koji edit-tag --arches '' rawhide-container-build", _BUILD),
+        wrong=commands("koji call --kwargs \"{'tagInfo': 'rawhide-container-build', 'arches': ''}\" editTag2", _BUILD),
         right=commands("koji edit-tag --arches x86_64 rawhide-container-build", _BUILD),
     ),
     "arches": Check(
