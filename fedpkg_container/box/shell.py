@@ -117,7 +117,7 @@ def _write_containers(box: Box, home: Path, user: str) -> None:
 
 
 #: Startup files of bash, zsh and fish: completion (the result of a command), and a prompt that names the box.
-#: Without a .zshrc, zsh asks a new user questions. Like bash and fish, it accepts comments in pasted commands.
+#: Without a .zshrc, zsh starts with a dialog. Like bash and fish, it accepts comments in pasted commands.
 _STARTUP_FILES = {
     ("bash", ".bashrc"): """\
 eval "$({command})"

@@ -25,15 +25,18 @@ PROGRAMS = (
     "fedpkg-container-box ",
     "fedpkg-container-cluster ",
 )
+#: A row of a table of commands.
+ROW = re.compile(r"\| `([^`]+)` \|")
 #: Lines that show the syntax of a command rather than a call of it.
-SYNTAX = re.compile(r"NVR…|\[--| \| |\bKOJI-TAG\b")
+SYNTAX = re.compile(r"…|\[--| \| |\bKOJI-TAG\b")
 
 
 def commands(text: str) -> Iterator[str]:
-    """Yield the calls of our programs in the code blocks of a page."""
+    """Yield the calls of our programs in the code blocks and tables of a page."""
     for line in text.replace("\\\n", " ").splitlines():
-        command = line.strip()
-        if line.startswith("    ") and command.startswith(PROGRAMS) and not SYNTAX.search(command):
+        row = ROW.match(line)
+        command = row[1] if row else line.strip()
+        if (row or line.startswith("    ")) and command.startswith(PROGRAMS) and not SYNTAX.search(command):
             yield re.sub(r"\s+>\s.*", "", re.sub(r"\s+#.*", "", command))
 
 
@@ -58,11 +61,11 @@ def test_a_documented_command_is_accepted(client: argparse.ArgumentParser, page:
 
 
 def test_commands_are_found() -> None:
-    text = (
-        "    fedpkg container-build --x   # why\nfedpkg container-build\n    fedpkg-container-box up \\\n    --user a\n"
-    )
+    text = "    fedpkg container-build --x   # why\nfedpkg container-build\n"
+    text += "    fedpkg-container-box up \\\n    --user a\n| `fedpkg container-status` | builds |\n"
     assert [" ".join(command.split()) for command in commands(text)] == [
         "fedpkg container-build --x",
         "fedpkg-container-box up --user a",
+        "fedpkg container-status",
     ]
     assert len(CASES) > 60
