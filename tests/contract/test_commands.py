@@ -190,6 +190,33 @@ def test_targets_and_tags_are_removed(koji_program: Program, target: Target, bui
     assert admin.getBuildTarget(target.name) is None
 
 
+def test_a_tag_is_cloned(koji_program: Program, target: Target, build: dict[str, Any], admin: Any) -> None:
+    clone = new_name("clone")
+    koji_program("edit-tag", "--arches", "x86_64", "--extra", "a=b", "--perm", "admin", target.dest_tag_name)
+    koji_program("clone-tag", "--all", target.dest_tag_name, clone)
+    keys = ("arches", "extra", "perm", "locked")
+    copied, source = admin.getTag(clone), admin.getTag(target.dest_tag_name)
+    assert [copied[key] for key in keys] == [source[key] for key in keys]
+    assert [tagged["nvr"] for tagged in admin.listTagged(clone)] == [build["nvr"]]
+    with assert_refused(1000, "Target tag already exists"):
+        admin.snapshotTag(target.dest_tag_name, clone)
+
+
+@pytest.mark.since("1.35")
+def test_a_repository_is_awaited(koji_program: Program, target: Target, host: Any) -> None:
+    assert koji_program.sessions["admin"].repo.get(target.build_tag_name) is None
+    repo_id, _ = host.host.repoInit(target.build_tag_name)
+    host.host.repoDone(repo_id, {})
+    assert f"Got repo {repo_id}\n" in koji_program("wait-repo", target.build_tag_name)
+    assert f"Got repo {repo_id}\n" in koji_program("wait-repo", "--target", target.name)
+
+
+def test_the_calls_of_the_hub(koji_program: Program) -> None:
+    assert re.search(r"^getTag\(tagInfo, strict=False", koji_program("list-api"), re.MULTILINE)
+    assert koji_program("list-api", "getTag").startswith("getTag(tagInfo, strict=False")
+    assert koji_program.run("list-api", "no-such-method")[0]
+
+
 def test_the_latest_builds(koji_program: Program, target: Target, build: dict[str, Any], admin: Any) -> None:
     tag, name = target.dest_tag_name, build["name"]
     output = koji_program("latest-build", "--quiet", tag, name)
@@ -267,7 +294,9 @@ def test_permissions(koji_program: Program, user: str, admin: Any) -> None:
     with assert_refused(1000, f"No such entry in table permissions: {own}"):
         koji_program("grant-permission", own, user)
     koji_program("grant-permission", "--new", "--description", "of a test", own, user)
+    koji_program("edit-permission", own, "of this test")
     assert admin.getUserPerms(user) == [own]
+    assert "of this test" in [row["description"] for row in admin.getAllPerms()]
 
 
 def test_a_user_is_renamed(koji_program: Program, user: str, admin: Any, packager_name: str) -> None:
@@ -370,7 +399,7 @@ def test_access_as_a_content_generator_is_revoked(koji_program: Program, user: s
 
 
 def test_information_about_builds_tasks_and_hosts(
-    koji_program: Program, bench: TaskBench, build: dict[str, Any], host_name: str, target: Target
+    koji_program: Program, bench: TaskBench, build: dict[str, Any], host_name: str, target: Target, packager_name: str
 ) -> None:
     task_id = bench.free_task()
     assert f"BUILD: {build['nvr']} [" in koji_program("buildinfo", build["nvr"])
@@ -381,6 +410,7 @@ def test_information_about_builds_tasks_and_hosts(
     assert str(task_id) in koji_program("list-tasks", "--method", "buildContainer")
     assert target.name in koji_program("list-targets")
     assert "DEFAULT" in koji_program("list-volumes")
+    assert "No notifications" in koji_program("list-notifications", "--user", packager_name)
     assert "container-binary" in koji_program("list-channels")
     assert build["name"] in koji_program("list-pkgs", "--tag", target.dest_tag_name)
     assert build["nvr"] in koji_program("list-history", "--tag", target.dest_tag_name)

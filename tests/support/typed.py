@@ -92,6 +92,7 @@ class TypingShell:
         before = self._child.before or ""
         self._child.sendline(f"printf 'ended:%s\\n' \"{self._status}\"")
         self._child.expect(r"ended:(\d+)\r?\n")
+        assert isinstance(self._child.match, re.Match)
         return Result(int(self._child.match[1]), _ESCAPES.sub("", before + (self._child.before or "")))
 
     def close(self) -> None:

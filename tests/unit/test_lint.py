@@ -158,7 +158,7 @@ def test_a_directory_that_cannot_be_read(
     def scandir(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr(lint.os, "scandir", scandir)
+    monkeypatch.setattr("os.scandir", scandir)
     assert "error: cannot read .: Permission denied" in _run(capsys)[2]
 
 

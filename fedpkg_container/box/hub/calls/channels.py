@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import koji
 
 from fedpkg_container.box.hub.calls.listings import existing_host, get_channel, list_channels
@@ -51,7 +53,7 @@ def disable_channel(channelname: Lookup, comment: str | None = None) -> None:
     _enable(channelname, False, comment)
 
 
-def _enable(name: object, enabled: bool, comment: str | None) -> None:
+def _enable(name: Any, enabled: bool, comment: str | None) -> None:
     require_permission("host")
     channel = get_channel(name)
     if channel is None:

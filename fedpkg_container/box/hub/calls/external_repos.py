@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import koji
 
 from fedpkg_container.box.hub.calls import tags
@@ -88,7 +90,7 @@ def get_external_repo(info: Lookup, strict: bool = False, event: int | None = No
     return row
 
 
-def _known(info: object) -> Row:
+def _known(info: Any) -> Row:
     row = get_external_repo(info, strict=True)
     assert row is not None
     return row

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import koji
 
 from fedpkg_container.box.hub.calls.tags import get_build_target, get_tag, known_tag
@@ -96,7 +98,7 @@ def delete_build_target(buildTargetInfo: Lookup) -> None:
     database().event()
 
 
-def _known_target(info: object) -> Row:
+def _known_target(info: Any) -> Row:
     target = get_build_target(info)
     if target is None:
         raise koji.GenericError(f"No such build target: {info}")

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import koji
 
 from fedpkg_container.box.hub.calls.users import get_user, known_user, permissions_of
@@ -18,6 +20,13 @@ NORMAL, BLOCKED = koji.USER_STATUS["NORMAL"], koji.USER_STATUS["BLOCKED"]
 def get_all_permissions() -> list[Row]:
     """All permissions."""
     return database().all("SELECT id, name, description FROM permission_names ORDER BY id")
+
+
+@call("editPermission", used_by="koji edit-permission")
+def edit_permission(permission: Lookup, description: str) -> None:
+    """Change the description of a permission."""
+    require_permission("admin")
+    database().update("permission_names", entry("permissions", permission)["id"], description=description)
 
 
 @call("getUserPerms", used_by="koji userinfo")
@@ -61,6 +70,18 @@ def revoke_permission(userinfo: UserLookup, permission: Lookup) -> None:
         raise koji.GenericError(f"user {userinfo} does not have permission: {name}")
 
 
+@call("getBuildNotifications", used_by="koji list-notifications")
+def get_build_notifications(userID: UserLookup | None = None) -> list[Row]:
+    """Empty: this hub sends no notifications."""
+    return []
+
+
+@call("getBuildNotificationBlocks", used_by="koji list-notifications")
+def get_build_notification_blocks(userID: UserLookup | None = None) -> list[Row]:
+    """Empty: this hub sends no notifications."""
+    return []
+
+
 @call("listUsers", used_by="koji list-users")
 def list_users(
     userType: UserTypes | None = koji.USERTYPES["NORMAL"],
@@ -85,7 +106,7 @@ def list_users(
     return query_options([{**row, "krb_principals": []} for row in rows], queryOpts)
 
 
-def _set_status(username: object, status: int) -> None:
+def _set_status(username: Any, status: int) -> None:
     user = get_user(username)
     if user is None:
         raise koji.GenericError(f"No such user: {username}")

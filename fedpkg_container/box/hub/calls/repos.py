@@ -73,6 +73,13 @@ def get_repo(
     return row and _shown(row)
 
 
+@call("repo.get", used_by="koji.util.RepoWatcher (koji wait-repo)")
+def get(tag: Lookup, min_event: int | None = None, at_event: int | None = None, opts: Row | None = None) -> Row | None:
+    """Newest ready repository of a tag that is not older than an event, or None."""
+    assert_now(at_event)
+    return None if opts else get_repo(tags.known_tag(tag)["id"], min_event=min_event)
+
+
 @call("repoInfo", used_by="koji.util (koji list-tagged --repo)")
 def repo_info(repo_id: int, strict: bool = False) -> Row | None:
     """A repository by ID."""
