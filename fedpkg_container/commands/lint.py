@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def run_alone(arguments: Sequence[str]) -> int | None:
     """Run a command line that starts with ``lint`` without the site's client; return None if rpmlint is meant."""
     if is_package(Path.cwd()):
         return None
-    parser = argparse.ArgumentParser(prog="fedpkg-container lint", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=f"{Path(sys.argv[0]).name} lint", allow_abbrev=False)
     add_arguments(parser)
     return run(parser.parse_args(arguments), Path())
 
@@ -106,8 +107,6 @@ def _explain(code: str) -> None:
 
 
 def _report(findings: Sequence[Finding], name: str, containers: int) -> None:
-    import sys
-
     from fedpkg_container.commands import finding_formats
     from fedpkg_container.commands.findings import count_findings
     from fedpkg_container.commands.terminal import print_findings, print_lines
