@@ -101,7 +101,6 @@ def test_argument_is_claimed_once_the_parent_is_known(environment: dict[str, str
     assert not label_rules.depends_on_parents(dockerfile)
 
 
-
 def test_identity_needs_all_variables() -> None:
     assert identify(Dockerfile(FROM + IDENTITY, BuildFacts(parents=PARENTS)), {}).release == "2.fc41"
     with pytest.raises(BuildFailedError, match=r"label name = '/c' is incomplete: \$FGC has no value"):
