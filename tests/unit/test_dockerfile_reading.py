@@ -86,7 +86,7 @@ LABEL com.redhat.component=x name=x version=$V release=1
 def test_argument_that_an_unknown_parent_may_override_is_not_claimed() -> None:
     dockerfile = Dockerfile(OVERRIDABLE)
     label = dockerfile.label_details["version"]
-    assert (label.value, label.overridable) == ("1.2", {"VERSION"})
+    assert (label.value, label.overridable) == ("1.2", frozenset({"VERSION"}))
     assert dockerfile.unknown_labels == {"version"} and "version" not in dockerfile.labels
     assert label_rules.depends_on_parents(dockerfile)
     notes = [finding.message for finding in label_rules.check(dockerfile) if finding.code == "label-unknown"]
