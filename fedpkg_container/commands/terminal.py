@@ -20,6 +20,12 @@ def print_lines(*texts: str) -> None:
     _write(sys.stdout, texts)
 
 
+def print_page(lines: Iterable[str]) -> None:
+    """Write lines of a ``progress.look.Page``, which are printable already, to standard output."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
 def print_stderr(*texts: str) -> None:
     """Write warnings, notices and errors to standard error."""
     _write(sys.stderr, texts)
