@@ -52,6 +52,17 @@ LOOKS = {
 }
 
 
+def has_unicode(stream: TextIO) -> bool:
+    """Return whether the encoding of a stream has the signs."""
+    return (getattr(stream, "encoding", None) or "ascii").lower().startswith("utf")
+
+
+def state_sign(state: str, stream: TextIO) -> str:
+    """Return the sign of a state."""
+    sign = LOOKS[state].sign
+    return sign if has_unicode(stream) else ASCII_SIGNS[sign]
+
+
 def state_text(state: str) -> str:
     """Return a state in words, with Koji's own word in parentheses if it differs: ``running (open)``."""
     return f"{LOOKS[state].word}{_koji_word(state)}"
@@ -111,7 +122,7 @@ class Page:
 
     def __init__(self, stream: TextIO, *, width: int | None = None) -> None:
         self._style = Style(stream)
-        self._unicode = (getattr(stream, "encoding", None) or "ascii").lower().startswith("utf")
+        self._stream = stream
         self.width = width or (shutil.get_terminal_size().columns if stream.isatty() else None)
 
     def table(self, rows: Iterable[Row]) -> list[str]:
@@ -145,7 +156,7 @@ class Page:
         prefix, length = " " * row.indent, row.indent
         if row.state:
             look = LOOKS[row.state]
-            prefix += self._styled(look.style, look.sign if self._unicode else ASCII_SIGNS[look.sign]) + " "
+            prefix += self._styled(look.style, state_sign(row.state, self._stream)) + " "
             length += 2
         return [(parts[0][0] + length, prefix + parts[0][1]), *parts[1:]]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from types import TracebackType
 from typing import Optional, TextIO
 
@@ -19,6 +20,7 @@ from fedpkg_container.hub.events import (
     TaskState,
 )
 from fedpkg_container.progress.formatting import Style
+from fedpkg_container.progress.look import state_sign, task_text
 from fedpkg_container.text import format_duration
 
 
@@ -39,17 +41,6 @@ class Renderer(ABC):
     @abstractmethod
     def __call__(self, event: Event) -> None:
         """Display one event."""
-
-
-#: Koji's task states in words.
-STATE_NAMES = {
-    "FREE": "waiting for a builder",
-    "ASSIGNED": "assigned",
-    "OPEN": "running",
-    "CLOSED": "completed",
-    "CANCELED": "canceled",
-    "FAILED": "failed",
-}
 
 
 class PlainRenderer(Renderer):
@@ -99,8 +90,8 @@ class PlainRenderer(Renderer):
     def _task(self, task: TaskState) -> None:
         if task.label:
             self._arches.add(task.label)
-        on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        line = f"task {task.name}: {STATE_NAMES[task.state]}{on}"
+        shown = task if task.state in ("OPEN", "FAILED") else replace(task, host="")
+        line = f"{state_sign(task.state, self.stream)} task {task.name}: {task_text(shown)}"
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
     def _write(self, text: str) -> None:

@@ -51,11 +51,12 @@ class Status:
         """Run the command and return its standard output."""
         self.hub.requests.clear()
         client: Any = SimpleNamespace(name="fedpkg", args=arguments(*words), config=self.config, cmd=None)
-        stream = io.TextIOWrapper(io.BytesIO(), "utf-8")
+        buffer = io.BytesIO()
+        stream = io.TextIOWrapper(buffer, "utf-8")
         self._patch.setattr(sys, "stdout", stream)
         self.status = container_status.run(client)
         stream.flush()
-        return stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        return buffer.getvalue().decode()
 
     def json(self, *words: str) -> Any:
         """Run the command with ``--json`` and return its output, which matches the schema."""
