@@ -55,7 +55,7 @@ def test_failed_task(hub: StatusHub, status: Status) -> None:
         "owner me",
         "url https://koji.example/koji/taskinfo?taskID=7",
         f"task 8 createContainer (x86_64) failed on builder-1: {FAULT}",
-        "Dockerfile, instruction RUN grep -q a: b",
+        "step RUN grep -q a: b",
         "logs: fedpkg container-status 7 --logs --failed",
     ):
         assert f"\n{line}" in text, line
@@ -78,7 +78,7 @@ def test_line_of_the_dockerfile(hub: StatusHub, status: Status) -> None:
         [task(7, "FAILED")],
         {7: "building the image for x86_64 failed: Dockerfile:12: RUN a: b: exit status 1"},
     )
-    assert "\nDockerfile, line 12 RUN a: b\n" in _flat(status.run("7"))
+    assert "\nstep Dockerfile:12: RUN a: b\n" in _flat(status.run("7"))
     hub.results = {7: "Dockerfile:3: COPY needs two arguments"}
     fields = status.json("7")
     assert (fields["dockerfile_line"], fields["instruction"]) == (3, None)
