@@ -299,12 +299,21 @@ def _task_ids(client: Client, session: HubSession) -> list[int]:
         from fedpkg_container.commands.status_checkout import running_task
 
         return [running_task(client, session)]
-    return list(dict.fromkeys(_task_id(session, word) for word in client.args.what))
+    may_be_build = client.args.logs is not None
+    return list(dict.fromkeys(_task_id(session, word, may_be_build=may_be_build) for word in client.args.what))
 
 
-def _task_id(session: HubSession, word: str) -> int:
+def _task_id(session: HubSession, word: str, *, may_be_build: bool) -> int:
+    """Return the ID of a task, or of the task of a build.
+
+    :param may_be_build: whether a number may be the ID of a build
+    """
     from fedpkg_container.hub.builds import find_task_or_build, read_build
+    from fedpkg_container.hub.lookup import task_number
 
+    number = task_number(word)
+    if number is not None and not may_be_build:
+        return number
     task, build = find_task_or_build(session, word)
     if task is not None:
         return int(task["id"])

@@ -135,7 +135,7 @@ def test_interrupt_cancels(hub: ChangingHub, status: Status) -> None:
 
 
 def test_unknown_task(status: Status) -> None:
-    with pytest.raises(RefusedError, match="no task or build 99"):
+    with pytest.raises(RefusedError, match="the hub has no task 99"):
         status.run("--watch", "7", "99")
 
 
