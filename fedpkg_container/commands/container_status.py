@@ -128,6 +128,8 @@ def _check_usage(client: Client) -> None:
     """
     arguments = client.args
     logs = arguments.logs is not None
+    if arguments.format == "json":
+        arguments.json, arguments.format = True, None
     if (
         arguments.logs and not arguments.what and _is_target(arguments.logs)
     ):  # argparse parsed the task as value of --logs
@@ -192,7 +194,7 @@ def _run(client: Client) -> int:
     from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
     arguments = client.args
-    parse_format(client)
+    template = parse_format(client)
     profile = koji_profile(client)
     logged_in = arguments.mine or arguments.cancel_on_interrupt or arguments.cancel
     session = connect(profile, client.cmd) if logged_in else anonymous_session(profile)
@@ -202,12 +204,12 @@ def _run(client: Client) -> int:
         if arguments.cancel:
             from fedpkg_container.commands.status_cancel import cancel
 
-            return show(client, [cancel(session, _task_ids(client, session))])
+            return show(client, [cancel(session, _task_ids(client, session))], template)
         if arguments.logs is not None:
             from fedpkg_container.commands.status_task import show_logs
 
             return show_logs(client, session, _task_ids(client, session)[0])
-        return show(client, _views(client, session))
+        return show(client, _views(client, session), template)
 
 
 def _views(client: Client, session: HubSession) -> list[View]:

@@ -296,7 +296,9 @@ def test_cancel(hub: StatusHub, status: Status) -> None:
     hub.tasks = [task(7, "OPEN"), task(8, "FREE"), task(9, "CLOSED"), task(10, "OPEN", owner=6)]
     assert _flat(status.run("--cancel", "7")) == "✘ task 7 canceled"
     assert len(hub.requests) <= 4
-    assert status.json("--cancel", "8")["tasks"][0]["state"] == "CANCELED"
+    assert '"state": "CANCELED"' in status.run("--cancel", "8", "--format", "json")
+    hub.tasks.append(task(11, "FREE"))
+    assert status.json("--cancel", "11")["tasks"][0]["state"] == "CANCELED"
     with pytest.raises(RefusedError, match=r"ended tasks cannot be canceled: 9 \(closed\)"):
         status.run("--cancel", "10", "9")
     with pytest.raises(RefusedError, match="did not cancel task 10: Cannot cancel task, not owner"):
