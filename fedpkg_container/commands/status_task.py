@@ -35,7 +35,10 @@ def task_view(client: Client, report: TaskReport, note: str = "") -> View:
     entry = {name: fields[name] for name in status_fields.ENTRY_FIELDS}
 
     def lines(page: Page) -> list[str]:
-        return [*_lines(page, report, str(fields["url"] or ""), client.name), *([note] if note else [])]
+        from fedpkg_container.progress.look import Cell, Row
+
+        notes = page.lines([Row((Cell(note),))] if note else [])
+        return [*_lines(page, report, str(fields["url"] or ""), client.name), *notes]
 
     return View(fields, [entry], lines)
 

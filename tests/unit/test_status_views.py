@@ -341,3 +341,22 @@ def test_arguments_that_cannot_be_combined(status: Status, arguments: tuple[str,
 def test_invalid_times(status: Status, text: str) -> None:
     with pytest.raises(SystemExit):
         status.run("--since", text)
+
+
+def test_text_of_the_hub_cannot_control_the_terminal(hub: StatusHub, status: Status) -> None:
+    evil = "a\x1b[2J\u202e"
+    request = [f"git+https://user:secret@src.example/{evil}#{evil}", evil, {"git_branch": evil, evil: evil}]
+    hub.tasks = [
+        task(7, "FREE", request=request, owner_name=evil),
+        task(8, "FAILED", parent=7, label=evil, method=evil, request=[evil]),
+        task(9, "FAILED", request=request, completion_ts=NOW),
+    ]
+    hub.hosts = [host(1, name=evil, arches=evil)]
+    hub.channel["name"] = evil
+    hub.results = {8: evil, 9: evil}
+    hub.builds = [build(7, "COMPLETE", nvr=evil), build(6, "COMPLETE", source=evil, extra={"submitter": evil})]
+    for words in (("7",), ("8",), ("9",), ("6",), ("web",), ("--mine",), ("web", "--format", "{{.owner}} {{.branch}}")):
+        text = status.run(*words)
+        assert not set(text) & set("\x1b\u202e"), words
+        assert "secret" not in text
+    assert "secret" not in status.run("7", "--json")
