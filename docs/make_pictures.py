@@ -97,10 +97,10 @@ class Pictures:
                 break
         _save(console, name, "fedpkg container-build --scratch")
 
-    def submit(self) -> int:
+    def submit(self, options: str = "") -> int:
         """Submit a scratch build and return its task."""
         info = self.demo.directory / "task.json"
-        self.demo.shell(f"fedpkg container-build --scratch --nowait -q --task-info {info}")
+        self.demo.shell(f"fedpkg container-build --scratch --nowait -q --task-info {info} {options}")
         return int(json.loads(info.read_text())["task_id"])
 
     def waiting(self, name: str) -> int:
@@ -108,7 +108,7 @@ class Pictures:
         session = self.demo.box.session(ADMIN)
         builder = self.demo.box.layout.builders[0]
         session.disableHost(builder)
-        task_id = self.submit()
+        task_id = self.submit("--skip-check no-builder")
         self.screen(name, f"fedpkg container-status {task_id}")
         session.enableHost(builder)
         log_out(session)

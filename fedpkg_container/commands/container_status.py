@@ -234,12 +234,14 @@ def _view(client: Client, session: HubSession, word: str, selection: Selection) 
     from fedpkg_container.hub.builds import build_of_task
     from fedpkg_container.hub.lookup import find
     from fedpkg_container.hub.task_report import read_task
+    from fedpkg_container.model.koji_images import image_metadata
 
     found = find(session, word, selection)
     build = found.build
     of_build = bool(client.args.rpms or client.args.diff)
     if found.task is not None and not of_build:
-        note = f"(build {word} exists too: {client.name} container-status {build['nvr']})" if build else ""
+        is_image = build is not None and bool(image_metadata(build))
+        note = f"(build {word}: {client.name} container-status {build['nvr']})" if build and is_image else ""
         return task_view(client, read_task(session, found.task, found.tree or {}), note)
     if found.task is not None:
         build = build_of_task(session, found.task["id"]) or build

@@ -354,7 +354,11 @@ def test_text_of_the_hub_cannot_control_the_terminal(hub: StatusHub, status: Sta
     hub.hosts = [host(1, name=evil, arches=evil)]
     hub.channel["name"] = evil
     hub.results = {8: evil, 9: evil}
-    hub.builds = [build(7, "COMPLETE", nvr=evil), build(6, "COMPLETE", source=evil, extra={"submitter": evil})]
+    image = {"typeinfo": {"image": {"index": {"pull": [evil]}}}}
+    hub.builds = [
+        build(7, "COMPLETE", nvr=evil, extra=image),
+        build(6, "COMPLETE", source=evil, extra={"submitter": evil}),
+    ]
     for words in (("7",), ("8",), ("9",), ("6",), ("web",), ("--mine",), ("web", "--format", "{{.owner}} {{.branch}}")):
         text = status.run(*words)
         assert not set(text) & set("\x1b\u202e"), words
