@@ -60,6 +60,15 @@ def poll_interval(client: Client) -> PollInterval:
     return PollInterval(minimum, max(minimum, maximum), DEFAULT_POLL_INTERVAL.hub_timeout if given is None else given)
 
 
+def request_timeout(client: Client) -> float:
+    """Return the timeout of one request to the hub in seconds: at most that of ``--hub-timeout``."""
+    from fedpkg_container.hub.retry import MIN_TIMEOUT
+    from fedpkg_container.hub.session import CLIENT_TIMEOUT
+
+    given = client.args.hub_timeout
+    return CLIENT_TIMEOUT if given is None else min(CLIENT_TIMEOUT, max(given, MIN_TIMEOUT))
+
+
 def _setting(client: Client, name: str) -> Any:
     """Return the value of a setting.
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_follow_arguments
@@ -32,13 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     complete_with(what, "builds")
     parser.add_argument("--watch", action="store_true", help="Follow a task to its end, as container-build does")
     logs = parser.add_argument(
-        "--logs", nargs="?", const="", metavar="ARCH", help="Print the logs of a task (of one architecture) only"
+        "--logs",
+        nargs="?",
+        const="",
+        metavar="ARCH",
+        help="Print the logs of a task (of one architecture, or build) only",
     )
     complete_with(logs, "arches")
     tail = parser.add_argument("--tail", type=_lines, metavar="N", help="With --logs: print the last N lines")
     complete_with(tail, "nothing")
     parser.add_argument("--rpms", action="store_true", help="List the RPMs of a build")
-    diff = parser.add_argument("--diff", metavar="NVR", help="Show the changes since another build")
+    diff = parser.add_argument("--diff", metavar="NVR|BUILD-ID", help="Show the changes since another build")
     complete_with(diff, "nvrs")
     parser.add_argument("--mine", action="store_true", help="Show your own container builds of all packages")
     parser.add_argument("--json", action="store_true", help="Print JSON")
@@ -98,13 +103,16 @@ def _is_target(word: str) -> bool:
 
 
 def _run(client: Client) -> int:
-    from fedpkg_container.commands.client_config import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile, request_timeout
     from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
     arguments = client.args
     profile = koji_profile(client)
     logged_in = arguments.mine or arguments.cancel_on_interrupt
-    session = connect(profile, client.cmd) if logged_in else anonymous_session(profile)
+    timeout = request_timeout(client)
+    session = (
+        connect(profile, client.cmd, timeout=timeout) if logged_in else anonymous_session(profile, timeout=timeout)
+    )
     if arguments.watch:
         return _watch(client, session)
     with hub_errors(session.baseurl):
@@ -161,23 +169,25 @@ def _watch(client: Client, session: HubSession) -> int:
         with hub_errors(session.baseurl):
             task_id = _task_id(client, session)
     page = site_urls(koji_profile(client)).task(task_id)
-    submitted = Submitted(task_id, page, average=_average(client, session))
+    submitted = Submitted(task_id, page, average=_average(client, session, task_id))
     if client.args.logs is not None:
         return follow_logs(client, session, submitted, client.args.logs)
     return follow_to_end(client, session, submitted)
 
 
-def _average(client: Client, session: HubSession) -> float | None:
-    """Return the average duration of builds of the checkout in seconds; None if it is unknown."""
+def _average(client: Client, session: HubSession, task_id: int) -> float | None:
+    """Return the average duration of builds of the task's package in seconds; None if it is unknown."""
     from fedpkg_container.commands.status_checkout import checkout_component
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.hub.builds import valid_average
+    from fedpkg_container.hub.builds import average_of_task
     from fedpkg_container.hub.session import hub_errors
 
+    components: dict[str, str] = {}
+    with suppress(FedpkgContainerError):
+        components = checkout_component(client)
     try:
-        component = checkout_component(client)
         with hub_errors(session.baseurl):
-            return valid_average(session.getAverageBuildDuration(component))
+            return average_of_task(session, task_id, components)
     except FedpkgContainerError:
         return None
 

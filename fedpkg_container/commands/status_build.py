@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.commands.terminal import print_lines
-from fedpkg_container.errors import RefusedError
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -25,15 +24,13 @@ def show_build(client: Client, session: HubSession, info: BuildInfo) -> Mapping[
     :raises RefusedError: if the build to compare with does not exist
     """
     from fedpkg_container.hub.build_contents import difference, read_contents
+    from fedpkg_container.hub.builds import find_build
 
     arguments = client.args
     contents = read_contents(session, info)
     fields: dict[str, Any] = {**dataclasses.asdict(contents), "rpms": list(contents.rpms)}
     if arguments.diff:
-        other = session.getBuild(arguments.diff)
-        if other is None:
-            raise RefusedError(f"no such build: {arguments.diff}", solution="pass the NVR of an earlier build")
-        before = read_contents(session, other)
+        before = read_contents(session, find_build(session, arguments.diff))
         changes = difference(before, contents)
         if arguments.json:
             return {"from": before.build.nvr, "to": contents.build.nvr, **dataclasses.asdict(changes)}

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, TextIO
 
+from fedpkg_container.stdio import write_text
 from fedpkg_container.text import printable, printable_line
 
 if TYPE_CHECKING:
@@ -26,8 +27,7 @@ def print_stderr(*texts: str) -> None:
 
 
 def _write(stream: TextIO, texts: Iterable[str]) -> None:
-    stream.write("".join(f"{printable(text)}\n" for text in texts))
-    stream.flush()
+    write_text(stream, "".join(f"{printable(text)}\n" for text in texts))
 
 
 def print_json(value: object) -> None:
@@ -54,30 +54,29 @@ def print_event(event: str, **fields: object) -> None:
 
 def print_findings_json(findings: Iterable[Finding]) -> None:
     """Write findings as JSON lines."""
+    from fedpkg_container.model.findings import in_order
     from fedpkg_container.progress.json_lines import JsonRenderer
 
-    JsonRenderer(sys.stdout).findings(findings)
+    JsonRenderer(sys.stdout).findings(in_order(findings))
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
     """Write findings to standard error."""
-    from fedpkg_container.model.findings import ERROR
+    from fedpkg_container.model.findings import ERROR, in_order
     from fedpkg_container.progress.formatting import Style
 
     style = Style(sys.stderr)
-    for finding in findings:
+    for finding in in_order(findings):
         mark = style.bad if finding.severity == ERROR else style.warning
         word = f"{finding.severity}:"
-        sys.stderr.write(str(finding).replace(word, mark(word), 1) + "\n")
-    sys.stderr.flush()
+        write_text(sys.stderr, str(finding).replace(word, mark(word), 1) + "\n")
 
 
 def print_error(reason: str, solution: str = "") -> None:
     """Write an error and its solution to standard error."""
     from fedpkg_container.progress.formatting import Style
 
-    sys.stderr.write(f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
-    sys.stderr.flush()
+    write_text(sys.stderr, f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
     if solution:
         print_stderr(*(f"       {line}" for line in solution.splitlines()))
 

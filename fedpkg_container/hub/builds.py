@@ -157,6 +157,28 @@ def overview(session: HubSession, component: str, repository: str) -> Overview:
     return _complete(session, listed.result, running, valid_average(average.result))
 
 
+def average_of_task(session: HubSession, task_id: int, components: Mapping[str, str]) -> float | None:
+    """Return the average duration of builds of the package that a task builds, in seconds; None if it is unknown.
+
+    :param components: repository (``container/hello``) → package, where it is known; otherwise ``NAME-container``
+    """
+    task = session.getTaskInfo(task_id, request=True)
+    repository = repository_of(task) if task else ""
+    if not repository:
+        return None
+    component = components.get(repository) or f"{repository.rpartition('/')[2]}-container"
+    return valid_average(session.getAverageBuildDuration(component))
+
+
+def repository_of(task: TaskInfo) -> str:
+    """Return the last two parts of the path in a task's source URL (``container/hello``); empty if there is none."""
+    request = task.get("request")
+    source = str(request[0]) if isinstance(request, (list, tuple)) and request else ""
+    path = source.partition("#")[0].partition("?")[0].rstrip("/").removesuffix(".git")
+    parts = path.split("/")[-2:]
+    return "/".join(parts) if len(parts) == 2 and all(parts) else ""
+
+
 def builds_of_user(
     session: HubSession, user: UserInfo, *, ended: int = 10
 ) -> tuple[tuple[RequestedBuild, ...], tuple[RequestedBuild, ...]]:
@@ -247,6 +269,19 @@ def build_of_task(session: HubSession, task_id: int) -> BuildInfo | None:
     """Return the build created by a task; None if there is none."""
     builds = session.listBuilds(taskID=task_id)
     return builds[0] if builds else None
+
+
+def find_build(session: HubSession, word: str) -> BuildInfo:
+    """Return the build identified by an NVR, a build ID, or the ID of the task that created it.
+
+    :raises RefusedError: if there is none
+    """
+    task, build = find_task_or_build(session, word)
+    if build is None and task is not None:
+        build = build_of_task(session, task["id"])
+    if build is None:
+        raise RefusedError(f"task {printable_line(word)} created no build", solution="pass the NVR or ID of a build")
+    return build
 
 
 def find_task_or_build(session: HubSession, word: str) -> tuple[TaskInfo | None, BuildInfo | None]:
