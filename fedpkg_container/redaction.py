@@ -21,7 +21,7 @@ HIDDEN = "***"
 #: Maximum lengths in characters: of a word of a command line, of a command line, and of a message.
 MAX_WORD, MAX_COMMAND, MAX_MESSAGE = 200, 4000, 8000
 
-#: Parts of such names; ``pass`` and ``pwd`` are words of their own (``DB_PASS``, not ``bypass``).
+#: Parts of such names; ``pass`` and ``pwd`` must be whole words (``DB_PASS``, not ``bypass``).
 _WORDS = (
     r"passw|passphrase|secret|token|creds|credential|authorization|api[_-]?key|cookie"
     r"|(?<![^\W_])(?:pass|pwd)(?![^\W_])"

@@ -233,7 +233,7 @@ def _down(arguments: argparse.Namespace) -> int:
     stopped = "stopped the box in" if was_running else "the box was not running:"
     if arguments.remove:
         box.remove()
-        print(f"{stopped} {box.layout.folder}, and deleted its directory")
+        print(f"{stopped} {box.layout.folder}, deleted its directory")
     else:
         box.down()
         print(f"{stopped} {box.layout.folder}; its data is kept (start it again: {_program(arguments)} up)")

@@ -50,6 +50,33 @@ def koji_profile(client: Client) -> str:
     return str(profile or client.config.get(client.name, "kojiprofile"))
 
 
+def check_global_options(client: Client) -> None:
+    """Report rpkg's global options that the container commands cannot respect.
+
+    :raises UsageError: if ``--namespace`` is given without ``--name``, to which it belongs
+    """
+    from fedpkg_container.commands.terminal import print_stderr
+
+    arguments = client.args
+    if arguments.repo_namespace and not arguments.repo_name:
+        raise UsageError("argument --namespace: only allowed with argument --name", solution="add --name REPOSITORY")
+    ignored = [f"--{name}" for name in ("user", "password") if getattr(arguments, name, None)]
+    if ignored and _authentication(client) != "password":
+        options = " and ".join(ignored)
+        print_stderr(f"note: {options} ignored: the hub takes the user from the Kerberos ticket or the certificate")
+
+
+def _authentication(client: Client) -> str:
+    """Return the ``authtype`` of the Koji profile; empty if it has none or cannot be read, which is reported later."""
+    from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.hub.session import profile_options
+
+    try:
+        return str(profile_options(koji_profile(client)).get("authtype") or "")
+    except FedpkgContainerError:
+        return ""
+
+
 def poll_interval(client: Client) -> PollInterval:
     """Return the poll interval (``progress_interval``, ``progress_interval_max``) and the limit of ``--hub-timeout``.
 

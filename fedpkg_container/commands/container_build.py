@@ -31,12 +31,14 @@ def run(client: Client) -> int:
     :returns: exit status
     :raises FedpkgContainerError: each subclass has its own exit status
     """
+    from fedpkg_container.commands.client_config import check_global_options, poll_interval
+
     check_usage(client)
+    check_global_options(client)
     if client.args.local:
         from fedpkg_container.commands.local_build import run as run_local
 
         return run_local(client)
-    from fedpkg_container.commands.client_config import poll_interval
     from fedpkg_container.commands.following import EXIT_INTERRUPTED, follow_to_end, handle_interrupt, submitted_task
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.signals import defer_signals

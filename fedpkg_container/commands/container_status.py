@@ -63,9 +63,11 @@ def run(client: Client) -> int:
 
     :raises FedpkgContainerError: each subclass has its own exit status
     """
+    from fedpkg_container.commands.client_config import check_global_options
     from fedpkg_container.signals import interruptible
 
     _check_usage(client)
+    check_global_options(client)
     if client.args.watch:
         return _run(client)
     with interruptible(exit_on_second=True):

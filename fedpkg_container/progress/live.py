@@ -284,10 +284,9 @@ class LiveRenderer(Renderer):
         row = Text(f"{self._indent(task)}")
         row.append(mark, style=style)
         row.append(f" {task.label or task.method}", style="bold")
-        if "state" in parts:
-            row.append(f" {STATE_NAMES[task.state]}", style=style)
-        if "host" in parts and task.host:
-            row.append(f" on {task.host}", style=style)
+        state = f" {STATE_NAMES[task.state]}" if "state" in parts else ""
+        host = f" on {task.host}" if "host" in parts and task.host else ""
+        row.append(f"{state}{host}", style=style)
         if elapsed is not None:
             row.append(f"  {format_clock(elapsed)}")
         row.append(f"  {'task ' if 'task' in parts else ''}{task.id}", style="dim")
