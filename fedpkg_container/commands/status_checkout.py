@@ -162,7 +162,7 @@ def show_my_builds(client: Client, session: HubSession) -> int:
     """Print the user's own container builds and return the exit status."""
     from fedpkg_container.hub.builds import builds_of_user
     from fedpkg_container.progress.formatting import format_age
-    from fedpkg_container.progress.plain import STATE_NAMES
+    from fedpkg_container.progress.plain import state_text
 
     running, ended = builds_of_user(session, session.getLoggedInUser())
     if client.args.json:
@@ -176,7 +176,7 @@ def show_my_builds(client: Client, session: HubSession) -> int:
         age = f", {format_age(task.completed)}" if task.completed is not None else ""
         repository = build.source.partition("#")[0].rpartition("://")[2].partition("/")[2]
         kind = "scratch build" if build.scratch else "build"
-        print_lines(f"task {task.id}: {kind} of {repository} {STATE_NAMES[task.state]}{age}")
+        print_lines(f"task {task.id}: {kind} of {repository} {state_text(task.state)}{age}")
     if not running and not ended:
         print_lines("you have no container builds")
     return 0

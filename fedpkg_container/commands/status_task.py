@@ -70,7 +70,7 @@ def _result_lines(event: Finished) -> list[str]:
 
 def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | None = None) -> list[str]:
     """Return one line per task of a tree, indented by its depth."""
-    from fedpkg_container.progress.plain import STATE_NAMES
+    from fedpkg_container.progress.plain import state_text
     from fedpkg_container.text import format_duration
 
     current_time = time.time() if now is None else now
@@ -79,11 +79,10 @@ def tree_lines(tasks: Sequence[TaskState], *, indent: str = "", now: float | Non
         depths[task.id] = depths.get(task.parent or 0, 0) + 1
     lines = []
     for task in tasks:
-        on = f" on {task.host}" if task.host else ""
         took = (
             f", {format_duration((task.completed or current_time) - task.started)}" if task.started is not None else ""
         )
-        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {STATE_NAMES[task.state]}{on}{took}")
+        lines.append(f"{indent}{'    ' * depths[task.id]}task {task.name}: {state_text(task.state, task.host)}{took}")
     return lines
 
 

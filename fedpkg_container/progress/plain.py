@@ -56,6 +56,13 @@ STATE_NAMES = {
 }
 
 
+def state_text(state: str, host: str = "") -> str:
+    """Return a task's state in words, with its builder, and with Koji's own word in brackets if it is another one."""
+    on = f" on {host}" if host else ""
+    name = STATE_NAMES[state]
+    return f"{name}{on}" if name == state.lower() else f"{name}{on} ({state.lower()})"
+
+
 class PlainRenderer(Renderer):
     """Writes events as lines of text.
 
@@ -103,8 +110,8 @@ class PlainRenderer(Renderer):
     def _task(self, task: TaskState) -> None:
         if task.label:
             self._arches.add(task.label)
-        on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        line = f"task {task.name}: {STATE_NAMES[task.state]}{on}"
+        host = task.host if task.state in ("OPEN", "FAILED") else ""
+        line = f"task {task.name}: {state_text(task.state, host)}"
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
     def _write(self, text: str) -> None:

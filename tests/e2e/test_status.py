@@ -87,7 +87,7 @@ def test_running_builds(packager: Packager) -> None:
         assert process.poll() is None
     done = _status(packager)
     assert "running: scratch build of rawhide (" in done.stdout
-    assert re.search(r"    task \d+ buildContainer: running on builder-\d, \d+ s\n", done.stdout)
+    assert re.search(r"    task \d+ buildContainer: running on builder-\d \(open\), \d+ s\n", done.stdout)
     assert re.search(r"        task \d+ createContainer \(x86_64\): running on builder-\d", done.stdout)
     mine = _status(packager, "--mine")
     assert "running: scratch build of rawhide (" in mine.stdout

@@ -119,7 +119,7 @@ def test_builders_are_looked_at_once_in_a_while_and_in_the_request_of_the_tick(
 def test_the_tree_of_a_task(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
     line = f"task {free} is still waiting: no builder has checked in with the hub for 12 min\n"
     shown, _ = played.start("container-status", str(free)).communicate(timeout=60)
-    assert f"task {free} buildContainer: waiting for a builder\n{line}" in shown
+    assert f"task {free} buildContainer: waiting for a builder (free)\n{line}" in shown
     facts, _ = played.start("container-status", str(free), "--json").communicate(timeout=60)
     (silent,) = json.loads(facts)["no_builder"]
     assert (silent["task_id"], silent["arch"], silent["builders"]) == (free, "noarch", 1)

@@ -48,7 +48,7 @@ def test_plain_lines_of_one_architecture_have_no_prefix(played: PlayedBuilder, t
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     output = _end(played.watch(task))
     assert "\ncompiling\n" in output
-    assert f"task {child} createContainer (x86_64): completed\n" in output
+    assert f"task {child} createContainer (x86_64): completed (closed)\n" in output
     assert re.search(rf"task {task} completed in \d+ s\n    r.io/hello:1\n    r.io/hello@sha256:0\n", output)
     assert "\x1b" not in output
 

@@ -18,7 +18,7 @@ from fedpkg_container.hub.follow import follow
 from fedpkg_container.hub.session import anonymous_session
 from fedpkg_container.model.polling import PollInterval
 from fedpkg_container.progress.json_lines import JsonRenderer
-from fedpkg_container.progress.plain import LogRenderer
+from fedpkg_container.progress.plain import STATE_NAMES, LogRenderer, state_text
 from tests.support.checkout import LocalCheckout
 from tests.support.fake_hub import TASK, fake_hub, task_info
 
@@ -94,6 +94,17 @@ def test_unknown_nvr_is_null() -> None:
     stream = io.StringIO()
     JsonRenderer(stream)(Submitted(7))
     assert json.loads(stream.getvalue())["nvr"] is None
+
+
+def test_states_have_the_words_of_koji_in_brackets() -> None:
+    assert [state_text(state, "b") for state in STATE_NAMES] == [
+        "waiting for a builder on b (free)",
+        "assigned on b",
+        "running on b (open)",
+        "completed on b (closed)",
+        "canceled on b",
+        "failed on b",
+    ]
 
 
 def test_log_renderer_selects_the_root_task() -> None:
