@@ -65,6 +65,11 @@ def os_error_text(error: OSError) -> str:
     return f"{' -> '.join(names)}: {error.strerror}" if names else error.strerror
 
 
+def reason_text(error: BaseException) -> str:
+    """Return the message of an error as one line; of a system error without its number and its file name."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else printable_line(str(error))
+
+
 #: What to do about a system error, by its number.
 _OS_SOLUTIONS = {
     errno.ENOSPC: "free space on the disk, and try again",

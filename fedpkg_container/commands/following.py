@@ -18,7 +18,7 @@ from fedpkg_container.errors import (
     StillRunningError,
 )
 from fedpkg_container.signals import Interrupted, PendingInterrupt, interruptible
-from fedpkg_container.text import os_error_text
+from fedpkg_container.text import os_error_text, reason_text
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -63,7 +63,7 @@ def submitted_task(client: Client, task_id: int) -> Iterator[None]:
         solution = error.solution if str(task_id) in error.solution else f"{error.solution}\n{follow_up}".strip("\n")
         raise StillRunningError(reason, solution=solution) from error
     except (OSError, UnicodeError) as error:
-        reason = os_error_text(error) if isinstance(error, OSError) else str(error)
+        reason = os_error_text(error) if isinstance(error, OSError) else reason_text(error)
         raise StillRunningError(_is_running(reason, task_id), solution=follow_up) from error
 
 

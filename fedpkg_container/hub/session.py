@@ -27,7 +27,7 @@ from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.redaction import redact_message, redact_url
-from fedpkg_container.text import printable, printable_line
+from fedpkg_container.text import printable, printable_line, reason_text
 
 _log = logging.getLogger(__name__)
 
@@ -352,7 +352,7 @@ def logged_in(profile: str, account: Account) -> Iterator[HubSession]:
                 session.gssapi_login(options.get("principal"), options.get("keytab"))
     except (OSError, koji.GenericError) as error:
         raise NotAuthenticatedError(
-            f"login to {session.baseurl} failed: {printable(str(error))}",
+            f"login to {session.baseurl} failed: {reason_text(error)}",
             solution="check [content_generator] in the site configuration, or get a new ticket (kinit)",
         ) from error
     try:
