@@ -171,7 +171,7 @@ def check_usage(client: Client) -> None:
 
 def _check_local_usage(client: Client) -> None:
     options = ("isolated", "background", "nowait", "task_info", "koji_parent_build", "compose_ids", "signing_intent")
-    for name in (*options, "replace_dependency", "userdata", "skip_build", "scratch"):
+    for name in (*options, "replace_dependency", "userdata", "skip_build", "scratch", "cancel_on_interrupt"):
         if getattr(client.args, name):
             option = "--compose-id" if name == "compose_ids" else f"--{name.replace('_', '-')}"
             client.container_build_parser.error(f"argument --local: not allowed with argument {option}")

@@ -50,16 +50,11 @@ def koji_profile(client: Client) -> str:
     return str(profile or client.config.get(client.name, "kojiprofile"))
 
 
-def check_global_options(client: Client) -> None:
-    """Report rpkg's global options that the container commands cannot respect.
-
-    :raises UsageError: if ``--namespace`` is given without ``--name``, to which it belongs
-    """
+def note_ignored_options(client: Client) -> None:
+    """Note rpkg's global options that have no effect on the container commands with the login of the Koji profile."""
     from fedpkg_container.commands.terminal import print_stderr
 
     arguments = client.args
-    if arguments.repo_namespace and not arguments.repo_name:
-        raise UsageError("argument --namespace: only allowed with argument --name", solution="add --name REPOSITORY")
     ignored = [f"--{name}" for name in ("user", "password") if getattr(arguments, name, None)]
     if ignored and _authentication(client) != "password":
         options = " and ".join(ignored)

@@ -31,10 +31,10 @@ def run(client: Client) -> int:
     :returns: exit status
     :raises FedpkgContainerError: each subclass has its own exit status
     """
-    from fedpkg_container.commands.client_config import check_global_options, poll_interval
+    from fedpkg_container.commands.client_config import note_ignored_options, poll_interval
 
     check_usage(client)
-    check_global_options(client)
+    note_ignored_options(client)
     if client.args.local:
         from fedpkg_container.commands.local_build import run as run_local
 

@@ -63,11 +63,11 @@ def run(client: Client) -> int:
 
     :raises FedpkgContainerError: each subclass has its own exit status
     """
-    from fedpkg_container.commands.client_config import check_global_options
+    from fedpkg_container.commands.client_config import note_ignored_options
     from fedpkg_container.signals import interruptible
 
     _check_usage(client)
-    check_global_options(client)
+    note_ignored_options(client)
     if client.args.watch:
         return _run(client)
     with interruptible(exit_on_second=True):
@@ -93,6 +93,8 @@ def _check_usage(client: Client) -> None:
         raise UsageError("argument --watch: not allowed with --rpms, --diff and --json (use --progress json)")
     if arguments.cancel_on_interrupt and not arguments.watch:
         raise UsageError("argument --cancel-on-interrupt: only allowed with --watch")
+    if arguments.progress != "auto" and not arguments.watch:
+        raise UsageError("argument --progress: only allowed with --watch", solution="use --json for JSON")
     if logs and (arguments.json or arguments.rpms or arguments.diff or arguments.progress != "auto"):
         raise UsageError("argument --logs: not allowed with --json, --rpms, --diff and --progress")
     if (arguments.watch or logs) and len(arguments.what) > 1:

@@ -138,6 +138,32 @@ def test_options_about_a_task_are_refused_in_a_dry_run(checkout: LocalCheckout, 
     assert f"argument {option[0]}: not allowed with argument --dry-run" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("container-status", "7", "--progress", "plain"), "argument --progress: only allowed with --watch"),
+        (("container-status", "7", "--logs", "--progress", "plain"), "argument --"),
+        (
+            ("container-build", "--local", "--cancel-on-interrupt"),
+            "argument --local: not allowed with argument --cancel",
+        ),
+        (("--namespace", "container", "container-build"), "missing --name"),
+    ],
+)
+def test_options_without_effect_are_refused(checkout: LocalCheckout, arguments: tuple[str, ...], message: str) -> None:
+    done = checkout.run(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+def test_user_without_effect_is_noted(checkout: LocalCheckout) -> None:
+    note = "note: --user and --password ignored: the hub takes the user from the Kerberos ticket or the certificate"
+    options = ("--user", "me", "--password", "x")
+    assert note in checkout.run(*options, *DRY_RUN).stderr.splitlines()
+    write_profile(checkout.home, "http://127.0.0.1:1/kojihub")
+    assert checkout.run(*options, *DRY_RUN).stderr == "", "the profile has a login by password"
+
+
 def test_quiet_dry_run(checkout: LocalCheckout) -> None:
     done = checkout.run(*DRY_RUN, "-q")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
