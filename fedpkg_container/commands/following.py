@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import is_quiet, print_event, print_lines, print_stderr
@@ -13,8 +15,10 @@ from fedpkg_container.errors import (
     FedpkgContainerError,
     LostContactError,
     NotAuthenticatedError,
+    StillRunningError,
 )
 from fedpkg_container.signals import Interrupted, PendingInterrupt, interruptible
+from fedpkg_container.text import os_error_text, reason_text
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -36,6 +40,35 @@ def progress_kind(client: Client) -> str:
     if requested == "auto" and not is_quiet(client) and (client.args.v or client.args.debug):
         return "plain"  # lines of the log would disturb the live view
     return "quiet" if is_quiet(client) and requested == "auto" else resolve_kind(requested, sys.stdout)
+
+
+@contextmanager
+def submitted_task(client: Client, task_id: int) -> Iterator[None]:
+    """Report an error after the submission as such, with the task: a script must not submit the build again.
+
+    The final states of the build (failed, canceled) are not affected.
+
+    :raises StillRunningError: if the task may still be running
+    """
+    follow_up = follow_up_commands(client, task_id)
+    try:
+        yield
+    except (BuildFailedError, CanceledError):
+        raise
+    except BrokenPipeError:
+        print_stderr(f"standard output was closed; task {task_id} is still running", follow_up)
+        raise
+    except FedpkgContainerError as error:
+        reason = error.reason if f"task {task_id}" in error.reason else _is_running(error.reason, task_id)
+        solution = error.solution if str(task_id) in error.solution else f"{error.solution}\n{follow_up}".strip("\n")
+        raise StillRunningError(reason, solution=solution) from error
+    except (OSError, UnicodeError) as error:
+        reason = os_error_text(error) if isinstance(error, OSError) else reason_text(error)
+        raise StillRunningError(_is_running(reason, task_id), solution=follow_up) from error
+
+
+def _is_running(reason: str, task_id: int) -> str:
+    return f"{reason}; task {task_id} is still running"
 
 
 def follow_to_end(

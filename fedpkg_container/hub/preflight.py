@@ -186,13 +186,19 @@ def _destination(tag: TagInfo | None, package: PackageInfo | None, component: st
         yield Finding(
             "tag-locked", ERROR, f"destination tag {name} is locked", "only scratch builds are possible: use --scratch"
         )
-    if component and (package is None or package["blocked"]):
-        state = "blocked" if package else "not listed"
+    if component and package is None:
         yield Finding(
             "package",
             ERROR,
-            f"package {component} is {state} in {name}",
+            f"package {component} is not listed in {name}",
             f"check the label com.redhat.component; to add the package: koji add-pkg --owner … {name} {component}",
+        )
+    elif component and package is not None and package["blocked"]:
+        yield Finding(
+            "package",
+            ERROR,
+            f"package {component} is blocked in {name}",
+            f"contact the site's release engineers; to unblock the package: koji unblock-pkg {name} {component}",
         )
 
 

@@ -21,6 +21,7 @@ from fedpkg_container.hub.events import (
 )
 from fedpkg_container.progress.formatting import Style
 from fedpkg_container.progress.look import state_sign, task_text
+from fedpkg_container.stdio import write_text
 from fedpkg_container.text import format_duration
 
 
@@ -41,6 +42,10 @@ class Renderer(ABC):
     @abstractmethod
     def __call__(self, event: Event) -> None:
         """Display one event."""
+
+
+#: Name of the root task in the prefix of its log lines; the others are named after their architecture.
+ROOT_LABEL = "build"
 
 
 class PlainRenderer(Renderer):
@@ -81,7 +86,7 @@ class PlainRenderer(Renderer):
 
     def _prefix(self, event: LogLines) -> str:
         """Return the prefix that names the architecture, if the build has several."""
-        return f"{event.task.label or 'build'} | " if len(self._arches) > 1 else ""
+        return f"{event.task.label or ROOT_LABEL} | " if len(self._arches) > 1 else ""
 
     def _submitted(self, event: Submitted) -> None:
         if event.average:
@@ -95,14 +100,13 @@ class PlainRenderer(Renderer):
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
     def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+        write_text(self.stream, text)
 
 
 class LogRenderer(PlainRenderer):
     """Writes log lines only.
 
-    :param arch: architecture of the logs to write; empty for all
+    :param arch: architecture of the logs to write, or ``build`` for the root task; empty for all
     """
 
     def __init__(self, stream: TextIO, arch: str) -> None:
@@ -113,7 +117,7 @@ class LogRenderer(PlainRenderer):
         """Write the lines of a log; record architectures."""
         if isinstance(event, TaskChanged) and event.task.label:
             self._arches.add(event.task.label)
-        if isinstance(event, LogLines) and self.arch in ("", event.task.label):
+        if isinstance(event, LogLines) and self.arch in ("", event.task.label or ROOT_LABEL):
             prefix = "" if self.arch else self._prefix(event)
             self._write("".join(f"{prefix}{line}\n" for line in event.lines))
 

@@ -112,6 +112,7 @@ class StatusHub:
     requests: list[list[str]] = field(default_factory=list)
     baseurl: str = "https://hub.example"
     logged_in: bool = True
+    opts: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def multicall(self, **_: Any) -> Iterator[Any]:
