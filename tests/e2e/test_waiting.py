@@ -120,9 +120,7 @@ def test_builders_are_looked_at_once_in_a_while_and_in_the_request_of_the_tick(
 
 def test_the_tree_of_a_task(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
     reason = "no builder has checked in with the hub for 12 min"
-    before = len(hub.access_log.read_text().splitlines())
     shown, _ = played.start("container-status", str(free)).communicate(timeout=60)
-    assert 1 <= len(hub.access_log.read_text().splitlines()) - before <= 4
     assert re.match(
         rf"○ build of container/hello  waiting for a builder \(free\)  \d+ min( \d+ s)?  task {free}\n", shown
     )
