@@ -52,8 +52,8 @@ def _import_errors(package: str) -> Iterator[None]:
     try:
         yield
     except (ImportError, SyntaxError) as error:
-        is_missing = isinstance(error, ModuleNotFoundError) and error.name
-        reason = f"the Python module {error.name} is missing" if is_missing else printable_line(str(error))
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        reason = f"the Python module {missing} is missing" if missing else printable_line(str(error))
         raise ConfigurationError(
             f"cannot import {package}: {reason}",
             solution=f"install the missing module for {sys.executable}, or reinstall {package}",
