@@ -177,7 +177,7 @@ class Client:
     def register_container_enable(self) -> None:
         """Register ``container-enable``."""
         from fedpkg_container.commands.container_enable import add_arguments
-        from fedpkg_container.commands.unknown_arguments import refuse_unknown
+        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
 
         parser = self.subparsers.add_parser(
             "container-enable",
@@ -187,6 +187,7 @@ class Client:
         )
         add_arguments(parser)
         refuse_unknown(parser, self.parser)
+        refuse_empty(parser)
         parser.set_defaults(command=self.container_enable)
         self.container_enable_parser = parser
 

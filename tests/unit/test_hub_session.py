@@ -230,7 +230,7 @@ def test_rejected_client_certificate_is_no_lost_contact(home: Path, alert: str) 
             session.contact_error = requests.exceptions.SSLError(f"[SSL] {alert} (_ssl.c:2580)")
             raise rpkgError(
                 "Could not auth with koji. Login failed: unable to obtain a session (ssl auth failed: "
-                f"requests.exceptions.SSLError: HTTPSConnectionPool(host='h'): Max retries exceeded ({alert} (_ssl.c:1))"
+                f"requests.exceptions.SSLError: HTTPSConnectionPool(host='h'): max retries exceeded ({alert} (x))"
             )
 
     write_profile(home, "https://127.0.0.1:1/kojihub")
