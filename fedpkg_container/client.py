@@ -52,8 +52,8 @@ def _import_errors(package: str) -> Iterator[None]:
     try:
         yield
     except (ImportError, SyntaxError) as error:
-        is_missing = isinstance(error, ModuleNotFoundError) and error.name
-        reason = f"the Python module {error.name} is missing" if is_missing else printable_line(str(error))
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        reason = f"the Python module {missing} is missing" if missing else printable_line(str(error))
         raise ConfigurationError(
             f"cannot import {package}: {reason}",
             solution=f"install the missing module for {sys.executable}, or reinstall {package}",
@@ -177,7 +177,7 @@ class Client:
     def register_container_enable(self) -> None:
         """Register ``container-enable``."""
         from fedpkg_container.commands.container_enable import add_arguments
-        from fedpkg_container.commands.unknown_arguments import refuse_unknown
+        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
 
         parser = self.subparsers.add_parser(
             "container-enable",
@@ -187,6 +187,7 @@ class Client:
         )
         add_arguments(parser)
         refuse_unknown(parser, self.parser)
+        refuse_empty(parser)
         parser.set_defaults(command=self.container_enable)
         self.container_enable_parser = parser
 

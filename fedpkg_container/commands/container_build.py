@@ -10,7 +10,7 @@ from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet,
 from fedpkg_container.text import os_error_solution, printable_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
@@ -60,8 +60,8 @@ def run(client: Client) -> int:
     assert session is not None, "--offline is only allowed with --dry-run"
     with defer_signals() as pending:
         task_id = _submit(session, request, preflight)
-        with submitted_task(client, task_id):
-            _report_submission(client, task_id, request, preflight)
+        with submitted_task(client, task_id) as note_printed:
+            _report_submission(client, task_id, request, preflight, note_printed)
             if arguments.nowait:
                 if pending.interrupted:
                     handle_interrupt(client, session, task_id)
@@ -261,8 +261,13 @@ def _submit(session: HubSession, request: BuildRequest, preflight: Preflight) ->
         return submit(session, request, newest=preflight.newest)
 
 
-def _report_submission(client: Client, task_id: int, request: BuildRequest, preflight: Preflight) -> None:
-    """Print the task, and write the file of ``--task-info``."""
+def _report_submission(
+    client: Client, task_id: int, request: BuildRequest, preflight: Preflight, note_printed: Callable[[], None]
+) -> None:
+    """Print the task, and write the file of ``--task-info``.
+
+    :param note_printed: called when the task has been printed
+    """
     from fedpkg_container.commands.following import follow_up_commands
 
     nowait, quiet = client.args.nowait, is_quiet(client)
@@ -273,6 +278,7 @@ def _report_submission(client: Client, task_id: int, request: BuildRequest, pref
     else:
         if not quiet or nowait:
             print_lines(f"Created task: {task_id}")
+            note_printed()
         if not quiet:
             page = _task_page(client, task_id)
             follow_up = [follow_up_commands(client, task_id)] if nowait else []

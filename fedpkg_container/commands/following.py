@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -43,20 +43,23 @@ def progress_kind(client: Client) -> str:
 
 
 @contextmanager
-def submitted_task(client: Client, task_id: int) -> Iterator[None]:
+def submitted_task(client: Client, task_id: int) -> Iterator[Callable[[], None]]:
     """Report an error after the submission as such, with the task: a script must not submit the build again.
 
     The final states of the build (failed, canceled) are not affected.
 
+    :returns: a function to call when the task has been printed; a closed pipe needs no message after that
     :raises StillRunningError: if the task may still be running
     """
     follow_up = follow_up_commands(client, task_id)
+    printed: list[int] = []
     try:
-        yield
+        yield lambda: printed.append(task_id)
     except (BuildFailedError, CanceledError):
         raise
     except BrokenPipeError:
-        print_stderr(f"standard output was closed; task {task_id} is still running", follow_up)
+        if not printed:
+            print_stderr(_is_running("standard output was closed", task_id), follow_up)
         raise
     except FedpkgContainerError as error:
         reason = error.reason if f"task {task_id}" in error.reason else _is_running(error.reason, task_id)

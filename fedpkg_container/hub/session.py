@@ -126,7 +126,7 @@ def log_in(session: HubSession, options: dict[str, Any], commands: KojiLogin) ->
         cause = getattr(session, "contact_error", None)
         if isinstance(cause, _INVALID_URL) or any(kind.__name__ in message for kind in _INVALID_URL):
             raise _invalid_server_url(options["server"]) from error
-        if cause is not None or _is_connection_failure(message):
+        if not _CERTIFICATE_ALERT.search(message) and (cause is not None or _is_connection_failure(message)):
             raise _unreachable(options["server"], cause or error) from error
         raise NotAuthenticatedError(
             f"the hub {options['server']} rejected the login: {login_reason(message)}",
@@ -163,12 +163,16 @@ _LOGIN_INTERNALS = re.compile(
 
 def login_reason(message: str) -> str:
     """Return koji's message about a failed login without the names of classes, as one line."""
+    if match := _CERTIFICATE_ALERT.search(message):
+        return f"it does not accept the client certificate: {match[1].strip()}"
     line = _LOGIN_INTERNALS.sub("", printable_line(message)).strip(" ()\n")
     return line or "it gives no reason"
 
 
 #: Reason of a failure if the response is not that of a hub.
 NOT_A_HUB = "the server is not a Koji hub"
+#: TLS alert of a server that rejects the client's certificate (RFC 8446, 6.2), as OpenSSL names it.
+_CERTIFICATE_ALERT = re.compile(r"alert ((?:unknown ca|access denied|[a-z ]*certificate[a-z ]*))")
 #: HTTP statuses of the 4xx range after which a retry may succeed.
 _RETRYABLE_STATUSES = (408, 429)
 _KNOWN_REASONS = ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable")
@@ -185,6 +189,8 @@ def failure_reason(error: BaseException) -> str:
         return printable_line(message)
     if match := re.search(r"certificate verify failed(?:: ([\w -]+))?", message):
         return f"its certificate is not trusted{': ' + match[1].strip() if match[1] else ''}"
+    if match := _CERTIFICATE_ALERT.search(message):
+        return f"it does not accept the client certificate: {match[1].strip()}"
     if isinstance(error, requests.exceptions.Timeout):
         return "the request timed out"
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
@@ -238,7 +244,7 @@ def _unreachable(server: str, error: BaseException) -> LostContactError:
 def _contact_solution(error: BaseException) -> str:
     """Return what to do about a hub that cannot be reached."""
     reason = failure_reason(error)
-    if "certificate" in reason:
+    if "certificate is not trusted" in reason:
         return (
             "set `serverca` in the Koji profile to the CA of the hub's certificate, or install that CA on this machine"
         )

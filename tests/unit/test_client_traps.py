@@ -94,10 +94,10 @@ def test_option_that_is_not_utf_8(checkout: LocalCheckout, option: str) -> None:
 @pytest.mark.parametrize("upstream", [True, False])
 @pytest.mark.parametrize("command", [DRY_RUN, ("container-build-config",), ("container-status",)])
 def test_branch_that_is_not_utf_8(checkout: LocalCheckout, command: tuple[str, ...], upstream: bool) -> None:
-    git = ["git", "-C", str(checkout.folder)]
-    push = [["push", "--quiet", "--set-upstream", "origin", "HEAD"]] if upstream else []
-    for arguments in (["switch", "--quiet", "--create", b"caf\xe9"], *push):
-        subprocess.run([*git, *arguments], env=checkout.environment, check=True, capture_output=True)
+    switch: list[str | bytes] = ["git", "switch", "--quiet", "--create", b"caf\xe9"]
+    subprocess.run(switch, cwd=checkout.folder, env=checkout.environment, check=True, capture_output=True)
+    if upstream:
+        checkout.git("push", "--quiet", "--set-upstream", "origin", "HEAD")
     write_profile(checkout.home, "http://127.0.0.1:1/kojihub")
     done = _run(checkout, *command)
     assert done.returncode == (0 if command == ("container-build-config",) else 3), "its table leaves git's values out"

@@ -67,7 +67,7 @@ def test_nothing_is_sent_after_the_contact_was_lost(home: Path) -> None:
         with pytest.raises(LostContactError, match="the request timed out"), hub_errors(session.baseurl):
             session.getTaskInfo(1)
         calls = list(hub.calls)
-        session.logout()  # type: ignore[attr-defined]
+        session.logout()
         assert hub.calls == calls
         assert not session.logged_in
 
@@ -217,3 +217,24 @@ def test_login_error_that_rpkg_hides_is_a_lost_contact(home: Path) -> None:
     write_profile(home, f"http://127.0.0.1:{port}/kojihub")
     with pytest.raises(LostContactError, match="connection refused"):
         connect("koji", Kerberos())
+
+
+@pytest.mark.parametrize(
+    "alert", ["tlsv1 alert unknown ca", "sslv3 alert bad certificate", "tlsv13 alert certificate required"]
+)
+def test_rejected_client_certificate_is_no_lost_contact(home: Path, alert: str) -> None:
+    """OpenSSL's texts, in an error of requests, in one of koji, in one of rpkg."""
+
+    class Certificate:
+        def login_koji_session(self, _: object, session: Any) -> None:
+            session.contact_error = requests.exceptions.SSLError(f"[SSL] {alert} (_ssl.c:2580)")
+            raise rpkgError(
+                "Could not auth with koji. Login failed: unable to obtain a session (ssl auth failed: "
+                f"requests.exceptions.SSLError: HTTPSConnectionPool(host='h'): max retries exceeded ({alert} (x))"
+            )
+
+    write_profile(home, "https://127.0.0.1:1/kojihub")
+    with pytest.raises(NotAuthenticatedError) as caught:
+        connect("koji", Certificate())
+    expected = f"rejected the login: it does not accept the client certificate: {alert.partition('alert ')[2]}"
+    assert caught.value.reason.endswith(expected)

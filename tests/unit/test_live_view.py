@@ -18,7 +18,6 @@ import pytest
 from rich.console import Console
 
 from fedpkg_container.hub.events import ContactLost, LogLines, Requesting, Responded, Submitted, TaskChanged, TaskState
-from fedpkg_container.progress import live
 from fedpkg_container.progress.live import LiveRenderer
 
 #: Shows a task until a line is read from the controlling pipe.
@@ -69,7 +68,7 @@ def test_cursor_is_in_an_empty_line_below_a_full_one() -> None:
 
 def test_silent_hub_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     now = time.time()
-    monkeypatch.setattr(live.time, "time", lambda: now)
+    monkeypatch.setattr("fedpkg_container.progress.live.time.time", lambda: now)
     renderer = LiveRenderer(io.StringIO(), console=_console(io.StringIO(), 80))
     renderer(Requesting())
     now += 1

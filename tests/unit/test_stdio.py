@@ -31,7 +31,16 @@ sys.exit(run_with_safe_stdio(run))
 
 
 def _run(redirections: str, argument: str | bytes) -> subprocess.CompletedProcess[bytes]:
-    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-c", _PROGRAM, argument]
+    command: list[str | bytes] = [
+        "sh",
+        "-c",
+        f'exec "$@" {redirections}',
+        "sh",
+        sys.executable,
+        "-c",
+        _PROGRAM,
+        argument,
+    ]
     buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(command, env=buffered, capture_output=True, timeout=PATIENCE, check=False)
 
