@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     limit = parser.add_argument(
-        "--limit", type=_number("builds"), metavar="N", help="List the newest N builds, at most 1000"
+        "--limit", type=_number("builds"), metavar="N", help="List the newest N builds, at most 200"
     )
     complete_with(limit, "nothing")
     parser.add_argument(
@@ -188,8 +188,8 @@ def _check_selection(arguments: argparse.Namespace) -> None:
             raise UsageError(f"argument --{name}: only allowed with lists of builds")
     if arguments.failed and not is_list and (arguments.logs is None or arguments.watch):
         raise UsageError("argument --failed: only allowed with lists of builds and with --logs")
-    if arguments.limit is not None and not 1 <= arguments.limit <= 1000:
-        raise UsageError("argument --limit: must be a number from 1 to 1000")
+    if arguments.limit is not None and not 1 <= arguments.limit <= 200:
+        raise UsageError("argument --limit: must be a number from 1 to 200")
 
 
 def _is_target(word: str) -> bool:

@@ -72,7 +72,7 @@ def test_fields_of_templates_are_documented() -> None:
     ("arguments", "message"),
     [
         (("7", "--limit", "2"), "--limit: only allowed with lists"),
-        (("--limit", "0"), "--limit: must be a number from 1 to 1000"),
+        (("--limit", "0"), "--limit: must be a number from 1 to 200"),
         (("7", "--branch", "x"), "--branch: only allowed with lists"),
         (("--watch", "--since", "1d"), "--since: only allowed with lists"),
         (("7", "--failed"), "--failed: only allowed with lists"),
