@@ -251,7 +251,10 @@ def main() -> None:
 
     from fedpkg_container.stdio import run_with_safe_stdio
 
-    status = run_with_safe_stdio(lambda: run(sys.argv[1:]))
+    is_ours = any(
+        argument.startswith("container-") for argument in sys.argv[1:]
+    )  # rpkg's commands pass bytes on to git
+    status = run_with_safe_stdio(lambda: run(sys.argv[1:]), utf8_arguments=is_ours)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # only the logout is left, which may be cut short
     sys.exit(status)
 

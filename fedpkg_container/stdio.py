@@ -17,18 +17,19 @@ _discarded: set[int] = set()
 _NAMES = {1: "standard output", 2: "standard error"}
 
 
-def run_with_safe_stdio(run: Callable[[], int]) -> int:
+def run_with_safe_stdio(run: Callable[[], int], *, utf8_arguments: bool = True) -> int:
     """Run a program and return its exit status, or that of SIGPIPE if its output is closed early (``| head -1``).
 
     Characters that the encoding of a stream does not have are replaced. Streams that the caller closed (``>&-``) are
     those of /dev/null.
 
-    :param run: the program, which returns its exit status; it does not run if an argument is not valid UTF-8
+    :param run: the program, which returns its exit status
+    :param utf8_arguments: do not run the program if an argument is not valid UTF-8
     """
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
-    if invalid := _undecodable_argument(sys.argv[1:]):
+    if invalid := utf8_arguments and _undecodable_argument(sys.argv[1:]):
         sys.stderr.write(f"error: argument {invalid} is not valid UTF-8\n       write it in UTF-8\n")
         return _EXIT_USAGE
     try:

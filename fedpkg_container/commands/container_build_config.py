@@ -313,9 +313,9 @@ def _defining_file(client: Client, section: str) -> str:
 def _target(site: Sequence[Setting]) -> Target:
     from fedpkg_container.errors import CheckoutError
     from fedpkg_container.hub.preflight import read_target
-    from fedpkg_container.hub.session import anonymous_session
+    from fedpkg_container.hub.session import CLIENT_TIMEOUT, anonymous_session
 
     values = {setting.key: setting.value for setting in site}
     if values["target"] is None:
         raise CheckoutError("unknown target: the checkout is not on a branch", solution="switch to a branch")
-    return read_target(anonymous_session(values["profile"]), values["target"])
+    return read_target(anonymous_session(values["profile"], timeout=CLIENT_TIMEOUT), values["target"])

@@ -126,7 +126,7 @@ def log_in(session: HubSession, options: dict[str, Any], commands: KojiLogin) ->
         cause = getattr(session, "contact_error", None)
         if isinstance(cause, _INVALID_URL) or any(kind.__name__ in message for kind in _INVALID_URL):
             raise _invalid_server_url(options["server"]) from error
-        if not _CERTIFICATE_ALERT.search(message) and (cause is not None or _is_connection_failure(message)):
+        if not _is_certificate_rejected(cause) and (cause is not None or _is_connection_failure(message)):
             raise _unreachable(options["server"], cause or error) from error
         raise NotAuthenticatedError(
             f"the hub {options['server']} rejected the login: {login_reason(message)}",
@@ -154,6 +154,11 @@ def _login_errors_at_debug() -> Iterator[None]:
             logger.removeFilter(note)
 
 
+def _is_certificate_rejected(cause: BaseException | None) -> bool:
+    """Return whether the hub rejected the client certificate: by an alert, or by closing the connection after it."""
+    return isinstance(cause, requests.exceptions.SSLError) and "certificate verify failed" not in str(cause)
+
+
 #: Parts of koji's messages about a login that name Python classes, and a documentation of koji's developers.
 _LOGIN_INTERNALS = re.compile(
     r"Could not auth with koji\. Login failed: |unable to obtain a session|(?:ssl|gssapi) auth failed: |"
@@ -165,6 +170,8 @@ def login_reason(message: str) -> str:
     """Return koji's message about a failed login without the names of classes, as one line."""
     if match := _CERTIFICATE_ALERT.search(message):
         return f"it does not accept the client certificate: {match[1].strip()}"
+    if "SSLEOFError" in message:
+        return "it closed the connection, as servers do that do not accept the client certificate"
     line = _LOGIN_INTERNALS.sub("", printable_line(message)).strip(" ()\n")
     return line or "it gives no reason"
 

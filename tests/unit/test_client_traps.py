@@ -91,6 +91,17 @@ def test_option_that_is_not_utf_8(checkout: LocalCheckout, option: str) -> None:
     assert "error: argument caf\\xe9 is not valid UTF-8" in done.stderr
 
 
+def test_commands_of_the_site_pass_other_bytes_on(checkout: LocalCheckout) -> None:
+    (checkout.folder / "new").touch()
+    checkout.git("add", "new")
+    checkout.git("config", "user.name", "t")
+    checkout.git("config", "user.email", "t@example.com")
+    done = _run(checkout, "commit", "-m", b"caf\xe9")
+    assert done.returncode == 0, done.stderr
+    log = subprocess.run(["git", "log", "-1", "--format=%s"], cwd=checkout.folder, capture_output=True, check=True)
+    assert log.stdout.startswith(b"caf")
+
+
 @pytest.mark.parametrize("upstream", [True, False])
 @pytest.mark.parametrize("command", [DRY_RUN, ("container-build-config",), ("container-status",)])
 def test_branch_that_is_not_utf_8(checkout: LocalCheckout, command: tuple[str, ...], upstream: bool) -> None:

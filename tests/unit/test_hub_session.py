@@ -220,21 +220,28 @@ def test_login_error_that_rpkg_hides_is_a_lost_contact(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "alert", ["tlsv1 alert unknown ca", "sslv3 alert bad certificate", "tlsv13 alert certificate required"]
+    ("error", "reason"),
+    [
+        ("SSLError(1, '[SSL] tlsv1 alert unknown ca (x)')", "it does not accept the client certificate: unknown ca"),
+        (
+            "SSLError(1, '[SSL] sslv3 alert bad certificate')",
+            "it does not accept the client certificate: bad certificate",
+        ),
+        ("SSLEOFError(8, 'EOF occurred in violation of protocol')", "it closed the connection, as servers do"),
+    ],
 )
-def test_rejected_client_certificate_is_no_lost_contact(home: Path, alert: str) -> None:
+def test_rejected_client_certificate_is_no_lost_contact(home: Path, error: str, reason: str) -> None:
     """OpenSSL's texts, in an error of requests, in one of koji, in one of rpkg."""
 
     class Certificate:
         def login_koji_session(self, _: object, session: Any) -> None:
-            session.contact_error = requests.exceptions.SSLError(f"[SSL] {alert} (_ssl.c:2580)")
+            session.contact_error = requests.exceptions.SSLError(error)
             raise rpkgError(
                 "Could not auth with koji. Login failed: unable to obtain a session (ssl auth failed: "
-                f"requests.exceptions.SSLError: HTTPSConnectionPool(host='h'): max retries exceeded ({alert} (x))"
+                f"requests.exceptions.SSLError: HTTPSConnectionPool(host='h'): Max retries exceeded ({error})"
             )
 
     write_profile(home, "https://127.0.0.1:1/kojihub")
     with pytest.raises(NotAuthenticatedError) as caught:
         connect("koji", Certificate())
-    expected = f"rejected the login: it does not accept the client certificate: {alert.partition('alert ')[2]}"
-    assert caught.value.reason.endswith(expected)
+    assert f"rejected the login: {reason}" in caught.value.reason
