@@ -46,10 +46,11 @@ def task_view(client: Client, report: TaskReport, note: str = "") -> View:
 def _lines(page: Page, report: TaskReport, url: str, client: str) -> Iterator[str]:
     """Yield the text about a task: what and its state, its subtasks and why they wait, then the details."""
     from fedpkg_container.commands.status_lists import elapsed, tree_rows
+    from fedpkg_container.hub.requested_builds import METHOD
     from fedpkg_container.progress import look
 
     build, root = report.build, report.build.root
-    what = f"{build.kind} of {build.repository}" if build.source and root.method == "buildContainer" else root.name
+    what = f"{build.kind} of {build.repository}" if build.source and root.method == METHOD else root.name
     head = (look.Cell(what, "strong"), look.state_cell(root.state, look.task_text(root)), look.Cell(elapsed(root)))
     yield from page.lines([look.Row((*head, look.Cell(f"task {root.id}", "dim")), state=root.state)])
     yield from page.table(tree_rows(build, indent=2))

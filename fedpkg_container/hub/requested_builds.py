@@ -14,8 +14,8 @@ from fedpkg_container.model.koji_types import HostInfo, TaskInfo, TaskTree
 from fedpkg_container.model.options import repository_path
 from fedpkg_container.text import printable_line, strip_credentials
 
-#: Method of the task of a container build, and of its subtasks, one per architecture.
-METHOD, ARCH_METHOD = "buildContainer", "createContainer"
+#: Method of the task of a container build.
+METHOD = "buildContainer"
 #: The failed instruction in an error message of buildah, the start of the message of an instruction that failed, and a
 #: line of the Dockerfile in a message.
 _STEP = re.compile(r'at STEP "(?P<instruction>.*)"(?:: |$)')
