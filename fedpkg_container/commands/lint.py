@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> int:
     """
     from fedpkg_container.commands.findings import apply_overrides, check_codes
     from fedpkg_container.distgit.lint import find_containers
-    from fedpkg_container.model.findings import ERROR
+    from fedpkg_container.model.findings import ERROR, in_order
 
     if arguments.explain is not None:
         _explain(arguments.explain)
@@ -91,7 +91,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> int:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # the parser of the file sources imports git, and runs nothing
     containers = find_containers([Path(path) for path in arguments.paths] or [directory])
     found = dict.fromkeys(finding for container in containers for finding in container.check())
-    findings = apply_overrides(list(found), skip=arguments.skip_check, strict=arguments.strict)
+    findings = apply_overrides(in_order(found), skip=arguments.skip_check, strict=arguments.strict)
     _report(findings, arguments.format, len(containers))
     return 1 if any(finding.severity == ERROR for finding in findings) else 0
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import pytest
 
@@ -19,33 +19,36 @@ class _Hub:
     """A hub that responds to the calls of the checks."""
 
     baseurl = "https://hub"
-    answers: ClassVar[dict[str, Any]] = {
-        "getTag": {"locked": False},
-        "getPackageConfig": {"blocked": False},
-        "getNextRelease": "7",
-        "getBuildConfig": {"name": "b", "arches": "x86_64"},
-        "getBuild": None,
-    }
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
 
     def getBuildTarget(self, _: str) -> dict[str, Any]:
         return {"build_tag": 1, "dest_tag": 2, "build_tag_name": "b", "dest_tag_name": "d"}
 
     @contextmanager
     def multicall(self, **_: Any) -> Iterator[Any]:
+        answers = {
+            "getTag": {"locked": False},
+            "getPackageConfig": {"blocked": False},
+            "getNextRelease": "7",
+            "getBuildConfig": {"name": "b", "arches": "x86_64"},
+            "getBuild": None,
+            **self.answers,
+        }
         yield SimpleNamespace(
             **{
-                name: (lambda *_, _name=name, **__: SimpleNamespace(result=self.answers.get(_name, [])))
-                for name in (*self.answers, "listHosts", "getAverageBuildDuration", "listTasks")
+                name: (lambda *_, _name=name, **__: SimpleNamespace(result=answers.get(_name, [])))
+                for name in (*answers, "listHosts", "getAverageBuildDuration", "listTasks")
             }
         )
 
 
-@pytest.mark.parametrize("exists", [False, True])
-def test_a_destination_tag_that_does_not_exist(exists: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not exists:
-        monkeypatch.setitem(_Hub.answers, "getTag", None)
-    found = preflight(cast(HubSession, _Hub()), BuildRequest("git+https://x/c#0", "t", {}), {})
-    assert ("dest-tag" in [finding.code for finding in found.findings]) is not exists
+@pytest.mark.parametrize("tag", [None, {"locked": False}], ids=["missing", "existing"])
+def test_a_destination_tag_that_does_not_exist(tag: object) -> None:
+    request = BuildRequest("git+https://x/c#0", "t", {})
+    found = preflight(cast(HubSession, _Hub(getTag=tag)), request, {})
+    assert ("dest-tag" in [finding.code for finding in found.findings]) is (tag is None)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +70,19 @@ def test_no_nvr_is_claimed_that_only_the_builder_knows(
     found = preflight(session, request, {"com.redhat.component": "c", **labels}, unknown=unknown)
     assert found.nvr == nvr
     assert found.release_is_next == (nvr == "c-1-7")
+
+
+@pytest.mark.parametrize(
+    ("package", "message", "advice"),
+    [
+        (None, "package c is not listed in d", "koji add-pkg --owner … d c"),
+        ({"blocked": True}, "package c is blocked in d", "koji unblock-pkg d c"),
+    ],
+)
+def test_advice_about_a_package(package: dict[str, Any] | None, message: str, advice: str) -> None:
+    session = cast(HubSession, _Hub(getPackageConfig=package))
+    request = BuildRequest("git+https://x/c#0", "t", {})
+    found = preflight(session, request, {"com.redhat.component": "c", "version": "1"})
+    (finding,) = [finding for finding in found.findings if finding.code == "package"]
+    assert finding.message == message
+    assert finding.solution.endswith(advice)
