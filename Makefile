@@ -15,12 +15,13 @@ COVERAGE_FLOOR := 80
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system demo check static check-slow check-stock check-cluster coverage bench lint types layers docs test pictures rpm deb format clean
+.PHONY: help setup system demo check static check-slow check-stock check-cluster coverage bench lint types layers docs test unit pictures rpm deb format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
 	@echo "make demo        start a box, build, promote, mirror, pull and run an image"
 	@echo "make check       linters, types, import rules, documentation and tests"
+	@echo "make unit        the tests that start no program; expects .venv"
 	@echo "make check-slow  long tests, and property tests with many examples"
 	@echo "make coverage    line coverage of the tests of make check"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
@@ -70,6 +71,9 @@ docs: setup
 
 test:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+
+unit:
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not programs and not slow"
 
 coverage: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered \

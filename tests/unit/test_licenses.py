@@ -12,6 +12,9 @@ IDENTIFIER = "SPDX-License-Identifier: GPL-2.0-or-later"
 #: Globs of the source files, relative to the root.
 SOURCES = (
     ".ci/*",
+    ".github/**/*",
+    ".gitlab-ci.yml",
+    ".packit.yaml",
     ".pre-commit-config.yaml",
     "Makefile",
     "completion/*",
