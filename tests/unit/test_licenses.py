@@ -20,6 +20,7 @@ SOURCES = (
     "completion/*",
     "docs/man/*",
     "packaging/rpm/*",
+    "tests/systems/*",
     "packaging/setup-system",
     "packaging/systemd/*",
     "debian/rules",
