@@ -21,7 +21,6 @@ PROGRAMS = frozenset(
     " fedpkg-container-box fedpkg-container-cluster fedpkg-container-registry for git koji ln make mkdir pipx podman"
     " python3 rm sed systemctl tail touch".split()
 )
-)
 _ASSIGNMENT = re.compile(r"[a-z_]+=")
 _MARK = re.compile(r"<!-- not run: (.+?) -->\s*")
 _COMMENT = re.compile(r"(?:^|\s{2,})#\s.*|\s{3,}#.*")
