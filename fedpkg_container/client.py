@@ -182,8 +182,9 @@ class Client:
 
         parser = self.subparsers.add_parser(
             "container-enable",
-            help="Run this program under the name of the site's program",
-            description=f"Link {self.name} to {self.name}-container, so that {self.name} has the container commands",
+            help=f"Make the command {self.name} run this client",
+            description=f"Create a link {self.name} to {self.name}-container, so that the command {self.name} has the"
+            " container commands",
             allow_abbrev=False,
         )
         add_arguments(parser)

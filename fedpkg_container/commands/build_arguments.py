@@ -14,9 +14,10 @@ from fedpkg_container.progress import KINDS
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
 
-EPILOG = """exit status: 0 built, 1 failed, 2 usage error, 3 refused by a check, 4 not authenticated,
-5 hub not reached, nothing is known to be submitted, 6 canceled, 7 submitted and still running, but not followed
-any longer (contact to the hub lost, full disk), 130 interrupted (the build keeps running)"""
+EPILOG = """exit status: 0 built, 1 failed, 2 usage error, 3 refused by a check,
+4 not authenticated, 5 hub not reached and no build known to be submitted,
+6 canceled, 7 submitted and still running, but no longer followed (lost contact
+with the hub, disk full), 130 interrupted (the build keeps running)"""
 
 #: Corrected help texts of rpkg's options, some of which are about services that no longer exist.
 _HELP = {

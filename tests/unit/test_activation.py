@@ -107,7 +107,7 @@ def test_the_command_sets_up_and_undoes(
     assert done.stdout.startswith("fedpkg-container ")
     assert command("--undo") == f"removed {own}/fedpkg\n"
     assert list(own.iterdir()) == []
-    assert command("--undo") == f"there is no {own}/fedpkg\n"
+    assert command("--undo") == f"{own}/fedpkg does not exist\n"
 
 
 @pytest.mark.programs
