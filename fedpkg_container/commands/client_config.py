@@ -51,14 +51,14 @@ def koji_profile(client: Client) -> str:
 
 
 def note_ignored_options(client: Client) -> None:
-    """Note rpkg's global options that have no effect on the container commands with the login of the Koji profile."""
+    """Print a note about global options of rpkg that have no effect with the login method of the Koji profile."""
     from fedpkg_container.commands.terminal import print_stderr
 
     arguments = client.args
     ignored = [f"--{name}" for name in ("user", "password") if getattr(arguments, name, None)]
     if ignored and _authentication(client) != "password":
         options = " and ".join(ignored)
-        print_stderr(f"note: {options} ignored: the hub takes the user from the Kerberos ticket or the certificate")
+        print_stderr(f"note: ignoring {options}: the Kerberos ticket or client certificate identifies the user")
 
 
 def _authentication(client: Client) -> str:

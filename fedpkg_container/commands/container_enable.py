@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from fedpkg_container.client import Client
 
-#: As in ``fedpkg_container.activation``, which is loaded by the command only.
+#: Keys of ``fedpkg_container.activation.FUNCTIONS``; only the command itself loads that module.
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -36,7 +36,7 @@ def run(client: Client) -> int:
     site, args = client.name, client.args
     if args.print_function:
         if args.undo or args.all_users:
-            raise UsageError("--print-function creates no link", solution="omit --undo and --all-users")
+            raise UsageError("argument --print-function: not allowed with --undo and --all-users")
         print_lines(activation.FUNCTIONS[args.print_function].format(site=site))
         return 0
     directory = activation.FOR_ALL if args.all_users else activation.FOR_USER.expanduser()

@@ -85,7 +85,10 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _number(what: str) -> Callable[[str], int]:
-    """Return a parser of a number of things."""
+    """Return an argument type that accepts a positive number.
+
+    :param what: what is counted, for the error message
+    """
 
     def parse(text: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 9:
@@ -231,7 +234,7 @@ def _run(client: Client) -> int:
 
 
 def _views(client: Client, session: HubSession) -> list[View]:
-    """Return what the arguments name: the user's builds, those of the checkout, or one view per word."""
+    """Return the views: of the user's builds, of those of the checkout, or one per argument."""
     from fedpkg_container.commands.status_checkout import checkout_view, own_view
     from fedpkg_container.hub.overview import Selection
 

@@ -58,7 +58,7 @@ def _codes() -> dict[str, str]:
 
 
 def is_package(directory: Path) -> bool:
-    """Return whether a directory contains an RPM package and not a container, so that rpmlint is meant."""
+    """Return whether a directory contains an RPM package and no container, so that rpmlint is to be run."""
     from fedpkg_container.distgit.dockerfile import FILES
 
     has_dockerfile = any(os.path.lexists(directory / name) for name in FILES)
@@ -66,7 +66,7 @@ def is_package(directory: Path) -> bool:
 
 
 def run_alone(arguments: Sequence[str]) -> int | None:
-    """Run a command line that starts with ``lint`` without the site's client; return None if rpmlint is meant."""
+    """Run a ``lint`` command line without the site's client; return None if rpmlint is to be run instead."""
     if is_package(Path.cwd()):
         return None
     parser = argparse.ArgumentParser(prog=f"{Path(sys.argv[0]).name} lint", allow_abbrev=False)
@@ -77,7 +77,7 @@ def run_alone(arguments: Sequence[str]) -> int | None:
 def run(arguments: argparse.Namespace, directory: Path) -> int:
     """Check the files, or explain a check; return the exit status.
 
-    :param directory: what to check if there are no paths
+    :param directory: directory to check if there are no paths
     :raises UsageError: if there is no check with a code, or a path cannot be read
     """
     from fedpkg_container.commands.findings import apply_overrides, check_codes
