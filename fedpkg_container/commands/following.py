@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.hub.events import Finished, Submitted
     from fedpkg_container.hub.protocol import HubSession
-    from fedpkg_container.progress.formatting import LogTails
+    from fedpkg_container.progress.failure import Failure, LogTails
     from fedpkg_container.progress.plain import Renderer
 
 EXIT_INTERRUPTED = 130
@@ -56,12 +56,15 @@ def follow_to_end(
     :raises LostContactError: if the hub did not respond within ``--hub-timeout``
     """
     from fedpkg_container.progress.factory import make_renderer
-    from fedpkg_container.progress.formatting import LogTails
+    from fedpkg_container.progress.failure import LogTails
 
     kind = progress_kind(client)
     renderer, tails = make_renderer(kind, sys.stdout, warnings=warnings), LogTails()
     finished = _follow_or_detach(client, session, submitted, renderer, tails, pending)
-    return EXIT_INTERRUPTED if finished is None else _report(client, finished, tails, kind)
+    if finished is None:
+        return EXIT_INTERRUPTED
+    failure = _failure(client, finished, tails, submitted.title)
+    return _report(client, finished, failure, kind, logs_shown=renderer.shows_logs)
 
 
 def follow_logs(client: Client, session: HubSession, submitted: Submitted, arch: str) -> int:
@@ -69,7 +72,7 @@ def follow_logs(client: Client, session: HubSession, submitted: Submitted, arch:
 
     :param arch: architecture of the logs; empty for all
     """
-    from fedpkg_container.progress.formatting import LogTails
+    from fedpkg_container.progress.failure import LogTails
     from fedpkg_container.progress.plain import LogRenderer
 
     finished = _follow_or_detach(client, session, submitted, LogRenderer(sys.stdout, arch), LogTails(), None)
@@ -152,23 +155,28 @@ def follow_up_commands(client: Client, task_id: int) -> str:
     return f"    watch it:  {watch}\n    cancel it: {koji}{profile_option} cancel {task_id}"
 
 
-def _report(client: Client, event: Finished, tails: LogTails, kind: str) -> int:
-    """Print the final report and return the exit status."""
+def _failure(client: Client, event: Finished, tails: LogTails, package: str) -> Failure | None:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import site_urls
+    from fedpkg_container.progress.failure import Failure
+
+    return Failure.of(event, tails, site_urls(koji_profile(client)), package)
+
+
+def _report(client: Client, event: Finished, failure: Failure | None, kind: str, *, logs_shown: bool) -> int:
+    """Print the final report and return the exit status."""
     from fedpkg_container.progress import report
 
     if kind == "json":
-        print_event("finished", **report.result_fields(event))
+        print_event("finished", **report.result_fields(event), failure=failure.fields() if failure else None)
     if event.task.state == "CANCELED":
         raise CanceledError(f"task {event.task.id} was canceled")
-    if event.task.state == "FAILED":
+    if failure:
         if kind != "json":
-            print_stderr(*report.failure_lines(event, tails, site_urls(koji_profile(client))))
-        failed = event.failed or event.task
+            print_stderr(*failure.lines(shown=logs_shown))
         raise BuildFailedError(
             report.failure_reason(event),
-            solution=f"complete logs: {client.name} container-status {failed.id} --logs",
+            solution=f"complete logs: {client.name} container-status {failure.task.id} --logs",
         )
     if kind != "json":
         print_lines(*report.success_lines(event, quiet=kind == "quiet"))

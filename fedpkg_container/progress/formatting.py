@@ -1,14 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Formatting shared by renderers: colors, times, and the last lines of each log."""
+"""Formatting shared by renderers: colors and times."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections import deque
 from typing import TextIO
-
-from fedpkg_container.hub.events import Event, LogLines
 
 
 class Style:
@@ -68,25 +65,3 @@ def format_age(timestamp: float, *, now: float | None = None) -> str:
         if age >= seconds:
             return f"{int(age // seconds)} {unit} ago"
     return "just now"
-
-
-#: Lines of each log that are repeated when its task fails.
-LAST_LINES = 20
-
-
-class LogTails:
-    """Collects the last lines of every log."""
-
-    def __init__(self, lines: int = LAST_LINES) -> None:
-        self._lines = lines
-        self._logs: dict[int, dict[str, deque[str]]] = {}
-
-    def __call__(self, event: Event) -> None:
-        """Record one event."""
-        if isinstance(event, LogLines):
-            logs = self._logs.setdefault(event.task.id, {})
-            logs.setdefault(event.log, deque(maxlen=self._lines)).extend(event.lines[-self._lines :])
-
-    def of(self, task_id: int) -> dict[str, list[str]]:
-        """Return the last lines of a task's logs: name → lines."""
-        return {name: list(lines) for name, lines in self._logs.get(task_id, {}).items()}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from types import TracebackType
 from typing import Optional, TextIO
 
@@ -25,6 +26,11 @@ from fedpkg_container.text import format_duration
 class Renderer(ABC):
     """Base class of renderers: context managers that display the events of a build."""
 
+    @property
+    def shows_logs(self) -> bool:
+        """Whether the logs have been displayed, so that their ends need not be repeated."""
+        return False
+
     def __enter__(self) -> Renderer:
         return self
 
@@ -40,6 +46,9 @@ class Renderer(ABC):
     def __call__(self, event: Event) -> None:
         """Display one event."""
 
+
+#: Start of the last line of a failed task's log, which builders write.
+FAILED = "failed: "
 
 #: Koji's task states in words.
 STATE_NAMES = {
@@ -64,12 +73,28 @@ class PlainRenderer(Renderer):
         self._arches: set[str] = set()
         self._lost_reported = False
         self._no_builder_reported: set[str] = set()
+        self._held: dict[tuple[int, str], LogLines] = {}
+
+    @property
+    def shows_logs(self) -> bool:
+        """Whether the logs have been displayed, and not mixed with those of another architecture."""
+        return len(self._arches) <= 1
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        traceback: Optional[TracebackType],
+    ) -> None:
+        """Write the lines that were held back."""
+        for event in self._held.values():
+            self._log(event)
+        self._held.clear()
 
     def __call__(self, event: Event) -> None:
         """Display one event."""
         if isinstance(event, LogLines):
-            prefix = self._prefix(event)
-            self._write("".join(f"{prefix}{line}\n" for line in event.lines))
+            self._hold_reason(event)
         elif isinstance(event, Submitted):
             self._submitted(event)
         elif isinstance(event, TaskChanged):
@@ -88,6 +113,29 @@ class PlainRenderer(Renderer):
         elif isinstance(event, BuilderSeen):
             self._no_builder_reported.discard(event.arch)
 
+    def _hold_reason(self, event: LogLines) -> None:
+        """Write the lines of a log, except for a last one with the reason of a failure.
+
+        It is written when another line follows, or the task does not fail: otherwise the error message has the reason.
+        """
+        if held := self._held.pop((event.task.id, event.log), None):
+            self._log(held)
+        if event.lines and event.lines[-1].startswith(FAILED):
+            self._held[event.task.id, event.log] = replace(event, lines=event.lines[-1:])
+            event = replace(event, lines=event.lines[:-1])
+        self._log(event)
+
+    def _release_reasons(self, task: TaskState) -> None:
+        """Write the lines held back for a task that has ended, or drop them if it failed."""
+        for key in [key for key in self._held if key[0] == task.id]:
+            held = self._held.pop(key)
+            if task.state != "FAILED":
+                self._log(held)
+
+    def _log(self, event: LogLines) -> None:
+        prefix = self._prefix(event)
+        self._write("".join(f"{prefix}{line}\n" for line in event.lines))
+
     def _prefix(self, event: LogLines) -> str:
         """Return the prefix that names the architecture, if the build has several."""
         return f"{event.task.label or 'build'} | " if len(self._arches) > 1 else ""
@@ -99,6 +147,8 @@ class PlainRenderer(Renderer):
     def _task(self, task: TaskState) -> None:
         if task.label:
             self._arches.add(task.label)
+        if task.ended:
+            self._release_reasons(task)
         on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
         line = f"task {task.name}: {STATE_NAMES[task.state]}{on}"
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
@@ -123,12 +173,19 @@ class LogRenderer(PlainRenderer):
         if isinstance(event, TaskChanged) and event.task.label:
             self._arches.add(event.task.label)
         if isinstance(event, LogLines) and self.arch in ("", event.task.label):
-            prefix = "" if self.arch else self._prefix(event)
-            self._write("".join(f"{prefix}{line}\n" for line in event.lines))
+            self._log(event)
+
+    def _prefix(self, event: LogLines) -> str:
+        return "" if self.arch else super()._prefix(event)
 
 
 class QuietRenderer(PlainRenderer):
     """Writes nothing while a build is running."""
+
+    @property
+    def shows_logs(self) -> bool:
+        """No log has been displayed."""
+        return False
 
     def __call__(self, event: Event) -> None:
         """Ignore the event."""

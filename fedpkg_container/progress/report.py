@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from fedpkg_container.hub.events import Finished
-from fedpkg_container.model.build import SiteUrls
-from fedpkg_container.progress.formatting import LogTails
 from fedpkg_container.text import format_duration, printable_line
 
 
@@ -58,17 +56,6 @@ def success_lines(event: Finished, *, quiet: bool = False) -> Iterator[str]:
             yield f"{indent}{arch:<{width}}  {pull_spec}"
     if result["pull_specs"] and not quiet:
         yield f"try it: podman run --rm -it {result['pull_specs'][-1]}"
-
-
-def failure_lines(event: Finished, tails: LogTails, addresses: SiteUrls) -> Iterator[str]:
-    """Yield the last log lines of the failed task and the URLs of its logs."""
-    failed = event.failed or event.task
-    for name, lines in tails.of(failed.id).items():
-        yield f"last lines of {name} of task {failed.id}:"
-        yield from (f"    {line}" for line in lines)
-    for name in event.logs:
-        if url := addresses.log(failed.id, name):
-            yield f"log: {url}"
 
 
 def failure_reason(event: Finished) -> str:
