@@ -57,6 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Same as --progress quiet"
     )
+    parser.add_argument("--if-needed", action="store_true", help="Do not build if HEAD is already built for the target")
+    retry = parser.add_argument(
+        "--retry",
+        metavar="TASK",
+        type=parse_task,
+        help="Build again what this failed or canceled task built, with the same options; needs no checkout",
+    )
+    complete_with(retry, "nothing")
     parser.add_argument("--offline", action="store_true", help="With --dry-run: skip all requests to the hub")
     parser.add_argument("--strict", action="store_true", help="Treat check warnings as errors")
     skip_check = parser.add_argument(
@@ -64,11 +72,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     complete_with(skip_check, "check-codes", _checks)
     userdata = parser.add_argument(
-        "--userdata", metavar="JSON", default=None, help="JSON object to store verbatim with the task"
+        "--userdata",
+        "--custom-user-metadata",
+        metavar="JSON",
+        default=None,
+        help="JSON object to store verbatim with the task",
     )
     complete_with(userdata, "nothing")
     parser.add_argument(
         "--task-info", metavar="FILE", help="Write the task ID and the submitted request to FILE as JSON"
+    )
+    parser.add_argument(
+        "--metadata-file",
+        metavar="FILE",
+        help="Write the outcome of the build to FILE as JSON at the end, also if it fails or is canceled",
     )
     add_follow_arguments(parser)
     parser.add_argument(
@@ -111,6 +128,16 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cancel-on-interrupt", action="store_true", help="Cancel the build on Ctrl-C instead of detaching from it"
     )
+
+
+def parse_task(text: str) -> int:
+    """Parse a task ID.
+
+    :raises argparse.ArgumentTypeError: if the text is not one
+    """
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:10]) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a task ID")
+    return int(text)
 
 
 def parse_seconds(text: str) -> float:
@@ -161,12 +188,30 @@ def check_usage(client: Client) -> None:
         error("argument --offline: only allowed with argument --dry-run")
     if arguments.local:
         _check_local_usage(client)
+    if arguments.retry:
+        _refuse_options(client, "--retry", (*_REQUEST_OPTIONS, "local", "offline", "if_needed"))
+    if arguments.if_needed:
+        _refuse_options(client, "--if-needed", ("scratch", "isolated", "local", "offline"))
     check_codes(arguments.skip_check)
 
 
+#: Options that are part of the request to the hub.
+_REQUEST_OPTIONS = (
+    "target", "scratch", "isolated", "build_release", "koji_parent_build", "arches", "repo_url", "compose_ids",
+    "signing_intent", "replace_dependency", "skip_build", "userdata", "background",
+)  # fmt: skip
+#: Options that a local build has, of those.
+_LOCAL_OPTIONS = ("target", "arches", "repo_url", "build_release")
+
+
 def _check_local_usage(client: Client) -> None:
-    options = ("isolated", "background", "nowait", "task_info", "koji_parent_build", "compose_ids", "signing_intent")
-    for name in (*options, "replace_dependency", "userdata", "skip_build", "scratch"):
+    options = [name for name in _REQUEST_OPTIONS if name not in _LOCAL_OPTIONS]
+    _refuse_options(client, "--local", (*options, "nowait", "task_info", "metadata_file"))
+
+
+def _refuse_options(client: Client, option: str, names: Sequence[str]) -> None:
+    """Exit with a usage error if one of the options is given beside another one."""
+    for name in names:
         if getattr(client.args, name):
-            option = "--compose-id" if name == "compose_ids" else f"--{name.replace('_', '-')}"
-            client.container_build_parser.error(f"argument --local: not allowed with argument {option}")
+            other = "--compose-id" if name == "compose_ids" else f"--{name.replace('_', '-')}"
+            client.container_build_parser.error(f"argument {option}: not allowed with argument {other}")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fedpkg_container.hub.events import Finished, Submitted
     from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.progress.failure import Failure, LogTails
+    from fedpkg_container.progress.outcome import Outcome
     from fedpkg_container.progress.plain import Renderer
 
 EXIT_INTERRUPTED = 130
@@ -45,12 +46,14 @@ def follow_to_end(
     *,
     warnings: tuple[str, ...] = (),
     pending: PendingInterrupt | None = None,
+    outcome: Outcome | None = None,
 ) -> int:
     """Display a task until it ends, report the result and return the exit status.
 
     :param session: session with the hub, logged in or anonymous
     :param warnings: warnings of the checks, which the live view keeps visible
     :param pending: interrupt that was deferred since the submission
+    :param outcome: where to record the end of the task
     :raises BuildFailedError: if the build failed
     :raises CanceledError: if the task was canceled
     :raises LostContactError: if the hub did not respond within ``--hub-timeout``
@@ -64,6 +67,8 @@ def follow_to_end(
     if finished is None:
         return EXIT_INTERRUPTED
     failure = _failure(client, finished, tails, submitted.title)
+    if outcome is not None:
+        outcome.note_end(finished, failure)
     return _report(client, finished, failure, kind, logs_shown=renderer.shows_logs)
 
 

@@ -86,6 +86,7 @@ CHECKS: dict[str, str] = {
     "submodule": "COPY, ADD and bind mounts include no git submodule, which builders do not fetch",
     "lookaside": "no file is both tracked by git and listed in sources",
     "sources": "the file sources can be read",
+    "add-network": "ADD fetches nothing from the network, which builds have only if the site allows it",
     "no-command": "the image has a CMD or an ENTRYPOINT",
     "label-missing": "required labels are present",
     "label-unresolved": "variables in labels of the NVR have a value",
@@ -124,6 +125,13 @@ CHECKS: dict[str, str] = {
     "no-builder": "each architecture has an enabled builder (a warning if only in another channel)",
     "builder-silent": "for each architecture, a builder has checked in with the hub within the last five minutes",
     "repo-url": "--repo-url is a valid URL",
+    "koji-parent-build": "the build of --koji-parent-build exists, is complete and is a container image",
+    # only with --dry-run
+    "build-options": "the hub accepts the options of the build (with --dry-run; without, the hub refuses them)",
+    "parent-missing": "the images in FROM exist (with --dry-run; a note if their registry cannot be queried)",
+    "parent-arch": "the images in FROM have all architectures of the build (with --dry-run)",
+    "repo-file": "the files of --repo-url can be read (with --dry-run)",
+    "head-built": "HEAD has not been built for the target (with --dry-run; a note)",
 }
 
 

@@ -110,6 +110,7 @@ class TaskInfo(TypedDict, total=False):
     state: int
     owner: int
     owner_name: str
+    priority: int
     host_id: int | None
     channel_id: int
     create_ts: float | None
@@ -168,12 +169,13 @@ class UserInfo(TypedDict, total=False):
 class BuildTaskResult(TypedDict, total=False):
     """The result of a ``buildContainer`` task, as builders send it.
 
-    ``koji_builds`` has IDs as text; ``arches`` maps architectures to pull specs.
+    ``koji_builds`` has IDs as text; ``arches`` maps architectures to pull specs of images, ``sboms`` to those of SBOMs.
     """
 
     repositories: list[str]
     koji_builds: list[str]
     arches: dict[str, str]
+    sboms: dict[str, str]
     user_warnings: list[str]
 
 

@@ -95,7 +95,7 @@ OPTIONS: list[list[str]] = [
     ["--build-release", "99"],
     ["--isolated", "--build-release", "99.1"],
     ["--isolated", "--build-release", "99.1", "--arches", MACHINE],
-    ["--koji-parent-build", "base-container-1-1"],
+    ["--koji-parent-build", "demo-base-container-1-1"],
     ["--scratch"],
     ["--scratch", "--arches", MACHINE],
     ["--scratch", "--target", OTHER_TARGET, "--repo-url", REPO, REPO + "?2", "--repo-url", REPO + "?3"],

@@ -35,7 +35,7 @@ class _Hub:
         yield SimpleNamespace(
             **{
                 name: (lambda *_, _name=name, **__: SimpleNamespace(result=answers.get(_name, [])))
-                for name in (*answers, "listHosts", "getAverageBuildDuration", "listTasks")
+                for name in (*answers, "listHosts", "getAverageBuildDuration", "listTasks", "listBuilds")
             }
         )
 
