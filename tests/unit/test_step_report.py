@@ -51,16 +51,35 @@ def test_times_of_steps() -> None:
 # The text that buildah reads: FROM, ARG SOURCE_DATE_EPOCH, ARG COLOR, ENV R, LABEL, ARG COLOR, ARG COLOR, ENV A, RUN, …
 @pytest.mark.parametrize(
     ("step", "line"),
-    [("1/12", 1), ("2/12", 1), ("5/12", 2), ("6/12", 3), ("7/12", 3), ("8/12", 4), ("9/12", 7), ("10/12", 10),
-     ("11/12", 11), ("12/12", 11), ("2/14", 1), ("3/14", 1), ("11/14", 7), ("13/14", 11)],
-)  # fmt: skip
+    [
+        ("1/12: FROM registry.example.org/fedora:42", 1),
+        ("2/12: ARG SOURCE_DATE_EPOCH=0", 1),
+        ("5/13: LABEL version=1", 2),
+        ("6/12: ARG COLOR=red", 3),
+        ("7/12: ARG COLOR=x", 3),
+        ("8/12: ENV A=1", 4),
+        ("9/99: RUN first &&     second", 7),
+        ("10/12: COPY a b", 10),
+        ("11/12: RUN third", 11),
+        ("12/12: COPY h /", 11),
+        ("2/14: RUN a trigger", 1),
+        ("3/14: RUN another trigger", 1),
+        ("11/14: RUN first &&     second", 7),
+        ("13/14: RUN third", 11),
+    ],
+)
 def test_instruction_of_a_step(step: str, line: int) -> None:
-    report = _report(TEXT, f"STEP {step}: RUN anything", first=("ENV R=1",))
+    report = _report(TEXT, f"STEP {step}", first=("ENV R=1",))
     assert (report.file, report.line) == ("Dockerfile", line)
 
 
+def test_the_second_of_two_equal_instructions() -> None:
+    text = "FROM a/b:1\nRUN same\nRUN same\nRUN same\n"
+    assert _report(text, "STEP 5/6: RUN same").line == 3
+
+
 def test_an_added_variable_like_one_of_the_file() -> None:
-    assert _report(TEXT, "STEP 9/12: RUN first", first=("ENV A=1",)).line == 7
+    assert _report(TEXT, "STEP 9/12: RUN first && second", first=("ENV A=1",)).line == 7
 
 
 def test_instruction_of_a_stage() -> None:
@@ -71,7 +90,7 @@ def test_instruction_of_a_stage() -> None:
 
 
 def test_excerpt() -> None:
-    assert _report(TEXT, "STEP 8/11: RUN first").excerpt == (
+    assert _report(TEXT, "STEP 8/11: RUN first && second").excerpt == (
         "   5 | # a comment",
         "   6 |",
         ">  7 | RUN first && \\",
@@ -80,12 +99,12 @@ def test_excerpt() -> None:
         "  10 | COPY a b",
     )
     long = "FROM a/b:1\nRUN \\\n" + "  x \\\n" * 50 + "  y\nCMD z\n"
-    excerpt = _report(long, "STEP 4/6: RUN").excerpt
+    excerpt = _report(long, "STEP 4/6: RUN " + "x" * 50 + "y").excerpt
     assert len(excerpt) == 1 + MAX_INSTRUCTION + 1
     assert excerpt[-1] == "  54 | CMD z"
 
 
-@pytest.mark.parametrize("step", ["STEP 99/12: RUN", "[7/9] STEP 1/2: FROM", "nothing"])
+@pytest.mark.parametrize("step", ["[7/9] STEP 1/2: FROM a", "nothing"])
 def test_unknown_instructions(step: str) -> None:
     report = _report(TEXT, step)
     assert (report.file, report.line, report.excerpt) == ("", 0, ())
@@ -103,7 +122,7 @@ def test_a_report_is_read_back() -> None:
 
 def test_the_last_report_counts() -> None:
     forged = StepReport((StepTime("1/1", "x", "2026-01-01T00:00:00Z", 1.0),), "Dockerfile", 99, ("> 99 | forged",))
-    genuine = _report(TEXT, "STEP 8/11: RUN first")
+    genuine = _report(TEXT, "STEP 8/11: RUN first && second")
     assert StepReport.parse([*forged.lines(), *genuine.lines()]) == genuine
 
 

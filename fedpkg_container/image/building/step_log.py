@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from fedpkg_container.distgit.dockerfile import Dockerfile, Instruction
 from fedpkg_container.errors import RefusedError
@@ -64,21 +64,19 @@ class StepLog:
         if not self._starts:
             return None
         match = self._starts[-1][0]
-        stage, number, total = int(match["stage"] or 1) - 1, int(match["number"]), int(match["total"])
+        stage, number = int(match["stage"] or 1) - 1, int(match["number"])
         written = [item for item in self._dockerfile.instructions if item.stage == stage]
         try:
             rendered = [item for item in Dockerfile(self._rendered).instructions if item.stage == stage]
         except RefusedError:
             return None
-        triggers = max(total - len(rendered), 0)  # of ONBUILD, executed after FROM
-        position = number - 1 if number == 1 else max(number - 1 - triggers, 0)
-        if not written or position >= len(rendered):
+        if not written or not rendered:
             return None
+        position = _position(rendered, number, match["text"])
         found = 0
         for item in rendered[1 : position + 1]:
             following = written[found + 1] if found + 1 < len(written) else None
-            is_same = following is not None and following.name == item.name
-            if following is not None and is_same and (following.value == item.value or item.name in _REWRITTEN):
+            if following is not None and _is_rendered(following, item):
                 found += 1
         return written[found]
 
@@ -100,6 +98,29 @@ class StepLog:
 
 #: Instructions whose images are replaced by digests, so that their values differ.
 _REWRITTEN = ("COPY", "ADD", "RUN")
+
+
+def _is_rendered(written: Instruction, rendered: Instruction) -> bool:
+    """Whether an instruction that was passed to buildah is one of the file."""
+    return written.name == rendered.name and (written.value == rendered.value or written.name in _REWRITTEN)
+
+
+def _position(rendered: Sequence[Instruction], number: int, text: str) -> int:
+    """Return the position of the instruction of a step; 0, that of FROM, for a trigger of the base image (ONBUILD).
+
+    Triggers are executed after FROM, so that the numbers of the following steps are higher.
+    """
+    name, _, value = text.partition(" ")
+    last = min(number, len(rendered)) - 1
+    for position in range(last, -1, -1):
+        item = rendered[position]
+        if item.name == name and (item.documents or _compact(item.value) == _compact(value)):
+            return position
+    return 0
+
+
+def _compact(value: str) -> str:
+    return "".join(value.split())
 
 
 def _cut(line: str) -> str:
