@@ -115,7 +115,10 @@ def _own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments for following a build, which ``container-status --watch`` has too."""
     parser.add_argument(
-        "--progress", choices=KINDS, default="auto", help="Progress display (auto: live on a terminal, otherwise plain)"
+        "--progress", choices=KINDS, default=None, help="Progress display (auto: live on a terminal, otherwise plain)"
+    )
+    parser.add_argument(
+        "--timestamps", action="store_true", help="Start each line of the plain progress display with the time"
     )
     hub_timeout = parser.add_argument(
         "--hub-timeout",

@@ -137,7 +137,9 @@ def _submit(client: Client, session: HubSession, request: BuildRequest, prefligh
     if not quiet:
         page = _task_page(client, task_id)
         print_lines(
-            *([f"Task info: {page}"] if page else []), *([follow_up_commands(client, task_id)] if nowait else [])
+            *([f"Task info: {page}"] if page else []),
+            *([follow_up_commands(client, task_id)] if nowait else []),
+            links=[page],
         )
     return task_id
 

@@ -6,7 +6,14 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.terminal import is_quiet, print_event, print_lines, print_stderr
+from fedpkg_container.commands.terminal import (
+    is_quiet,
+    print_annotation,
+    print_event,
+    print_lines,
+    print_stderr,
+    signal_end,
+)
 from fedpkg_container.errors import (
     BuildFailedError,
     CanceledError,
@@ -36,6 +43,8 @@ def progress_kind(client: Client) -> str:
     requested = client.args.progress
     if requested == "auto" and not is_quiet(client) and (client.args.v or client.args.debug):
         return "plain"  # lines of the log would disturb the live view
+    if requested == "auto" and not is_quiet(client) and client.args.timestamps:
+        return "plain"
     return "quiet" if is_quiet(client) and requested == "auto" else resolve_kind(requested, sys.stdout)
 
 
@@ -58,17 +67,20 @@ def follow_to_end(
     :raises CanceledError: if the task was canceled
     :raises LostContactError: if the hub did not respond within ``--hub-timeout``
     """
+    from fedpkg_container.commands.client_config import notifications
     from fedpkg_container.progress.factory import make_renderer
     from fedpkg_container.progress.failure import LogTails
 
     kind = progress_kind(client)
-    renderer, tails = make_renderer(kind, sys.stdout, warnings=warnings), LogTails()
+    renderer = make_renderer(kind, sys.stdout, warnings=warnings, timestamps=client.args.timestamps)
+    tails = LogTails()
     finished = _follow_or_detach(client, session, submitted, renderer, tails, pending)
     if finished is None:
         return EXIT_INTERRUPTED
     failure = _failure(client, finished, tails, submitted.title)
     if outcome is not None:
         outcome.note_end(finished, failure)
+    signal_end(f"{submitted.title}: {finished.task.state.lower()}", notifications(client))
     return _report(client, finished, failure, kind, logs_shown=renderer.shows_logs)
 
 
@@ -178,7 +190,9 @@ def _report(client: Client, event: Finished, failure: Failure | None, kind: str,
         raise CanceledError(f"task {event.task.id} was canceled")
     if failure:
         if kind != "json":
-            print_stderr(*failure.lines(shown=logs_shown))
+            print_stderr(*failure.lines(shown=logs_shown), links=(failure.url, *failure.logs))
+            place = {"file": failure.report.file, "line": failure.report.line}
+            print_annotation("error", failure.reason, title="container build failed", **place)
         raise BuildFailedError(
             report.failure_reason(event),
             solution=f"complete logs: {client.name} container-status {failure.task.id} --logs",

@@ -4,19 +4,50 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from typing import TextIO
 
 
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that interprets control sequences."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def uses_color(stream: TextIO) -> bool:
+    """Whether text in a stream is colored: on a terminal, unless NO_COLOR, CLICOLOR=0 or CLICOLOR_FORCE is set."""
+    variables = os.environ
+    if variables.get("NO_COLOR"):
+        return False
+    if variables.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return variables.get("CLICOLOR") != "0" and is_terminal(stream)
+
+
+#: URLs that may be a link: without control characters, spaces and user names.
+_LINKED = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:[/?#][!-~]*)?")
+
+
+def link(text: str, url: str, stream: TextIO) -> str:
+    """Return text as a link (OSC 8) if the stream is a terminal and the URL is a plain http or https URL."""
+    if not is_terminal(stream) or os.environ.get("TERM") == "linux" or not is_plain_url(url):
+        return text
+    return f"\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\"
+
+
+def is_plain_url(url: str) -> bool:
+    """Whether a URL can be a link in a terminal."""
+    return _LINKED.fullmatch(url) is not None
+
+
 class Style:
-    """Colors for text on a terminal; no changes if the stream is not a terminal or NO_COLOR is set.
+    """Colors for text, if the stream uses them.
 
     :param stream: the stream that the text is written to
     """
 
     def __init__(self, stream: TextIO) -> None:
-        terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self.enabled = terminal and not os.environ.get("NO_COLOR")
+        self.enabled = uses_color(stream)
 
     def _sgr(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.enabled else text

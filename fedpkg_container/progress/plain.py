@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Optional, TextIO
@@ -19,6 +21,7 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
+from fedpkg_container.progress.ci import ci_log
 from fedpkg_container.progress.formatting import Style
 from fedpkg_container.text import format_duration
 
@@ -62,13 +65,17 @@ STATE_NAMES = {
 
 
 class PlainRenderer(Renderer):
-    """Writes events as lines of text.
+    """Writes events as lines of text; in the log of a CI service, the lines of logs are in groups.
 
     :param stream: output stream, flushed after each event
+    :param timestamps: start each line with the local time
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, timestamps: bool = False) -> None:
         self.stream = stream
+        self.timestamps = timestamps
+        self._ci = ci_log()
+        self._in_group = False
         self.style = Style(stream)
         self._arches: set[str] = set()
         self._lost_reported = False
@@ -90,6 +97,7 @@ class PlainRenderer(Renderer):
         for event in self._held.values():
             self._log(event)
         self._held.clear()
+        self._end_group()
 
     def __call__(self, event: Event) -> None:
         """Display one event."""
@@ -103,13 +111,13 @@ class PlainRenderer(Renderer):
             self._lost_reported = True
             reason = f" ({event.reason})" if event.reason else ""
             limit = f" for up to {format_duration(event.retry_timeout)}" if event.retry_timeout else ""
-            self._write(self.style.warning(f"no response from the hub{reason}; retrying{limit} …") + "\n")
+            self._write(self.style.warning(f"no response from the hub{reason}; retrying{limit} …"))
         elif isinstance(event, ContactRegained):
             self._lost_reported = False
-            self._write(f"the hub is responding again after {format_duration(event.seconds)}\n")
+            self._write(f"the hub is responding again after {format_duration(event.seconds)}")
         elif isinstance(event, NoBuilder) and event.task.arch not in self._no_builder_reported:
             self._no_builder_reported.add(event.task.arch)
-            self._write(self.style.warning(f"task {event.task.id} is still waiting: {event.text}") + "\n")
+            self._write(self.style.warning(f"task {event.task.id} is still waiting: {event.text}"))
         elif isinstance(event, BuilderSeen):
             self._no_builder_reported.discard(event.arch)
 
@@ -133,8 +141,18 @@ class PlainRenderer(Renderer):
                 self._log(held)
 
     def _log(self, event: LogLines) -> None:
+        if not event.lines:
+            return
+        if not self._in_group:
+            self.stream.write(self._ci.begin_group("log"))
+            self._in_group = True
         prefix = self._prefix(event)
-        self._write("".join(f"{prefix}{line}\n" for line in event.lines))
+        self._write_lines([f"{prefix}{line}" for line in event.lines])
+
+    def _end_group(self) -> None:
+        if self._in_group:
+            self.stream.write(self._ci.end_group())
+            self._in_group = False
 
     def _prefix(self, event: LogLines) -> str:
         """Return the prefix that names the architecture, if the build has several."""
@@ -142,7 +160,7 @@ class PlainRenderer(Renderer):
 
     def _submitted(self, event: Submitted) -> None:
         if event.average:
-            self._write(f"earlier builds of this package took {format_duration(event.average)} on average\n")
+            self._write(f"earlier builds of this package took {format_duration(event.average)} on average")
 
     def _task(self, task: TaskState) -> None:
         if task.label:
@@ -151,10 +169,16 @@ class PlainRenderer(Renderer):
             self._release_reasons(task)
         on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
         line = f"task {task.name}: {STATE_NAMES[task.state]}{on}"
-        self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
+        self._write(self.style.bad(line) if task.state == "FAILED" else self.style.strong(line))
 
-    def _write(self, text: str) -> None:
-        self.stream.write(text)
+    def _write(self, line: str) -> None:
+        """Write a line that is not of a log."""
+        self._end_group()
+        self._write_lines([line])
+
+    def _write_lines(self, lines: Sequence[str]) -> None:
+        stamp = time.strftime("%H:%M:%S ") if self.timestamps else ""
+        self.stream.write(self._ci.escape("".join(f"{stamp}{line}\n" for line in lines)))
         self.stream.flush()
 
 
