@@ -199,6 +199,10 @@ class LogRenderer(PlainRenderer):
         if isinstance(event, LogLines) and self.arch in ("", event.task.label):
             self._log(event)
 
+    def _log(self, event: LogLines) -> None:
+        prefix = self._prefix(event)
+        self._write_lines([f"{prefix}{line}" for line in event.lines])
+
     def _prefix(self, event: LogLines) -> str:
         return "" if self.arch else super()._prefix(event)
 

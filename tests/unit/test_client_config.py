@@ -12,6 +12,8 @@ from fedpkg_container.client import Client
 from fedpkg_container.commands.client_config import notifications
 from fedpkg_container.errors import UsageError
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> object:
