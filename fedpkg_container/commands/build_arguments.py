@@ -65,6 +65,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Build again what this failed or canceled task built, with the same options; needs no checkout",
     )
     complete_with(retry, "nothing")
+    wait_repo = parser.add_argument(
+        "--wait-repo",
+        metavar="NVR",
+        action="append",
+        nargs="?",
+        const="",
+        help="Wait until the repository of the build tag is up to date, and contains this build (repeatable)",
+    )
+    complete_with(wait_repo, "nothing")
     parser.add_argument("--offline", action="store_true", help="With --dry-run: skip all requests to the hub")
     parser.add_argument("--strict", action="store_true", help="Treat check warnings as errors")
     skip_check = parser.add_argument(
@@ -209,7 +218,7 @@ _LOCAL_OPTIONS = ("target", "arches", "repo_url", "build_release")
 
 def _check_local_usage(client: Client) -> None:
     options = [name for name in _REQUEST_OPTIONS if name not in _LOCAL_OPTIONS]
-    _refuse_options(client, "--local", (*options, "nowait", "task_info", "metadata_file"))
+    _refuse_options(client, "--local", (*options, "nowait", "task_info", "metadata_file", "wait_repo"))
 
 
 def _refuse_options(client: Client, option: str, names: Sequence[str]) -> None:

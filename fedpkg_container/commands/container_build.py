@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_arguments, check_usage
-from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines
+from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines, print_stderr
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def _run(client: Client, outcome: Outcome) -> int:
     if client.args.dry_run:
         _print_request(client, build.request, build.preflight)
         return 0
+    if client.args.wait_repo is not None:
+        _wait_for_repository(client, build)
     return _submit_and_follow(client, build, outcome)
 
 
@@ -67,6 +69,16 @@ def _report_existing(client: Client, build: Build, outcome: Outcome) -> int:
     else:
         print_lines(f"HEAD is already built: {build.nvr} (build {build.id})", *(f"    {s}" for s in build.pull_specs))
     return 0
+
+
+def _wait_for_repository(client: Client, build: CheckedBuild) -> None:
+    from fedpkg_container.hub.session import hub_errors
+    from fedpkg_container.hub.wait_repo import RepositoryWait
+
+    assert build.session is not None, "--offline is only allowed with --dry-run"
+    report = (lambda _: None) if is_quiet(client) else print_stderr
+    with hub_errors(build.session.baseurl):
+        RepositoryWait(build.session, report).wait(build.preflight.build_tag, list(filter(None, client.args.wait_repo)))
 
 
 def _submit_and_follow(client: Client, build: CheckedBuild, outcome: Outcome) -> int:
@@ -110,6 +122,9 @@ def _print_request(client: Client, request: BuildRequest, preflight: Preflight) 
         return
     what = f" of {printable_line(preflight.nvr)}" if preflight.nvr else ""
     print_lines(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
+    if client.args.wait_repo is not None:
+        contents = ", ".join(filter(None, client.args.wait_repo)) or "the latest changes of the tag"
+        print_lines(f"    after the repository of {preflight.build_tag} contains {contents}")
     if preflight.release_is_next and preflight.nvr:
         print_lines("    (next release according to the hub; another build may claim it first)")
     print_lines(*format_fields(fields))

@@ -158,6 +158,7 @@ def preflight(
         average=valid_average(average.result),
         newest=tasks.result[0]["id"] if tasks.result else 0,
         builds=result_or_none(builds) or (),
+        build_tag=printable_line(target["build_tag_name"]),
     )
 
 

@@ -226,6 +226,7 @@ class Preflight:
     :param average: average duration of earlier builds of the package in seconds; None if there are none
     :param newest: ID of the newest ``buildContainer`` task
     :param builds: complete builds of the package, newest first
+    :param build_tag: build tag of the target
     """
 
     findings: list[Finding]
@@ -235,6 +236,7 @@ class Preflight:
     average: float | None = None
     newest: int = 0
     builds: Sequence[BuildInfo] = ()
+    build_tag: str = ""
 
 
 @dataclass(frozen=True)

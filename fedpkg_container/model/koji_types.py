@@ -180,9 +180,16 @@ class BuildTaskResult(TypedDict, total=False):
 
 
 class RepoInfo(TypedDict, total=False):
-    """A yum repository of a Koji tag."""
+    """A yum repository of a Koji tag; it contains all changes of the tag up to ``create_event``."""
 
     id: int
+    create_event: int
+
+
+class RepoRequest(TypedDict, total=False):
+    """The response to a request for a repository; ``repo`` is always there, and None if it does not exist yet."""
+
+    repo: RepoInfo | None
 
 
 class ExternalRepoInfo(TypedDict, total=False):

@@ -100,7 +100,8 @@ def test_other_results_have_no_failure() -> None:
 def _plain(*, arches: tuple[str, ...], state: str = "FAILED") -> tuple[PlainRenderer, str]:
     """Show a build of some architectures, of which the first ends in a state."""
     stream = io.StringIO()
-    with PlainRenderer(stream) as show:
+    show = PlainRenderer(stream)
+    with show:
         for number, arch in enumerate(arches, 8):
             show(TaskChanged(_task(number, arch, "OPEN")))
         show(LogLines(_task(8, arches[0], "OPEN"), "x86_64.log", LOG[:4]))
