@@ -24,6 +24,14 @@ def print_lines(*texts: str, links: Collection[str] = ()) -> None:
     _write(sys.stdout, texts, links)
 
 
+def print_page(lines: Iterable[str]) -> None:
+    """Write lines of a ``progress.look.Page``, which are printable already, to standard output."""
+    from fedpkg_container.progress.ci import ci_log
+
+    sys.stdout.write(ci_log().escape("".join(f"{line}\n" for line in lines)))
+    sys.stdout.flush()
+
+
 def print_stderr(*texts: str, links: Collection[str] = ()) -> None:
     """Write warnings, notices and errors to standard error.
 

@@ -9,6 +9,7 @@ from collections import deque
 from types import TracebackType
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.control import Control
 from rich.live import Live
@@ -28,7 +29,8 @@ from fedpkg_container.hub.events import (
     TaskState,
 )
 from fedpkg_container.progress.formatting import format_clock, format_percentage, is_plain_url, uses_color
-from fedpkg_container.progress.plain import STATE_NAMES, Renderer
+from fedpkg_container.progress.look import ASCII_SIGNS, LOOKS, RICH_STYLES, task_text
+from fedpkg_container.progress.plain import Renderer
 from fedpkg_container.text import format_duration
 
 #: Redraws per second; they also advance the displayed times.
@@ -38,18 +40,6 @@ MAX_LOG_LINES = 40
 MAX_WARNINGS = 5
 #: Empty lines below the view.
 MARGIN = 2
-
-#: State → mark and style.
-_STATE_STYLES = {
-    "FREE": ("○", "dim"),
-    "ASSIGNED": ("○", "dim"),
-    "OPEN": ("●", "cyan"),
-    "CLOSED": ("✔", "green"),
-    "CANCELED": ("✘", "yellow"),
-    "FAILED": ("✘", "bold red"),
-}
-#: Marks for terminals without Unicode.
-_ASCII_MARKS = {"○": "o", "●": "*", "✔": "+", "✘": "x"}
 
 
 class LiveRenderer(Renderer):
@@ -200,7 +190,7 @@ class LiveRenderer(Renderer):
 
     def _rows(self, height: int) -> list[RenderableType]:
         """Return the task tree in at most ``height`` lines: running tasks first, with the last lines of their logs."""
-        tasks = sorted(self.tasks.values(), key=lambda task: (task.parent is not None, task.ended, task.id))
+        tasks = self._tree(running_first=True)
         shown = tasks if len(tasks) <= height else tasks[: max(height - 1, 1)]
         with_log = [task for task in shown if task.state == "OPEN" and self.lines.get(task.id)]
         free = height - len(shown) - (len(tasks) > len(shown))
@@ -215,6 +205,17 @@ class LiveRenderer(Renderer):
             rows.append(_cut(Text(f"  … {len(tasks) - len(shown)} more tasks", style="dim")))
         return rows
 
+    def _tree(self, *, running_first: bool = False) -> list[TaskState]:
+        """Return the tasks, each followed by its descendants."""
+        children: dict[int | None, list[TaskState]] = {}
+        for task in sorted(self.tasks.values(), key=lambda task: (running_first and task.ended, task.id)):
+            children.setdefault(task.parent if task.parent in self.tasks else None, []).append(task)
+        tasks, pending = [], children.get(None, [])[::-1]
+        while pending:
+            tasks.append(task := pending.pop())
+            pending += children.get(task.id, [])[::-1]
+        return tasks
+
     def _indent(self, task: TaskState) -> str:
         depth = 0
         while task.parent in self.tasks and depth < 8:
@@ -222,15 +223,23 @@ class LiveRenderer(Renderer):
             depth += 1
         return "  " * depth
 
+    @staticmethod
+    def _name(task: TaskState) -> str:
+        return task.label or task.method
+
+    def _name_width(self) -> int:
+        """Return the width of the first column: indentation, sign and name of every task."""
+        return max(cell_len(f"{self._indent(task)}x {self._name(task)}") for task in self.tasks.values())
+
     def _row(self, task: TaskState) -> Text:
-        mark, style = _STATE_STYLES[task.state]
-        if not self._unicode:
-            mark = _ASCII_MARKS[mark]
+        look = LOOKS[task.state]
+        style = RICH_STYLES[look.style]
         elapsed = self._elapsed(task)
         row = Text(f"{self._indent(task)}")
-        row.append(mark, style=style)
-        row.append(f" {task.label or task.method}", style="bold")
-        row.append(f" {STATE_NAMES[task.state]}" + (f" on {task.host}" if task.host else ""), style=style)
+        row.append(look.sign if self._unicode else ASCII_SIGNS[look.sign], style=style)
+        row.append(f" {self._name(task)}", style="bold")
+        row.append(" " * (self._name_width() - row.cell_len + 1))
+        row.append(task_text(task), style=style)
         if elapsed is not None:
             row.append(f"  {format_clock(elapsed)}")
         row.append(f"  task {task.id}", style="dim")
@@ -263,7 +272,7 @@ class LiveRenderer(Renderer):
 
     def _summary(self) -> list[Text]:
         """Return the lines that remain after the view: the final state of the task tree."""
-        tasks = sorted(self.tasks.values(), key=lambda task: (task.parent is not None, task.id))
+        tasks = self._tree()
         return [self._row(task) for task in tasks] + [
             Text(line, style="yellow") for line in (*self.warnings, *self._waiting())
         ]

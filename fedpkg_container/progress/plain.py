@@ -23,6 +23,7 @@ from fedpkg_container.hub.events import (
 )
 from fedpkg_container.progress.ci import ci_log
 from fedpkg_container.progress.formatting import Style
+from fedpkg_container.progress.look import state_sign, task_text
 from fedpkg_container.text import format_duration
 
 
@@ -52,16 +53,6 @@ class Renderer(ABC):
 
 #: Start of the last line of a failed task's log, which builders write.
 FAILED = "failed: "
-
-#: Koji's task states in words.
-STATE_NAMES = {
-    "FREE": "waiting for a builder",
-    "ASSIGNED": "assigned",
-    "OPEN": "running",
-    "CLOSED": "completed",
-    "CANCELED": "canceled",
-    "FAILED": "failed",
-}
 
 
 class PlainRenderer(Renderer):
@@ -167,8 +158,8 @@ class PlainRenderer(Renderer):
             self._arches.add(task.label)
         if task.ended:
             self._release_reasons(task)
-        on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        line = f"task {task.name}: {STATE_NAMES[task.state]}{on}"
+        shown = task if task.state in ("OPEN", "FAILED") else replace(task, host="")
+        line = f"{state_sign(task.state, self.stream)} task {task.name}: {task_text(shown)}"
         self._write(self.style.bad(line) if task.state == "FAILED" else self.style.strong(line))
 
     def _write(self, line: str) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from fedpkg_container.hub.follow import follow
 from fedpkg_container.model.polling import PollInterval
 from tests.support.box_hub import RunningHub
 from tests.support.played import PlayedBuilder
+from tests.support.status_client import SCHEMA as STATUS_SCHEMA
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "reference" / "progress.schema.json").read_text())
 QUICK = PollInterval(minimum=0.1, maximum=0.2, hub_timeout=30, builder_check=0.3)
@@ -115,16 +117,24 @@ def test_builders_are_looked_at_once_in_a_while_and_in_the_request_of_the_tick(
 
 
 def test_the_tree_of_a_task(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
-    line = f"task {free} is still waiting: no builder has checked in with the hub for 12 min\n"
+    reason = "no builder has checked in with the hub for 12 min"
+    before = len(hub.access_log.read_text().splitlines())
     shown, _ = played.start("container-status", str(free)).communicate(timeout=60)
-    assert f"task {free} buildContainer: waiting for a builder\n{line}" in shown
+    assert 1 <= len(hub.access_log.read_text().splitlines()) - before <= 4
+    assert re.match(
+        rf"○ build of container/hello  waiting for a builder \(free\)  \d+ min( \d+ s)?  task {free}\n", shown
+    )
+    assert f"\n  waits because {reason}\n" in shown
+    assert re.search(r"\n  builder-1  x86_64  not ready  seen 12 min ago  load 0.0 of \d+.0\n", shown)
     facts, _ = played.start("container-status", str(free), "--json").communicate(timeout=60)
-    (silent,) = json.loads(facts)["no_builder"]
-    assert (silent["task_id"], silent["arch"], silent["builders"]) == (free, "noarch", 1)
-    assert SILENT <= silent["seconds"] < SILENT + 60
+    fields = json.loads(facts)
+    jsonschema.validate(fields, STATUS_SCHEMA)
+    (waiting,) = fields["waiting"]
+    assert (waiting["task_id"], waiting["arch"], waiting["reason"]) == (free, "noarch", reason)
+    assert SILENT <= time.time() - waiting["builders"][0]["last_seen"] < SILENT + 60
     _check_in(hub, 1)
     shown, _ = played.start("container-status", str(free)).communicate(timeout=60)
-    assert "is still waiting" not in shown
+    assert reason not in shown
 
 
 @pytest.mark.parametrize("kind", ["plain", "json"])

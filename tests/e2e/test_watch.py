@@ -48,7 +48,7 @@ def test_plain_lines_of_one_architecture_have_no_prefix(played: PlayedBuilder, t
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     output = _end(played.watch(task))
     assert "\ncompiling\n" in output
-    assert f"task {child} createContainer (x86_64): completed\n" in output
+    assert f"task {child} createContainer (x86_64): completed (closed)\n" in output
     assert re.search(rf"task {task} completed in \d+ s\n    r.io/hello:1\n    r.io/hello@sha256:0\n", output)
     assert "\x1b" not in output
 
@@ -235,7 +235,7 @@ def test_live_view_and_its_report(played: PlayedBuilder, task: int) -> None:
     screen = Screen(played, "container-status", "--watch", str(task))
     screen.child.expect("compiling")
     screen.child.setwinsize(12, 60)
-    screen.child.expect("x86_64.{1,12} running on builder-1")
+    screen.child.expect("x86_64.{1,40}running on builder-1")
     played.close(child)
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     rest = screen.end()
