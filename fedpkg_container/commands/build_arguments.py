@@ -19,6 +19,7 @@ EPILOG = """exit status: 0 built, 1 failed, 2 usage error, 3 refused by a check,
 
 #: Corrected help texts of rpkg's options, some of which are about services that no longer exist.
 _HELP = {
+    "target": "Build target instead of the default; if repeated, build for each target",
     "signing_intent": "Signing intent of the composes; not supported without a compose service (ODCS)",
     "compose_ids": "IDs of existing composes (ODCS) to use; not allowed with --signing-intent",
     "replace_dependency": "Dependency replacement (Cachito)",
@@ -45,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     for action in _own_actions(parser):
         action.help = _HELP.get(action.dest, action.help)
+        if action.dest == "target":
+            action.__class__ = argparse._AppendAction  # rpkg's accepts one target
         if kind := _COMPLETES.get(action.dest):
             complete_with(action, kind)
     # A default would overwrite rpkg's global options of the same names, which precede the command.
@@ -58,6 +61,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Same as --progress quiet"
     )
     parser.add_argument("--if-needed", action="store_true", help="Do not build if HEAD is already built for the target")
+    chain = parser.add_argument(
+        "--chain",
+        metavar="PACKAGE",
+        nargs="+",
+        help="Build these packages first, then this one, each with its parent's new build; : separates groups that are "
+        "built at the same time",
+    )
+    complete_with(chain, "nothing")
     retry = parser.add_argument(
         "--retry",
         metavar="TASK",
@@ -182,6 +193,8 @@ def check_usage(client: Client) -> None:
 
     arguments = client.args
     error = client.container_build_parser.error
+    arguments.targets = list(dict.fromkeys(arguments.target or ()))
+    arguments.target = next(iter(arguments.targets), None)
     if arguments.isolated and not arguments.build_release:
         error("missing --build-release: using --isolated requires --build-release option")
     if arguments.isolated and arguments.scratch:
@@ -200,6 +213,10 @@ def check_usage(client: Client) -> None:
         error("argument --offline: only allowed with argument --dry-run")
     if arguments.local:
         _check_local_usage(client)
+    if len(arguments.targets) > 1:
+        _refuse_options(client, "--target TARGET --target TARGET", (*_ONE_BUILD, "chain"))
+    if arguments.chain:
+        _refuse_options(client, "--chain", (*_ONE_BUILD, "nowait", "scratch", "isolated", "build_release"))
     if arguments.retry:
         _refuse_options(client, "--retry", (*_REQUEST_OPTIONS, "local", "offline", "if_needed"))
     if arguments.if_needed:
@@ -216,9 +233,13 @@ _REQUEST_OPTIONS = (
 _LOCAL_OPTIONS = ("target", "arches", "repo_url", "build_release")
 
 
+#: Options that are for one build only.
+_ONE_BUILD = ("local", "offline", "task_info", "retry", "koji_parent_build")
+
+
 def _check_local_usage(client: Client) -> None:
     options = [name for name in _REQUEST_OPTIONS if name not in _LOCAL_OPTIONS]
-    _refuse_options(client, "--local", (*options, "nowait", "task_info", "metadata_file", "wait_repo"))
+    _refuse_options(client, "--local", (*options, "nowait", "task_info", "metadata_file", "wait_repo", "chain"))
 
 
 def _refuse_options(client: Client, option: str, names: Sequence[str]) -> None:

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import flatten
@@ -30,6 +31,7 @@ class CheckedBuild:
     :param session: None with ``--offline``
     :param findings: remaining findings (warnings and notes)
     :param existing: the complete build of the same commit, if it was looked for
+    :param base: base image as written in FROM; empty if there is none, or it is not known
     """
 
     name: str
@@ -38,6 +40,7 @@ class CheckedBuild:
     preflight: Preflight
     findings: Sequence[Finding]
     existing: Build | None = None
+    base: str = ""
 
 
 def check_head(client: Client, outcome: Outcome) -> CheckedBuild:
@@ -48,10 +51,29 @@ def check_head(client: Client, outcome: Outcome) -> CheckedBuild:
     if client.args.release:
         branch = checkout.branch
         print_stderr(f"note: --release {branch}: the build fails if branch {branch} does not contain this commit")
-    request = _request(client, checkout)
+    return check_checkout(client, checkout, outcome, target=client.args.target)
+
+
+def check_checkout(
+    client: Client,
+    checkout: Checkout,
+    outcome: Outcome,
+    *,
+    target: str | None,
+    session: HubSession | None = None,
+    reported: Collection[Finding] = (),
+) -> CheckedBuild:
+    """Check the build of a checkout.
+
+    :param target: build target; None for that of the branch
+    :param session: session to use; None to make one
+    :param reported: findings that were displayed before
+    :raises RefusedError: if a check found an error; with all findings
+    """
+    request = _request(client, checkout, target)
     _log_request(request)
     outcome.note_request(request)
-    build = _check(client, checkout, request)
+    build = _check(client, checkout, request, session, reported)
     outcome.note_request(request, build.findings)
     return build
 
@@ -64,7 +86,7 @@ def check_retry(client: Client, outcome: Outcome) -> CheckedBuild:
     from fedpkg_container.hub.session import hub_errors
     from fedpkg_container.model.options import repository_path
 
-    arguments, session = client.args, _session(client)
+    arguments, session = client.args, hub_session(client)
     with hub_errors(session.baseurl):
         request = read_request(session, arguments.retry)
         _log_request(request)
@@ -88,13 +110,13 @@ def _log_request(request: BuildRequest) -> None:
     _log.info("build request: %s at %s for target %s, options %s", redact_url(source), commit, request.target, options)
 
 
-def _request(client: Client, checkout: Checkout) -> BuildRequest:
+def _request(client: Client, checkout: Checkout, target: str | None) -> BuildRequest:
     from fedpkg_container.model.build import BACKGROUND, BuildRequest
     from fedpkg_container.model.options import without_none
 
     arguments = client.args
-    if arguments.target:
-        client.cmd.target = arguments.target
+    if target:
+        client.cmd.target = target
     arches = flatten(arguments.arches)
     options: BuildOptions = {
         "scratch": arguments.scratch or None,
@@ -113,7 +135,7 @@ def _request(client: Client, checkout: Checkout) -> BuildRequest:
     default_target = client.cmd.container_build_target if checkout.branch else ""
     return BuildRequest(
         source=checkout.source,
-        target=client.cmd.target if arguments.target else default_target,
+        target=client.cmd.target if target else default_target,
         options=without_none(options),
         priority=BACKGROUND if arguments.background else None,
     )
@@ -134,11 +156,14 @@ def _userdata(client: Client) -> dict[str, object] | None:
     return dict(data)
 
 
-def _check(client: Client, checkout: Checkout, request: BuildRequest) -> CheckedBuild:
-    """Check the files and the state of the hub before the submission.
-
-    :raises RefusedError: if a check found an error; with all findings
-    """
+def _check(
+    client: Client,
+    checkout: Checkout,
+    request: BuildRequest,
+    session: HubSession | None,
+    reported: Collection[Finding],
+) -> CheckedBuild:
+    """Check the files and the state of the hub before the submission."""
     from fedpkg_container.commands.findings import apply_overrides, raise_on_errors, report_findings
     from fedpkg_container.distgit import rules
     from fedpkg_container.errors import FedpkgContainerError
@@ -152,7 +177,6 @@ def _check(client: Client, checkout: Checkout, request: BuildRequest) -> Checked
         raise_on_errors(
             [*file_findings, Finding("target", ERROR, "unknown target: the checkout is not on a branch", solution)]
         )
-    session: HubSession | None = None
     preflight, existing, note = Preflight([]), None, ""
     if arguments.dry_run:
         from fedpkg_container.commands import dry_run
@@ -160,7 +184,8 @@ def _check(client: Client, checkout: Checkout, request: BuildRequest) -> Checked
         file_findings += dry_run.check_options(request)
     try:
         if not arguments.offline:
-            session, preflight = _query_hub(client, checkout, request, dockerfile)
+            session = session or hub_session(client)
+            preflight = _query_hub(session, checkout, request, dockerfile)
             if dockerfile is not None:
                 file_findings += rules.check_architectures(checkout, dockerfile, preflight.arches)
             existing = _existing_build(client, session, request, preflight)
@@ -172,11 +197,14 @@ def _check(client: Client, checkout: Checkout, request: BuildRequest) -> Checked
     if arguments.if_needed and existing:
         findings = file_findings  # nothing is submitted
     elif arguments.dry_run and session is not None:
-        findings += [*dry_run.check_content(request, dockerfile, preflight), *_head_built(existing)]
+        content = dry_run.check_content(request, dockerfile, preflight)
+        findings += [finding for finding in content if not (arguments.chain and finding.code == "parent-missing")]
+        findings += _head_built(existing)
     findings = apply_overrides(findings, skip=arguments.skip_check, strict=arguments.strict)
     raise_on_errors(findings, note=note)
-    report_findings(client, findings)
-    return CheckedBuild(f"{checkout.namespace}/{checkout.name}", request, session, preflight, findings, existing)
+    report_findings(client, [finding for finding in findings if finding not in reported])
+    name, base = f"{checkout.namespace}/{checkout.name}", dockerfile.base if dockerfile else ""
+    return CheckedBuild(name, request, session, preflight, findings, existing, base)
 
 
 def _existing_build(client: Client, session: HubSession, request: BuildRequest, preflight: Preflight) -> Build | None:
@@ -208,7 +236,8 @@ def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Doc
     if dockerfile is not None and not client.args.offline:
         dockerfile = known_parents(dockerfile)
     findings = rules.check(checkout, local=client.args.local, dockerfile=dockerfile)
-    return [*findings, *_gating(client)], dockerfile
+    is_own = checkout.path == Path(client.cmd.path).absolute()
+    return [*findings, *(_gating(client) if is_own else ())], dockerfile
 
 
 def _gating(client: Client) -> Sequence[Finding]:
@@ -228,7 +257,7 @@ def _gating(client: Client) -> Sequence[Finding]:
     return []
 
 
-def _session(client: Client) -> HubSession:
+def hub_session(client: Client) -> HubSession:
     """Return a session, which a dry run does not log in."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import anonymous_session, connect
@@ -238,14 +267,13 @@ def _session(client: Client) -> HubSession:
 
 
 def _query_hub(
-    client: Client, checkout: Checkout, request: BuildRequest, dockerfile: Dockerfile | None
-) -> tuple[HubSession, Preflight]:
+    session: HubSession, checkout: Checkout, request: BuildRequest, dockerfile: Dockerfile | None
+) -> Preflight:
     from fedpkg_container.distgit.container_yaml import ContainerYaml
     from fedpkg_container.hub import preflight
     from fedpkg_container.hub.session import hub_errors
 
-    session = _session(client)
     with hub_errors(session.baseurl):
         labels, unknown = (dockerfile.labels, dockerfile.unknown_labels) if dockerfile else ({}, frozenset())
         platforms = ContainerYaml.read(checkout.path).platforms
-        return session, preflight.preflight(session, request, labels, platforms, unknown)
+        return preflight.preflight(session, request, labels, platforms, unknown)

@@ -37,6 +37,10 @@ def run(client: Client) -> int:
     from fedpkg_container.commands.metadata_file import check_output_file, recorded_outcome
 
     poll_interval(client)  # report invalid settings before the task is created
+    if len(client.args.targets) > 1 or client.args.chain:
+        from fedpkg_container.commands.several_builds import run_several
+
+        return run_several(client)
     if client.args.task_info:
         check_output_file("--task-info", client.args.task_info)
     with recorded_outcome(client) as outcome:
@@ -50,16 +54,16 @@ def _run(client: Client, outcome: Outcome) -> int:
 
     build = check_retry(client, outcome) if client.args.retry else check_head(client, outcome)
     if client.args.if_needed and build.existing:
-        return _report_existing(client, build.existing, outcome)
+        return report_existing(client, build.existing, outcome)
     if client.args.dry_run:
-        _print_request(client, build.request, build.preflight)
+        print_request(client, build.request, build.preflight)
         return 0
     if client.args.wait_repo is not None:
-        _wait_for_repository(client, build)
+        wait_for_repository(client, build)
     return _submit_and_follow(client, build, outcome)
 
 
-def _report_existing(client: Client, build: Build, outcome: Outcome) -> int:
+def report_existing(client: Client, build: Build, outcome: Outcome) -> int:
     """Report that HEAD is built already (``--if-needed``)."""
     outcome.note_existing(build.id, build.nvr, build.pull_specs)
     if is_json(client):
@@ -71,7 +75,8 @@ def _report_existing(client: Client, build: Build, outcome: Outcome) -> int:
     return 0
 
 
-def _wait_for_repository(client: Client, build: CheckedBuild) -> None:
+def wait_for_repository(client: Client, build: CheckedBuild) -> None:
+    """Wait for the repository of the build tag (``--wait-repo``)."""
     from fedpkg_container.hub.session import hub_errors
     from fedpkg_container.hub.wait_repo import RepositoryWait
 
@@ -88,8 +93,8 @@ def _submit_and_follow(client: Client, build: CheckedBuild, outcome: Outcome) ->
     session = build.session
     assert session is not None, "--offline is only allowed with --dry-run"
     with defer_signals() as pending:
-        task_id = _submit(client, session, build.request, build.preflight)
-        submitted = _submitted(client, task_id, build.request, build.preflight, build.name)
+        submitted = submit_build(client, build)
+        task_id = submitted.task_id
         outcome.note_task(task_id, submitted.url, submitted.nvr)
         if client.args.nowait:
             if pending.interrupted:
@@ -97,6 +102,13 @@ def _submit_and_follow(client: Client, build: CheckedBuild, outcome: Outcome) ->
             return EXIT_INTERRUPTED if pending.interrupted else 0
         warnings = tuple(str(finding) for finding in build.findings)
         return follow_to_end(client, session, submitted, warnings=warnings, pending=pending, outcome=outcome)
+
+
+def submit_build(client: Client, build: CheckedBuild) -> Submitted:
+    """Submit a build and report its task."""
+    assert build.session is not None, "--offline is only allowed with --dry-run"
+    task_id = _submit(client, build.session, build.request, build.preflight)
+    return _submitted(client, task_id, build.request, build.preflight, build.name)
 
 
 def _submitted(client: Client, task_id: int, request: BuildRequest, preflight: Preflight, name: str = "") -> Submitted:
@@ -107,7 +119,8 @@ def _submitted(client: Client, task_id: int, request: BuildRequest, preflight: P
     return Submitted(task_id, _task_page(client, task_id), nvr, preflight.average, printable_line(title))
 
 
-def _print_request(client: Client, request: BuildRequest, preflight: Preflight) -> None:
+def print_request(client: Client, request: BuildRequest, preflight: Preflight) -> None:
+    """Print what would be submitted (``--dry-run``)."""
     fields = {
         "source": request.source,
         "target": request.target,

@@ -191,8 +191,8 @@ def _report(client: Client, event: Finished, failure: Failure | None, kind: str,
     if failure:
         if kind != "json":
             print_stderr(*failure.lines(shown=logs_shown), links=(failure.url, *failure.logs))
-            place = {"file": failure.report.file, "line": failure.report.line}
-            print_annotation("error", failure.reason, title="container build failed", **place)
+            file, line = failure.report.file, failure.report.line
+            print_annotation("error", failure.reason, file=file, line=line, title="container build failed")
         raise BuildFailedError(
             report.failure_reason(event),
             solution=f"complete logs: {client.name} container-status {failure.task.id} --logs",

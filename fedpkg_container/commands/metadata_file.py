@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,26 +39,45 @@ def recorded_outcome(client: Client) -> Iterator[Outcome]:
     """
     from fedpkg_container.progress.outcome import Outcome
 
-    name, outcome = client.args.metadata_file, Outcome()
+    outcome = Outcome()
+    with _recorded(client, [outcome], outcome.fields):
+        yield outcome
+
+
+@contextmanager
+def recorded_outcomes(client: Client) -> Iterator[list[Outcome]]:
+    """Provide a list for the outcomes of several builds, and write them to the file when the command ends.
+
+    :raises UsageError: if the file cannot be written, before anything else is done
+    """
+    outcomes: list[Outcome] = []
+    with _recorded(client, outcomes, lambda: [outcome.fields() for outcome in outcomes]):
+        yield outcomes
+
+
+@contextmanager
+def _recorded(client: Client, outcomes: Sequence[Outcome], content: Callable[[], object]) -> Iterator[None]:
+    name = client.args.metadata_file
     if name:
         check_output_file("--metadata-file", name)
     try:
-        yield outcome
+        yield
     except FedpkgContainerError as error:
-        outcome.note_error(error)
+        for outcome in outcomes:
+            outcome.note_error(error)
         raise
     finally:
         if name:
-            _write(Path(name), outcome)
+            _write(Path(name), content())
 
 
-def _write(path: Path, outcome: Outcome) -> None:
+def _write(path: Path, content: object) -> None:
     """Write the file; a failure is reported and does not change the exit status, which is that of the build."""
     import json
 
     from fedpkg_container.files import write_atomically
 
     try:
-        write_atomically(path, json.dumps(outcome.fields(), indent=4) + "\n")
+        write_atomically(path, json.dumps(content, indent=4) + "\n")
     except OSError as error:
         print_stderr(f"warning: cannot write {path}: {error.strerror}")

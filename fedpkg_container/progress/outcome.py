@@ -80,7 +80,9 @@ class Outcome:
         }
 
     def note_error(self, error: FedpkgContainerError) -> None:
-        """Record the error that ended the command."""
+        """Record the error that ended the command, unless the outcome is complete."""
+        if self._fields["exit_status"] is not None:
+            return
         findings = [asdict(finding) for finding in getattr(error, "findings", ())]
         self._fields |= {"exit_status": error.exit_code, "reason": error.reason, "solution": error.solution or None}
         self._fields["findings"] = findings or self._fields["findings"]
