@@ -146,18 +146,9 @@ class Checkout:
         namespace = namespace or self.namespace
         full_name = f"{namespace}/{name}" if namespace else name
         url = commands.construct_build_url(full_name, "HEAD").rpartition("#")[0]
-        command: list[str | Path] = [
-            "git",
-            "clone",
-            "--quiet",
-            "--depth=1",
-            f"--branch={self.branch}",
-            "--",
-            url,
-            directory,
-        ]
+        options = ["--quiet", "--depth=1", f"--branch={self.branch}"]
         try:
-            run(command, timeout=CLONE_TIMEOUT)
+            run(["git", "clone", *options, "--", url, str(directory)], timeout=CLONE_TIMEOUT)
         except (ProgramError, ProgramTimeoutError) as error:
             raise CheckoutError(
                 f"cannot clone branch {self.branch} of {full_name}: {printable_line(error.reason)}",
