@@ -185,7 +185,7 @@ def _check(
     try:
         if not arguments.offline:
             session = session or hub_session(client)
-            preflight = _query_hub(session, checkout, request, dockerfile)
+            preflight = _query_hub(session, checkout, request, dockerfile, find_running=arguments.if_needed)
             if dockerfile is not None:
                 file_findings += rules.check_architectures(checkout, dockerfile, preflight.arches)
             existing = _existing_build(client, session, request, preflight)
@@ -194,7 +194,7 @@ def _check(
             raise
         note = f"checks of the hub skipped: {error.reason}"
     findings = [*file_findings, *preflight.findings]
-    if arguments.if_needed and existing:
+    if arguments.if_needed and (existing or preflight.running):
         findings = file_findings  # nothing is submitted
     elif arguments.dry_run and session is not None:
         content = dry_run.check_content(request, dockerfile, preflight)
@@ -267,7 +267,12 @@ def hub_session(client: Client) -> HubSession:
 
 
 def _query_hub(
-    session: HubSession, checkout: Checkout, request: BuildRequest, dockerfile: Dockerfile | None
+    session: HubSession,
+    checkout: Checkout,
+    request: BuildRequest,
+    dockerfile: Dockerfile | None,
+    *,
+    find_running: bool,
 ) -> Preflight:
     from fedpkg_container.distgit.container_yaml import ContainerYaml
     from fedpkg_container.hub import preflight
@@ -276,4 +281,4 @@ def _query_hub(
     with hub_errors(session.baseurl):
         labels, unknown = (dockerfile.labels, dockerfile.unknown_labels) if dockerfile else ({}, frozenset())
         platforms = ContainerYaml.read(checkout.path).platforms
-        return preflight.preflight(session, request, labels, platforms, unknown)
+        return preflight.preflight(session, request, labels, platforms, unknown, find_running=find_running)

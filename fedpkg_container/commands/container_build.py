@@ -55,6 +55,8 @@ def _run(client: Client, outcome: Outcome) -> int:
     build = check_retry(client, outcome) if client.args.retry else check_head(client, outcome)
     if client.args.if_needed and build.existing:
         return report_existing(client, build.existing, outcome)
+    if client.args.if_needed and build.preflight.running:
+        return _follow_running(client, build, build.preflight.running, outcome)
     if client.args.dry_run:
         print_request(client, build.request, build.preflight)
         return 0
@@ -73,6 +75,22 @@ def report_existing(client: Client, build: Build, outcome: Outcome) -> int:
     else:
         print_lines(f"HEAD is already built: {build.nvr} (build {build.id})", *(f"    {s}" for s in build.pull_specs))
     return 0
+
+
+def _follow_running(client: Client, build: CheckedBuild, task_id: int, outcome: Outcome) -> int:
+    """Follow the task that is building HEAD (``--if-needed``), unless ``--nowait`` or ``--dry-run`` is given."""
+    from fedpkg_container.commands.following import follow_to_end
+
+    session = build.session
+    assert session is not None, "--if-needed is not allowed with --offline"
+    submitted = _submitted(client, task_id, build.request, build.preflight, build.name)
+    outcome.note_task(task_id, submitted.url, "")
+    is_followed = not (client.args.nowait or client.args.dry_run)
+    if not is_json(client):
+        print_stderr(f"HEAD is being built by task {task_id}")
+    elif not is_followed:
+        print_event("submitted", task_id=task_id, url=submitted.url, nvr="", average=submitted.average)
+    return follow_to_end(client, session, submitted, outcome=outcome) if is_followed else 0
 
 
 def wait_for_repository(client: Client, build: CheckedBuild) -> None:

@@ -87,7 +87,7 @@ def parse_chain(words: Sequence[str], own: str) -> list[list[str]]:
         else:
             groups[-1].append(word)
     names = [name for group in groups for name in group]
-    if not names:
+    if not names or not all(name.strip("/") for name in names):
         raise UsageError("argument --chain: no package is given", solution="give the packages to build before this one")
     if own in (name.rpartition("/")[2] for name in names):
         solution = "leave it out: it is built at the end"
@@ -195,7 +195,11 @@ def _run_group(client: Client, session: HubSession, group: Sequence[_Build]) -> 
     finished: dict[int, Finished] = {}
     with defer_signals() as pending:
         for build in group:
-            if not pending.interrupted:
+            running = build.checked.preflight.running if client.args.if_needed else None
+            if running is not None:
+                print_stderr(f"{build.title}: task {running} is building it")
+                builds[running] = build
+            elif not pending.interrupted:
                 submitted = submit_build(client, build.checked)
                 builds[submitted.task_id] = build
                 build.outcome.note_task(submitted.task_id, submitted.url, submitted.nvr)

@@ -15,6 +15,14 @@ from fedpkg_container.model.build import BuildRequest
 from fedpkg_container.model.koji_types import BuildInfo, TaskInfo
 from fedpkg_container.model.options import repository_path, without_none
 
+#: The query for running container builds, and their maximum number.
+RUNNING = {
+    "method": "buildContainer",
+    "parent": None,
+    "state": [koji.TASK_STATES[name] for name in ("FREE", "ASSIGNED", "OPEN")],
+    "decode": True,
+}
+MAX_RUNNING = 200
 #: States of a task whose request can be repeated.
 REPEATABLE = ("FAILED", "CANCELED")
 
@@ -49,6 +57,16 @@ def build_for_target(session: HubSession, builds: Sequence[Build], target: str) 
 def _target_of(task: TaskInfo | None) -> str:
     request = task.get("request") if isinstance(task, Mapping) else None
     return str(request[1]) if isinstance(request, (list, tuple)) and len(request) > 1 else ""
+
+
+def is_repeated(task: TaskInfo, request: BuildRequest) -> bool:
+    """Whether a task builds what a request describes: the same source and target, and not a scratch build.
+
+    :param task: with its request
+    """
+    source, target, options = (*(task.get("request") or ()), None, None, None)[:3]
+    is_scratch = isinstance(options, Mapping) and bool(options.get("scratch"))
+    return (source, target, is_scratch) == (request.source, request.target, request.scratch)
 
 
 def read_request(session: HubSession, task_id: int) -> BuildRequest:

@@ -13,6 +13,7 @@ import koji
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.builds import MAX_BUILDS, valid_average
+from fedpkg_container.hub.earlier import MAX_RUNNING, RUNNING, is_repeated
 from fedpkg_container.hub.hosts import CHECK_IN_TIMEOUT, hosts_of_arch, seconds_since_check_in
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import REUSABLE_STATES
@@ -99,12 +100,15 @@ def preflight(
     labels: Mapping[str, str],
     platforms: Platforms = ALL_PLATFORMS,
     unknown: Collection[str] = (),
+    *,
+    find_running: bool = False,
 ) -> Preflight:
     """Check a build request on the hub.
 
     :param labels: labels in the Dockerfile whose values are known
     :param platforms: platforms in container.yaml
     :param unknown: labels whose values only the builder knows; no NVR is expected then
+    :param find_running: look for a running task with the same source and target
     """
     findings = list(_repositories(request))
     target = session.getBuildTarget(request.target)
@@ -126,6 +130,7 @@ def preflight(
         all_hosts = multicall.listHosts(enabled=True)
         average = multicall.getAverageBuildDuration(component)
         tasks = multicall.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})
+        active = multicall.listTasks(RUNNING, {"order": "-id", "limit": MAX_RUNNING}) if find_running else None
         parent_nvr = request.options.get("koji_parent_build")
         parent = multicall.getBuild(parent_nvr) if parent_nvr else None
         complete, newest = koji.BUILD_STATES["COMPLETE"], QueryOptions(order="-build_id", limit=MAX_BUILDS)
@@ -159,6 +164,7 @@ def preflight(
         newest=tasks.result[0]["id"] if tasks.result else 0,
         builds=result_or_none(builds) or (),
         build_tag=printable_line(target["build_tag_name"]),
+        running=next((task["id"] for task in result_or_none(active) or () if is_repeated(task, request)), None),
     )
 
 

@@ -227,6 +227,7 @@ class Preflight:
     :param newest: ID of the newest ``buildContainer`` task
     :param builds: complete builds of the package, newest first
     :param build_tag: build tag of the target
+    :param running: task that builds the same source for the same target, if it was looked for and there is one
     """
 
     findings: list[Finding]
@@ -237,6 +238,7 @@ class Preflight:
     newest: int = 0
     builds: Sequence[BuildInfo] = ()
     build_tag: str = ""
+    running: int | None = None
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,25 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from tests.support.packager import Packager, pull_specs
+
+
+def test_a_running_build_is_not_submitted_again(small_box: Box, tmp_path: Path) -> None:
+    packager = Packager.make(small_box, tmp_path)
+    packager.commit(packager.dockerfile("RUN true"))
+    first = packager.build("--nowait")
+    assert first.returncode == 0, first.stderr
+    task = int(first.stdout.split()[2])
+    again = packager.build("--nowait", "--if-needed")
+    assert (again.returncode, again.stdout) == (0, "")
+    assert again.stderr == f"HEAD is being built by task {task}\n"
+    other = packager.build("--nowait", "--if-needed", "--target", "nosuch")
+    assert other.returncode == 3
+    packager.cancel_builds()
 
 
 def test_a_build_until_it_is_needed_no_more(packager: Packager, box: Box) -> None:

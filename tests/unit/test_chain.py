@@ -32,7 +32,7 @@ def test_groups(words: str, groups: list[list[str]]) -> None:
     assert parse_chain(words.split(), "hello") == groups
 
 
-@pytest.mark.parametrize("words", [":", ": :", "hello", "a container/hello"])
+@pytest.mark.parametrize("words", [":", ": :", "hello", "a container/hello", "a /"])
 def test_invalid_chains(words: str) -> None:
     with pytest.raises(UsageError, match="argument --chain"):
         parse_chain(words.split(), "hello")

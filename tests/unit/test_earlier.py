@@ -12,7 +12,7 @@ import koji
 import pytest
 
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.hub.earlier import build_for_target, builds_of_commit, read_request
+from fedpkg_container.hub.earlier import build_for_target, builds_of_commit, is_repeated, read_request
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.build import BuildRequest
 
@@ -109,6 +109,21 @@ def test_request_of_a_failed_task() -> None:
     assert read_request(_session(_task(priority=25, state="CANCELED")), 7).priority == 5
     arch = _task(8, method="createContainer", parent=7, request=[{}])
     assert read_request(_session(_task(), arch), 8) == expected
+
+
+@pytest.mark.parametrize(
+    ("request_of_task", "expected"),
+    [
+        ([f"{SOURCE}#1", "rawhide", {"git_branch": "rawhide"}], True),
+        ([f"{SOURCE}#1", "rawhide", {"git_branch": "rawhide", "scratch": True}], False),
+        ([f"{SOURCE}#2", "rawhide", {}], False),
+        ([f"{SOURCE}#1", "f42", {}], False),
+        ([], False),
+    ],
+)
+def test_a_running_task_of_the_same_build(request_of_task: list[object], expected: bool) -> None:
+    request = BuildRequest(f"{SOURCE}#1", "rawhide", {"git_branch": "rawhide"})
+    assert is_repeated(cast(Any, {"request": request_of_task}), request) is expected
 
 
 @pytest.mark.parametrize(
