@@ -105,7 +105,7 @@ def format_start(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
-def abbreviate(instruction: str) -> str:
+def abbreviate(instruction: str, length: int = MAX_TEXT) -> str:
     """Return an instruction as in a report: on one line, without repeated spaces, cut."""
     text = printable_line(" ".join(instruction.split()))
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return text if len(text) <= length else f"{text[: length - 1]}…"

@@ -110,6 +110,15 @@ def test_unknown_instructions(step: str) -> None:
     assert (report.file, report.line, report.excerpt) == ("", 0, ())
 
 
+def test_short_steps_are_left_out() -> None:
+    dockerfile = Dockerfile(TEXT)
+    times = iter([0.0, 0.01, 5.0, 5.01])
+    steps = StepLog(dockerfile, dockerfile.text, clock=lambda: next(times))
+    for line in (b"STEP 1/3: FROM x", b"STEP 2/3: RUN slow", b"STEP 3/3: RUN failed"):
+        steps.note(line)
+    assert [step.number for step in steps.report(failed=True).steps] == ["2/3", "3/3"]
+
+
 def test_output_that_looks_like_steps_is_limited() -> None:
     assert len(_report(TEXT, *[f"STEP {n}/9: x" for n in range(3 * MAX_STEPS)]).steps) == MAX_STEPS
 

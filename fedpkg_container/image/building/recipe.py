@@ -169,6 +169,8 @@ def _failure(
     return BuildFailedError(f"{what} failed: {f'{place}: ' if place else ''}{_shortened(reason, place)}")
 
 
+#: Characters of an instruction in an error message.
+MAX_REASON = 50
 #: Buildah's message about an instruction that failed.
 _BUILDING_AT = re.compile(r'building at STEP "(.*)": (?:while running runtime: )?(.*)')
 
@@ -176,7 +178,7 @@ _BUILDING_AT = re.compile(r'building at STEP "(.*)": (?:while running runtime: )
 def _shortened(reason: str, place: str) -> str:
     """Return buildah's reason with the instruction abbreviated, if the place of the instruction is known."""
     match = _BUILDING_AT.fullmatch(reason)
-    return f"{abbreviate(match[1])}: {match[2]}" if match and place else reason
+    return f"{abbreviate(match[1], MAX_REASON)}: {match[2]}" if match and place else reason
 
 
 def _error_line(output: str) -> str:

@@ -13,6 +13,8 @@ from fedpkg_container.model.step_report import STEP, StepReport, StepTime, abbre
 
 #: Steps that are recorded: RUN can print any number of lines that look like the start of one.
 MAX_STEPS = 1000
+#: Seconds of the shortest steps that are reported.
+SHORTEST = 0.1
 #: Lines of the Dockerfile before and after an instruction, and of the instruction itself, in an excerpt.
 CONTEXT = 2
 MAX_INSTRUCTION = 12
@@ -40,12 +42,12 @@ class StepLog:
                 self._starts.append((match, self._clock()))
 
     def report(self, *, failed: bool) -> StepReport:
-        """Return the times of the steps.
+        """Return the times of the steps, without the shortest ones.
 
         :param failed: whether the last step failed
         """
         ends = [start for _, start in self._starts[1:]] + [self._clock()]
-        steps = tuple(
+        times = [
             StepTime(
                 f"{match[0].partition('STEP ')[0]}{match['number']}/{match['total']}",
                 abbreviate(match["text"]),
@@ -53,7 +55,9 @@ class StepLog:
                 max(round(end - start, 1), 0.0),
             )
             for (match, start), end in zip(self._starts, ends)
-        )
+        ]
+        last = times[-1:] if failed else []
+        steps = tuple(step for step in times if step.seconds >= SHORTEST or step in last)
         item = self._instruction() if failed else None
         if item is None:
             return StepReport(steps)
