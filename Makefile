@@ -37,11 +37,11 @@ setup: system $(STAMP)
 system:
 	@packaging/setup-system
 
-$(STAMP): setup.py fedpkg_container/__init__.py
+$(STAMP): pyproject.toml fedpkg_container/__init__.py
 	@echo "setup: creating the virtual environment $(VENV) (about two minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box,check]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 demo: setup
@@ -74,7 +74,7 @@ coverage: setup
 	    --cov-fail-under=$(COVERAGE_FLOOR)
 
 check-slow: setup
-	$(BIN)/python -m pytest --hypothesis-profile=thorough -m "slow or hypothesis"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=thorough -m "slow or hypothesis"
 
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }

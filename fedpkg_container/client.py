@@ -136,6 +136,30 @@ class Client:
         refuse_unknown(self.container_build_config_parser, self.parser)
         self.container_build_config_parser.set_defaults(command=self.container_build_config)
 
+        self.register_container_enable()
+
+    def register_container_enable(self) -> None:
+        """Register ``container-enable``."""
+        from fedpkg_container.commands.container_enable import add_arguments
+        from fedpkg_container.commands.unknown_arguments import refuse_unknown
+
+        parser = self.subparsers.add_parser(
+            "container-enable",
+            help="Run this program under the name of the site's program",
+            description=f"Link {self.name} to {self.name}-container, so that {self.name} has the container commands",
+            allow_abbrev=False,
+        )
+        add_arguments(parser)
+        refuse_unknown(parser, self.parser)
+        parser.set_defaults(command=self.container_enable)
+        self.container_enable_parser = parser
+
+    def container_enable(self) -> int:
+        """Run ``container-enable``."""
+        from fedpkg_container.commands.container_enable import run as run_enable
+
+        return run_enable(self)
+
     def container_build(self, flatpak: bool = False) -> int:
         """Run ``container-build``; Flatpaks are built by rpkg's own code."""
         from fedpkg_container.commands import container_build

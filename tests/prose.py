@@ -36,7 +36,6 @@ FILES = (
     "fedpkg_container/**/*.py",
     "packaging/*",
     "pyproject.toml",
-    "setup.py",
 )
 _UNITS = "second|minute|hour|arch|architecture|line|builder|module|image|page|process|build|file|registry|repository"
 _COMPARED = "longer|more|less|later|older|newer|larger|smaller"

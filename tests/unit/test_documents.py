@@ -60,7 +60,9 @@ def test_the_clusters_program() -> None:
     assert _documented("fedpkg-container-cluster.1") == _options(cluster_cli.make_parser())
 
 
-@pytest.mark.parametrize("command", ["container-build", "container-status", "container-build-config"])
+@pytest.mark.parametrize(
+    "command", ["container-build", "container-status", "container-build-config", "container-enable"]
+)
 def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["fedpkg", command])

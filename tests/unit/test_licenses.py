@@ -18,7 +18,6 @@ SOURCES = (
     "docs/man/*",
     "packaging/setup-system",
     "pyproject.toml",
-    "setup.py",
     *(f"{folder}/**/*.{suffix}" for folder in ("benchmarks", "fedpkg_container", "tests") for suffix in ("py", "conf")),
     "docs/*.py",
     "fedpkg_container/**/*.sql",
@@ -48,10 +47,10 @@ def test_every_source_file_has_the_identifier() -> None:
     [
         (f"# {IDENTIFIER}\n", []),
         (f"#!/bin/sh\n# {IDENTIFIER}\n", []),
-        (f'"""Text."""\n# {IDENTIFIER}\n', ["setup.py"]),
-        ("", ["setup.py"]),
+        (f'"""Text."""\n# {IDENTIFIER}\n', ["pyproject.toml"]),
+        ("", ["pyproject.toml"]),
     ],
 )
 def test_a_file_without_the_identifier_is_found(tmp_path: Path, text: str, found: list[str]) -> None:
-    (tmp_path / "setup.py").write_text(text)
+    (tmp_path / "pyproject.toml").write_text(text)
     assert _without_identifier(tmp_path) == found
