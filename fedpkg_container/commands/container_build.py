@@ -175,7 +175,7 @@ def _submit(client: Client, session: HubSession, request: BuildRequest, prefligh
     if is_json(client):
         if nowait:
             event = _submitted(client, task_id, request, preflight)
-            print_event("submitted", task_id=task_id, url=event.url, nvr=event.nvr, average=event.average)
+            print_event("submitted", task_id=task_id, url=event.url, nvr=event.nvr or None, average=event.average)
         return task_id
     quiet = is_quiet(client)
     if not quiet or nowait:

@@ -128,6 +128,8 @@ def _check_usage(client: Client) -> None:
     """
     arguments = client.args
     logs = arguments.logs is not None
+    if arguments.format == "json":
+        arguments.json, arguments.format = True, None
     if (
         arguments.logs and not arguments.what and _is_target(arguments.logs)
     ):  # argparse parsed the task as value of --logs
@@ -192,7 +194,7 @@ def _run(client: Client) -> int:
     from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
     arguments = client.args
-    parse_format(client)
+    template = parse_format(client)
     profile = koji_profile(client)
     logged_in = arguments.mine or arguments.cancel_on_interrupt or arguments.cancel
     session = connect(profile, client.cmd) if logged_in else anonymous_session(profile)
@@ -202,12 +204,12 @@ def _run(client: Client) -> int:
         if arguments.cancel:
             from fedpkg_container.commands.status_cancel import cancel
 
-            return show(client, [cancel(session, _task_ids(client, session))])
+            return show(client, [cancel(session, _task_ids(client, session))], template)
         if arguments.logs is not None:
             from fedpkg_container.commands.status_task import show_logs
 
             return show_logs(client, session, _task_ids(client, session)[0])
-        return show(client, _views(client, session))
+        return show(client, _views(client, session), template)
 
 
 def _views(client: Client, session: HubSession) -> list[View]:
@@ -232,12 +234,14 @@ def _view(client: Client, session: HubSession, word: str, selection: Selection) 
     from fedpkg_container.hub.builds import build_of_task
     from fedpkg_container.hub.lookup import find
     from fedpkg_container.hub.task_report import read_task
+    from fedpkg_container.model.koji_images import image_metadata
 
     found = find(session, word, selection)
     build = found.build
     of_build = bool(client.args.rpms or client.args.diff)
     if found.task is not None and not of_build:
-        note = f"(build {word} exists too: {client.name} container-status {build['nvr']})" if build else ""
+        is_image = build is not None and bool(image_metadata(build))
+        note = f"(build {word}: {client.name} container-status {build['nvr']})" if build and is_image else ""
         return task_view(client, read_task(session, found.task, found.tree or {}), note)
     if found.task is not None:
         build = build_of_task(session, found.task["id"]) or build
@@ -299,12 +303,21 @@ def _task_ids(client: Client, session: HubSession) -> list[int]:
         from fedpkg_container.commands.status_checkout import running_task
 
         return [running_task(client, session)]
-    return list(dict.fromkeys(_task_id(session, word) for word in client.args.what))
+    may_be_build = client.args.logs is not None
+    return list(dict.fromkeys(_task_id(session, word, may_be_build=may_be_build) for word in client.args.what))
 
 
-def _task_id(session: HubSession, word: str) -> int:
+def _task_id(session: HubSession, word: str, *, may_be_build: bool) -> int:
+    """Return the ID of a task, or of the task of a build.
+
+    :param may_be_build: whether a number may be the ID of a build
+    """
     from fedpkg_container.hub.builds import find_task_or_build, read_build
+    from fedpkg_container.hub.lookup import task_number
 
+    number = task_number(word)
+    if number is not None and not may_be_build:
+        return number
     task, build = find_task_or_build(session, word)
     if task is not None:
         return int(task["id"])

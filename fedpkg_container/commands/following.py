@@ -163,13 +163,8 @@ def handle_interrupt(client: Client, session: HubSession, task_id: int) -> None:
 
 def follow_up_commands(client: Client, task_id: int) -> str:
     """Return the commands that watch and cancel a task."""
-    from fedpkg_container.commands.client_config import koji_profile
-
-    koji = str(getattr(client.cmd, "build_client", "") or "koji")
-    profile = koji_profile(client)
-    profile_option = "" if profile == koji else f" --profile {profile}"
-    watch = f"{client.name} container-status --watch {task_id}"
-    return f"    watch it:  {watch}\n    cancel it: {koji}{profile_option} cancel {task_id}"
+    status = f"{client.name} container-status"
+    return f"    watch it:  {status} --watch {task_id}\n    cancel it: {status} --cancel {task_id}"
 
 
 def _failure(client: Client, event: Finished, tails: LogTails, package: str) -> Failure | None:

@@ -82,7 +82,7 @@ def _rows(contents: Contents, url: str) -> Iterator[Row]:
     if build.fault:
         yield row("reason", build.fault)
     if step := build.step:
-        yield row("step", f"Dockerfile:{step.line} {step.instruction}" if step.line else step.instruction)
+        yield row("step", step.text)
     if build.completed is not None and build.created is not None:
         yield row("duration", format_duration(build.completed - build.created))
     yield row("owner", build.owner)

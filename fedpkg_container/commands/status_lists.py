@@ -40,12 +40,12 @@ def package_lines(
     branches: dict[str, list[ListedBuild]] = {}
     for build in overview.newest_first():
         branches.setdefault(build.branch or "unknown branch", []).append(build)
-    shown = {branch: builds[:per_branch] for branch, builds in branches.items()}
-    for branch in sorted(branches, key=lambda branch: (not branches[branch][0].branch, branch)):
-        yield from ("", *page.lines([Row((Cell(branch, "strong"),))]))
-        yield from page.table([row for build in shown[branch] for row in build_rows(build)])
-        if more := len(branches[branch]) - len(shown[branch]):
-            yield f"{' ' * SECTION}… {more} older"
+    names = sorted(branches, key=lambda branch: (not branches[branch][0].branch, branch))
+    tables = page.tables([row for build in branches[name][:per_branch] for row in build_rows(build)] for name in names)
+    for name, lines in zip(names, tables):
+        yield from ("", *page.lines([Row((Cell(name, "strong"),))]), *lines)
+        if per_branch is not None and len(branches[name]) > per_branch:
+            yield f"{' ' * SECTION}… {len(branches[name]) - per_branch} older"
     if overview.is_empty:
         yield empty
 

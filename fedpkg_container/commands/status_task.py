@@ -35,7 +35,10 @@ def task_view(client: Client, report: TaskReport, note: str = "") -> View:
     entry = {name: fields[name] for name in status_fields.ENTRY_FIELDS}
 
     def lines(page: Page) -> list[str]:
-        return [*_lines(page, report, str(fields["url"] or ""), client.name), *([note] if note else [])]
+        from fedpkg_container.progress.look import Cell, Row
+
+        notes = page.lines([Row((Cell(note),))] if note else [])
+        return [*_lines(page, report, str(fields["url"] or ""), client.name), *notes]
 
     return View(fields, [entry], lines)
 
@@ -50,6 +53,7 @@ def _lines(page: Page, report: TaskReport, url: str, client: str) -> Iterator[st
     head = (look.Cell(what, "strong"), look.state_cell(root.state, look.task_text(root)), look.Cell(elapsed(root)))
     yield from page.lines([look.Row((*head, look.Cell(f"task {root.id}", "dim")), state=root.state)])
     yield from page.table(tree_rows(build, indent=2))
+    yield from _result_lines(page, report)
     if builders := list(dict.fromkeys(builder for waiting in build.waiting for builder in waiting.builders)):
         channels = ", ".join(dict.fromkeys(waiting.channel for waiting in build.waiting if waiting.channel))
         yield from ("", *page.lines([look.Row((look.Cell(f"builders of channel {channels}", "strong"),))]))
@@ -60,14 +64,18 @@ def _lines(page: Page, report: TaskReport, url: str, client: str) -> Iterator[st
         for name, text in _details(build, report.repository, url)
         if text
     )
-    yield from _result_lines(page, report)
-    yield ""
+    if commands := list(_commands(report, client)):
+        yield from ("", *page.table(look.Row((look.Cell(name, "dim"), look.Cell(text))) for name, text in commands))
+
+
+def _commands(report: TaskReport, client: str) -> Iterator[tuple[str, str]]:
+    """Yield the commands that may be of use next."""
+    root, status = report.build.root, f"{client} container-status"
     if not root.ended:
-        yield f"watch it:  {client} container-status --watch {root.id}"
-        yield f"cancel it: {client} container-status --cancel {root.id}"
+        yield "watch it:", f"{status} --watch {root.id}"
+        yield "cancel it:", f"{status} --cancel {root.id}"
     if report.logs:
-        failed = " --failed" if root.state == "FAILED" else ""
-        yield f"logs:      {client} container-status {root.id} --logs{failed}"
+        yield "logs:", f"{status} {root.id} --logs{' --failed' if root.state == 'FAILED' else ''}"
 
 
 def _builder_row(builder: Builder) -> Row:
@@ -98,6 +106,8 @@ def _details(build: RequestedBuild, repository: Repository | None, url: str) -> 
     yield "commit", build.commit
     yield "branch", build.branch
     yield "target", build.target
+    if step := build.step:
+        yield "step", step.text
     yield "options", ", ".join(f"{name}={value}" for name, value in sorted(build.options.items()))
     yield "owner", build.owner
     yield "created", _time(root.created)
@@ -132,14 +142,10 @@ def _result_lines(page: Page, report: TaskReport) -> Iterator[str]:
     outcome = report.outcome
     if outcome is None or outcome.task.state == "CANCELED":
         return
-    yield ""
     if outcome.task.state == "CLOSED":
-        yield from page.lines(Row((Cell(line),)) for line in final_report.success_lines(outcome))
+        yield from page.lines(Row((Cell(line),), indent=2) for line in final_report.success_lines(outcome))
         return
-    yield from page.lines([Row((Cell(final_report.failure_reason(outcome), "bad"),))])
-    if step := report.build.step:
-        line = f"line {step.line}" if step.line else "instruction"
-        yield from page.lines([Row((Cell(f"Dockerfile, {line}"), Cell(step.instruction)), indent=2)])
+    yield from page.lines([Row((Cell(final_report.failure_reason(outcome), "bad"),), indent=2)])
 
 
 def show_logs(client: Client, session: HubSession, task_id: int) -> int:

@@ -32,25 +32,25 @@ class View:
 
 
 def parse_format(client: Client) -> Template | None:
-    """Return the template of ``--format``; None if there is none, or it is ``json``, which sets ``--json``.
+    """Return the template of ``--format``; None if there is none.
 
     :raises UsageError: if it is invalid
     """
     text = client.args.format
-    if text == "json":
-        client.args.json, client.args.format = True, None
-        return None
     return None if text is None else Template(text, ENTRY_FIELDS)
 
 
-def show(client: Client, views: Sequence[View]) -> int:
-    """Print views and return the exit status."""
+def show(client: Client, views: Sequence[View], template: Template | None) -> int:
+    """Print views and return the exit status.
+
+    :param template: of ``--format``
+    """
     from fedpkg_container.progress.look import Page
 
     if client.args.json:
         fields = [view.fields for view in views]
         print_json(fields if len(fields) > 1 else fields[0])
-    elif template := parse_format(client):
+    elif template is not None:
         print_lines(*(template.render(entry) for view in views for entry in view.entries))
     else:
         page = Page(sys.stdout)

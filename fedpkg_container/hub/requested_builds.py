@@ -34,6 +34,11 @@ class FailedStep:
     line: int | None
     instruction: str
 
+    @property
+    def text(self) -> str:
+        """Line and instruction, for display."""
+        return ": ".join(filter(None, (f"Dockerfile:{self.line}" if self.line else "", self.instruction)))
+
 
 def failed_step(fault: str) -> FailedStep | None:
     """Return the instruction named in the error message of a build; None if it names none."""

@@ -45,7 +45,7 @@ class JsonRenderer(Renderer):
                 for text in event.lines
             )
         elif isinstance(event, Submitted):
-            self.write("submitted", task_id=event.task_id, url=event.url, nvr=event.nvr, average=event.average)
+            self.write("submitted", task_id=event.task_id, url=event.url, nvr=event.nvr or None, average=event.average)
         elif isinstance(event, TaskChanged):
             self.write("task", **task_fields(event.task))
         elif isinstance(event, ContactLost):

@@ -153,7 +153,15 @@ class LiveRenderer(Renderer):
         rows = self._rows(height - len(header) - len(footer))
         return Group(*header, *rows, *footer)
 
+    def _header_of_several(self, roots: list[TaskState]) -> list[RenderableType]:
+        ended = sum(task.ended for task in roots)
+        title = Text(f"{len(roots)} container builds", style="bold")
+        return [_cut(title), _cut(Text(f"{ended} ended, {len(roots) - ended} not ended"))]
+
     def _header(self) -> list[RenderableType]:
+        roots = [task for task in self.tasks.values() if task.parent not in self.tasks]
+        if len(roots) > 1:
+            return self._header_of_several(roots)
         submitted, root = self.submitted, self._root
         title = Text(submitted.title if submitted and submitted.title else "container build", style="bold")
         if submitted:

@@ -7,7 +7,8 @@ A view names first what it shows, then the state, then details.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -127,27 +128,76 @@ class Page:
 
     def table(self, rows: Iterable[Row]) -> list[str]:
         """Return lines with aligned columns; if the terminal is too narrow for them, lines that are wrapped instead."""
-        all_rows = list(rows)
-        parts = [self._parts(row) for row in all_rows]
+        return self.tables([rows])[0]
+
+    def tables(self, groups: Iterable[Iterable[Row]]) -> list[list[str]]:
+        """Return the lines of several tables with the same columns."""
+        all_groups = [list(rows) for rows in groups]
+        parts = [self._parts(row) for rows in all_groups for row in rows]
         columns = max((len(row) for row in parts), default=0)
         widths = [
             max((row[number][0] for row in parts if number < len(row) - 1), default=0) for number in range(columns)
         ]
-        lines = []
-        for row in parts:
-            line = ""
-            for number, (length, text) in enumerate(row):
-                space = widths[number] - length + GAP if number < len(row) - 1 else 0
-                line += text + " " * space
-            used = sum(widths[number] + GAP for number in range(len(row) - 1)) + row[-1][0]
-            if self.width is not None and used > self.width:
-                return [line for row in all_rows for line in self._wrapped(row)]
-            lines.append(line.rstrip())
-        return lines
+        starts = [sum(width + GAP for width in widths[: len(row) - 1]) for row in parts]
+        if self.width is not None and any(self._overflows(row, start) for row, start in zip(parts, starts)):
+            return [self.lines(rows) for rows in all_groups]
+        return [[line for row in rows for line in self._aligned(row, widths)] for rows in all_groups]
 
     def lines(self, rows: Iterable[Row]) -> list[str]:
         """Return lines without aligned columns."""
         return [line for row in rows for line in self._wrapped(row)]
+
+    def _overflows(self, parts: Sequence[tuple[int, str]], start: int) -> bool:
+        """Return whether a row does not fit the terminal with aligned columns, even if its last cell is wrapped.
+
+        :param start: column of the last cell
+        """
+        width = self.width or 0
+        return start + parts[-1][0] > width and start > width // 3
+
+    def _aligned(self, row: Row, widths: Sequence[int]) -> list[str]:
+        """Return a row with aligned columns; the last cell is wrapped if it is too long."""
+        *first, _ = self._parts(row)
+        prefix = "".join(text + " " * (widths[number] - length + GAP) for number, (length, text) in enumerate(first))
+        start = sum(width + GAP for width in widths[: len(first)])
+        return [line.rstrip() for line in self._last(row, prefix, start)]
+
+    def _wrapped(self, row: Row) -> list[str]:
+        """Return the lines of a row without columns; a cell that does not fit starts the next line."""
+        parts = self._parts(row)
+        if len(parts) == 1:
+            return self._last(row, "", 0)
+        (length, line), *rest = [part for part in parts if part[0]]
+        lines = [line]
+        for size, text in rest:
+            if self.width is not None and length + GAP + size > self.width:
+                lines.append(" " * (row.indent + CONTINUATION) + text)
+                length = row.indent + CONTINUATION + size
+            else:
+                lines[-1] += " " * GAP + text
+                length += GAP + size
+        return lines
+
+    def _last(self, row: Row, prefix: str, start: int) -> list[str]:
+        """Return a line with the last cell of a row, and the lines into which the cell is wrapped at spaces.
+
+        :param prefix: the line before the cell
+        :param start: column of the cell
+        """
+        cell, (length, text) = row.cells[-1], self._parts(row)[-1]
+        is_first = len(row.cells) == 1
+        if self.width is None or start + length <= self.width:
+            return [prefix + text]
+        column = row.indent + (2 if row.state else 0) if is_first else start
+        plain = printable_line(cell.text)
+        head = text[: -len(self._styled(cell.style, plain))] if is_first else prefix
+        pieces = textwrap.wrap(
+            plain, max(self.width - column, CONTINUATION), break_long_words=False, break_on_hyphens=False
+        ) or [""]
+        return [
+            (head if number == 0 else " " * column) + self._styled(cell.style, piece)
+            for number, piece in enumerate(pieces)
+        ]
 
     def _parts(self, row: Row) -> list[tuple[int, str]]:
         """Return length and text of each cell; the first includes the indentation and the sign."""
@@ -159,19 +209,6 @@ class Page:
             prefix += self._styled(look.style, state_sign(row.state, self._stream)) + " "
             length += 2
         return [(parts[0][0] + length, prefix + parts[0][1]), *parts[1:]]
-
-    def _wrapped(self, row: Row) -> list[str]:
-        """Return the lines of a row; a cell that does not fit starts the next line."""
-        (length, line), *rest = self._parts(row)
-        lines = [line]
-        for size, text in rest:
-            if self.width is not None and length + GAP + size > self.width:
-                lines.append(" " * (row.indent + CONTINUATION) + text)
-                length = row.indent + CONTINUATION + size
-            else:
-                lines[-1] += " " * GAP + text
-                length += GAP + size
-        return lines
 
     def _styled(self, style: str, text: str) -> str:
         code = _SGR.get(style)

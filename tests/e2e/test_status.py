@@ -142,7 +142,7 @@ def test_task_and_its_logs(built: Built) -> None:
     assert found
     shown = _status(packager, found[1]).stdout
     assert shown.startswith(f"✔ build of container/{packager.name}  completed on builder-")
-    assert f"built {packager.name}-container-1.0-1 (build " in shown
+    assert f"  built {packager.name}-container-1.0-1 (build " in shown
     logs = _status(packager, f"{packager.name}-container-1.0-1", "--logs", "x86_64")
     assert "STEP 1/" in logs.stdout
     watched = _status(packager, found[1], "--watch")

@@ -130,7 +130,7 @@ def test_interrupt_detaches_from_a_build(played: PlayedBuilder, task: int, numbe
     assert process.returncode == 130
     assert f"interrupted; task {task} is still running\n" in output
     assert f"fedpkg container-status --watch {task}\n" in output
-    assert f"koji cancel {task}\n" in output
+    assert f"fedpkg container-status --cancel {task}\n" in output
     assert played.packager.getTaskInfo(task)["state"] == 1
 
 
@@ -155,7 +155,7 @@ def test_failed_cancellation_is_reported(hub: RunningHub, played: PlayedBuilder,
         hub.service.wait_ready()
     assert process.returncode == 5
     assert f"error: cannot cancel task {task}: " in output
-    assert f"koji cancel {task}\n" in output
+    assert f"fedpkg container-status --cancel {task}\n" in output
 
 
 def test_second_interrupt_exits_immediately(hub: RunningHub, played: PlayedBuilder, task: int) -> None:

@@ -95,6 +95,7 @@ def test_json_lines_match_their_schema(status: Status) -> None:
     for line in lines:
         jsonschema.validate(line, SCHEMA)
     events = [(line["event"], line["task_id"]) for line in lines if line["event"] in ("submitted", "finished")]
+    assert {line["nvr"] for line in lines if line["event"] == "submitted"} == {None}
     assert sorted(events) == [("finished", 7), ("finished", 9), ("submitted", 7), ("submitted", 9)]
     assert {line["arch"] for line in lines if line["event"] == "log"} == {"x86_64"}
 
@@ -135,7 +136,7 @@ def test_interrupt_cancels(hub: ChangingHub, status: Status) -> None:
 
 
 def test_unknown_task(status: Status) -> None:
-    with pytest.raises(RefusedError, match="no task or build 99"):
+    with pytest.raises(RefusedError, match="the hub has no task 99"):
         status.run("--watch", "7", "99")
 
 
