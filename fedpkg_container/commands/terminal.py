@@ -108,21 +108,24 @@ def print_findings_json(findings: Iterable[Finding]) -> None:
     JsonRenderer(sys.stdout).findings(findings)
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
-    """Write findings to standard error; in the log of a CI service as annotations of their files."""
+def print_findings(findings: Iterable[Finding], stream: TextIO | None = None) -> None:
+    """Write findings to a stream, by default standard error; in the log of a CI service as annotations."""
     from fedpkg_container.model.findings import ERROR
     from fedpkg_container.progress.ci import ci_log
     from fedpkg_container.progress.formatting import Style
 
-    style, ci = Style(sys.stderr), ci_log()
+    stream = stream or sys.stderr
+    style, ci = Style(stream), ci_log()
     for finding in findings:
         text = "\n".join(filter(None, (finding.message, finding.solution)))
-        if print_annotation(finding.severity, text, file=finding.file, line=finding.line, title=finding.code):
+        place = {"file": finding.file, "title": finding.code}
+        if annotation := ci.annotation(finding.severity, printable(text), line=finding.line, **place):
+            stream.write(annotation)
             continue
         mark = style.bad if finding.severity == ERROR else style.warning
         word = f"{finding.severity}:"
-        sys.stderr.write(ci.escape(str(finding)).replace(word, mark(word), 1) + "\n")
-    sys.stderr.flush()
+        stream.write(ci.escape(str(finding)).replace(word, mark(word), 1) + "\n")
+    stream.flush()
 
 
 def print_error(reason: str, solution: str = "") -> None:

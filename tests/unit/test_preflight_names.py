@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -19,25 +19,33 @@ class _Hub:
     """A hub that responds to the calls of the checks."""
 
     baseurl = "https://hub"
+    answers: ClassVar[dict[str, Any]] = {
+        "getTag": {"locked": False},
+        "getPackageConfig": {"blocked": False},
+        "getNextRelease": "7",
+        "getBuildConfig": {"name": "b", "arches": "x86_64"},
+        "getBuild": None,
+    }
 
     def getBuildTarget(self, _: str) -> dict[str, Any]:
         return {"build_tag": 1, "dest_tag": 2, "build_tag_name": "b", "dest_tag_name": "d"}
 
     @contextmanager
     def multicall(self, **_: Any) -> Iterator[Any]:
-        answers = {
-            "getTag": {"locked": False},
-            "getPackageConfig": {"blocked": False},
-            "getNextRelease": "7",
-            "getBuildConfig": {"name": "b", "arches": "x86_64"},
-            "getBuild": None,
-        }
         yield SimpleNamespace(
             **{
-                name: (lambda *_, _name=name, **__: SimpleNamespace(result=answers.get(_name, [])))
-                for name in (*answers, "listHosts", "getAverageBuildDuration", "listTasks", "listBuilds")
+                name: (lambda *_, _name=name, **__: SimpleNamespace(result=self.answers.get(_name, [])))
+                for name in (*self.answers, "listHosts", "getAverageBuildDuration", "listTasks", "listBuilds")
             }
         )
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_destination_tag_that_does_not_exist(exists: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not exists:
+        monkeypatch.setitem(_Hub.answers, "getTag", None)
+    found = preflight(cast(HubSession, _Hub()), BuildRequest("git+https://x/c#0", "t", {}), {})
+    assert ("dest-tag" in [finding.code for finding in found.findings]) is not exists
 
 
 @pytest.mark.parametrize(
