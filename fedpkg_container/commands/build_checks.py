@@ -237,10 +237,10 @@ def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Doc
         dockerfile = known_parents(dockerfile)
     findings = rules.check(checkout, local=client.args.local, dockerfile=dockerfile)
     is_own = checkout.path == Path(client.cmd.path).absolute()
-    return [*findings, *(_gating(client) if is_own else ())], dockerfile
+    return [*findings, *(gating_findings(client) if is_own else ())], dockerfile
 
 
-def _gating(client: Client) -> Sequence[Finding]:
+def gating_findings(client: Client) -> Sequence[Finding]:
     """Return the findings of rpkg's check of gating.yaml."""
     if client.args.offline:
         return []
