@@ -15,7 +15,7 @@ COVERAGE_FLOOR := 80
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system demo check static check-slow check-stock check-cluster coverage bench lint types layers docs test pictures format clean
+.PHONY: help setup system demo check static check-slow check-stock check-cluster coverage bench lint types layers docs test pictures rpm deb format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
@@ -30,6 +30,8 @@ help:
 	@echo "make docs        build the documentation in docs/_build/html"
 	@echo "make pictures    generate the pictures and the metadata of docs/ from real runs"
 	@echo "make bench       compare container-build with rpkg's: five minutes, or QUICK=1"
+	@echo "make rpm         build the RPM packages in build/rpm"
+	@echo "make deb         build the Debian packages in build/deb; needs the build dependencies of debian/control"
 	@echo "make clean       remove the virtual environment and caches"
 
 setup: system $(STAMP)
@@ -99,6 +101,15 @@ pictures: setup
 # QUICK=1 omits rpkg's waits of one minute, and most of a long log.
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+rpm: setup
+	packaging/rpm/build build/rpm --define 'python_for_build $(abspath $(BIN)/python)' $(RPMBUILD)
+
+deb:
+	rm -rf build/deb
+	mkdir -p build/deb/source
+	git ls-files -z | tar --create --null --files-from=- | tar --extract --directory build/deb/source
+	cd build/deb/source && dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary
 
 format:
 	$(BIN)/ruff check --fix

@@ -34,7 +34,8 @@ FILES = (
     "docs/*.py",
     "docs/man/*",
     "fedpkg_container/**/*.py",
-    "packaging/*",
+    "packaging/**/*",
+    "debian/*",
     "pyproject.toml",
 )
 _UNITS = "second|minute|hour|arch|architecture|line|builder|module|image|page|process|build|file|registry|repository"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
 
 EPILOG = """exit status: 0 built, 1 failed, 2 usage error, 3 refused by a check, 4 not authenticated,
-5 lost contact with the hub, 6 canceled, 130 interrupted (the build keeps running)"""
+5 hub not reached, nothing is known to be submitted, 6 canceled, 7 submitted and still running, but not followed
+any longer (contact to the hub lost, full disk), 130 interrupted (the build keeps running)"""
 
 #: Corrected help texts of rpkg's options, some of which are about services that no longer exist.
 _HELP = {
@@ -211,6 +212,10 @@ def check_usage(client: Client) -> None:
         error("Cannot override arches for non-scratch and non-isolated builds")
     if arguments.offline and not arguments.dry_run:
         error("argument --offline: only allowed with argument --dry-run")
+    if arguments.dry_run:
+        for name in ("nowait", "task_info", "cancel_on_interrupt"):  # they are about a task
+            if getattr(arguments, name):
+                error(f"argument --{name.replace('_', '-')}: not allowed with argument --dry-run")
     if arguments.local:
         _check_local_usage(client)
     if len(arguments.targets) > 1:
@@ -239,7 +244,8 @@ _ONE_BUILD = ("local", "offline", "task_info", "retry", "koji_parent_build")
 
 def _check_local_usage(client: Client) -> None:
     options = [name for name in _REQUEST_OPTIONS if name not in _LOCAL_OPTIONS]
-    _refuse_options(client, "--local", (*options, "nowait", "task_info", "metadata_file", "wait_repo", "chain"))
+    about_task = ("nowait", "task_info", "metadata_file", "wait_repo", "chain", "cancel_on_interrupt")
+    _refuse_options(client, "--local", (*options, *about_task))
 
 
 def _refuse_options(client: Client, option: str, names: Sequence[str]) -> None:

@@ -259,11 +259,13 @@ def gating_findings(client: Client) -> Sequence[Finding]:
 
 def hub_session(client: Client) -> HubSession:
     """Return a session, which a dry run does not log in."""
-    from fedpkg_container.commands.client_config import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile, request_timeout
     from fedpkg_container.hub.session import anonymous_session, connect
 
-    profile = koji_profile(client)
-    return anonymous_session(profile) if client.args.dry_run else connect(profile, client.cmd)
+    profile, timeout = koji_profile(client), request_timeout(client)
+    if client.args.dry_run:
+        return anonymous_session(profile, timeout=timeout)
+    return connect(profile, client.cmd, timeout=timeout)
 
 
 def _query_hub(

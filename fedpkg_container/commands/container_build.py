@@ -10,11 +10,12 @@ from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet,
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fedpkg_container.client import Client
     from fedpkg_container.commands.build_checks import CheckedBuild
     from fedpkg_container.hub.builds import Build
     from fedpkg_container.hub.events import Submitted
-    from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.model.build import BuildRequest, Preflight
     from fedpkg_container.progress.outcome import Outcome
 
@@ -28,12 +29,14 @@ def run(client: Client) -> int:
     :returns: exit status
     :raises FedpkgContainerError: each subclass has its own exit status
     """
+    from fedpkg_container.commands.client_config import note_ignored_options, poll_interval
+
     check_usage(client)
+    note_ignored_options(client)
     if client.args.local:
         from fedpkg_container.commands.local_build import run as run_local
 
         return run_local(client)
-    from fedpkg_container.commands.client_config import poll_interval
     from fedpkg_container.commands.metadata_file import check_output_file, recorded_outcome
 
     poll_interval(client)  # report invalid settings before the task is created
@@ -89,7 +92,7 @@ def _follow_running(client: Client, build: CheckedBuild, task_id: int, outcome: 
     if not is_json(client):
         print_stderr(f"HEAD is being built by task {task_id}")
     elif not is_followed:
-        print_event("submitted", task_id=task_id, url=submitted.url, nvr="", average=submitted.average)
+        print_event("submitted", task_id=task_id, url=submitted.url, nvr=None, average=submitted.average)
     return follow_to_end(client, session, submitted, outcome=outcome) if is_followed else 0
 
 
@@ -105,28 +108,59 @@ def wait_for_repository(client: Client, build: CheckedBuild) -> None:
 
 
 def _submit_and_follow(client: Client, build: CheckedBuild, outcome: Outcome) -> int:
-    from fedpkg_container.commands.following import EXIT_INTERRUPTED, follow_to_end, handle_interrupt
+    from fedpkg_container.commands.following import EXIT_INTERRUPTED, follow_to_end, handle_interrupt, submitted_task
     from fedpkg_container.signals import defer_signals
 
     session = build.session
     assert session is not None, "--offline is only allowed with --dry-run"
     with defer_signals() as pending:
-        submitted = submit_build(client, build)
-        task_id = submitted.task_id
-        outcome.note_task(task_id, submitted.url, submitted.nvr)
-        if client.args.nowait:
-            if pending.interrupted:
-                handle_interrupt(client, session, task_id)
-            return EXIT_INTERRUPTED if pending.interrupted else 0
-        warnings = tuple(str(finding) for finding in build.findings)
-        return follow_to_end(client, session, submitted, warnings=warnings, pending=pending, outcome=outcome)
+        task_id = submit_build(build)
+        outcome.note_task(task_id, _task_page(client, task_id), "")
+        with submitted_task(client, task_id) as note_printed:
+            submitted = report_submission(client, task_id, build, note_printed)
+            outcome.note_task(task_id, submitted.url, submitted.nvr)
+            if client.args.nowait:
+                if pending.interrupted:
+                    handle_interrupt(client, session, task_id)
+                return EXIT_INTERRUPTED if pending.interrupted else 0
+            warnings = tuple(str(finding) for finding in build.findings)
+            return follow_to_end(client, session, submitted, warnings=warnings, pending=pending, outcome=outcome)
 
 
-def submit_build(client: Client, build: CheckedBuild) -> Submitted:
-    """Submit a build and report its task."""
+def submit_build(build: CheckedBuild) -> int:
+    """Submit a build and return the ID of its task."""
+    from fedpkg_container.hub.session import hub_errors
+    from fedpkg_container.hub.submit import submit
+
     assert build.session is not None, "--offline is only allowed with --dry-run"
-    task_id = _submit(client, build.session, build.request, build.preflight)
-    return _submitted(client, task_id, build.request, build.preflight, build.name)
+    with hub_errors(build.session.baseurl):
+        return submit(build.session, build.request, newest=build.preflight.newest)
+
+
+def report_submission(client: Client, task_id: int, build: CheckedBuild, note_printed: Callable[[], None]) -> Submitted:
+    """Print the task, and write the file of ``--task-info``.
+
+    :param note_printed: called when the task has been printed
+    """
+    from fedpkg_container.commands.following import follow_up_commands
+
+    nowait, quiet = client.args.nowait, is_quiet(client)
+    submitted = _submitted(client, task_id, build.request, build.preflight, build.name)
+    if is_json(client):
+        if nowait:
+            fields = {"url": submitted.url, "nvr": submitted.nvr or None, "average": submitted.average}
+            print_event("submitted", task_id=task_id, **fields)
+    else:
+        if not quiet or nowait:
+            print_lines(f"Created task: {task_id}")
+            note_printed()
+        if not quiet:
+            follow_up = [follow_up_commands(client, task_id)] if nowait else []
+            info = [f"Task info: {submitted.url}"] if submitted.url else []
+            print_lines(*info, *follow_up, links=[submitted.url])
+    if client.args.task_info:
+        _write_task_info(client, task_id, build.request, build.preflight)
+    return submitted
 
 
 def _submitted(client: Client, task_id: int, request: BuildRequest, preflight: Preflight, name: str = "") -> Submitted:
@@ -151,6 +185,9 @@ def print_request(client: Client, request: BuildRequest, preflight: Preflight) -
         submission = {"source": request.source, "target": request.target, "options": dict(request.options)}
         print_event("request", nvr=nvr, arches=list(preflight.arches), priority=request.priority, **submission)
         return
+    if is_quiet(client):
+        print_lines(*([printable_line(preflight.nvr)] if preflight.nvr else []))
+        return
     what = f" of {printable_line(preflight.nvr)}" if preflight.nvr else ""
     print_lines(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
     if client.args.wait_repo is not None:
@@ -161,45 +198,16 @@ def print_request(client: Client, request: BuildRequest, preflight: Preflight) -
     print_lines(*format_fields(fields))
 
 
-def _submit(client: Client, session: HubSession, request: BuildRequest, preflight: Preflight) -> int:
-    """Submit the build, report the task and return its ID."""
-    from fedpkg_container.commands.following import follow_up_commands
-    from fedpkg_container.hub.session import hub_errors
-    from fedpkg_container.hub.submit import submit
-
-    with hub_errors(session.baseurl):
-        task_id = submit(session, request, newest=preflight.newest)
-    if client.args.task_info:
-        _write_task_info(client, task_id, request, preflight)
-    nowait = client.args.nowait
-    if is_json(client):
-        if nowait:
-            event = _submitted(client, task_id, request, preflight)
-            print_event("submitted", task_id=task_id, url=event.url, nvr=event.nvr or None, average=event.average)
-        return task_id
-    quiet = is_quiet(client)
-    if not quiet or nowait:
-        print_lines(f"Created task: {task_id}")
-    if not quiet:
-        page = _task_page(client, task_id)
-        print_lines(
-            *([f"Task info: {page}"] if page else []),
-            *([follow_up_commands(client, task_id)] if nowait else []),
-            links=[page],
-        )
-    return task_id
-
-
 def _write_task_info(client: Client, task_id: int, request: BuildRequest, preflight: Preflight) -> None:
-    """Write the file of ``--task-info`` atomically.
+    """Write the file of ``--task-info``.
 
-    :raises UsageError: if it cannot be written; the task is running by then
+    :raises StillRunningError: if it cannot be written
     """
     import json
     from pathlib import Path
 
-    from fedpkg_container.errors import UsageError
-    from fedpkg_container.files import write_atomically
+    from fedpkg_container.errors import StillRunningError
+    from fedpkg_container.files import write_output
 
     info = {
         "task_id": task_id,
@@ -211,12 +219,10 @@ def _write_task_info(client: Client, task_id: int, request: BuildRequest, prefli
         "priority": request.priority,
     }
     try:
-        write_atomically(Path(client.args.task_info), json.dumps(info, indent=4) + "\n")
+        write_output(Path(client.args.task_info), json.dumps(info, indent=4) + "\n")
     except OSError as error:
-        raise UsageError(
-            f"cannot write {client.args.task_info}: {error.strerror}; task {task_id} is still running",
-            solution=f"watch it: {client.name} container-status --watch {task_id}",
-        ) from error
+        reason = f"cannot write {client.args.task_info}: {error.strerror}; task {task_id} is still running"
+        raise StillRunningError(reason) from error
 
 
 def _task_page(client: Client, task_id: int) -> str:

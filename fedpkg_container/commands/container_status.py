@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_follow_arguments
@@ -37,13 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help="Follow tasks to their ends, as container-build does")
     parser.add_argument("--cancel", action="store_true", help="Cancel tasks with all their subtasks")
     logs = parser.add_argument(
-        "--logs", nargs="?", const="", metavar="ARCH", help="Print the logs of a task (of one architecture) only"
+        "--logs",
+        nargs="?",
+        const="",
+        metavar="ARCH",
+        help="Print the logs of a task (of one architecture, or build) only",
     )
     complete_with(logs, "arches")
     tail = parser.add_argument("--tail", type=_number("lines"), metavar="N", help="With --logs: print the last N lines")
     complete_with(tail, "nothing")
     parser.add_argument("--rpms", action="store_true", help="List the RPMs of a build")
-    diff = parser.add_argument("--diff", metavar="NVR", help="Show the changes since another build")
+    diff = parser.add_argument("--diff", metavar="NVR|BUILD-ID", help="Show the changes since another build")
     complete_with(diff, "nvrs")
     parser.add_argument("--mine", action="store_true", help="Show your own container builds of all packages")
     _add_selection(parser)
@@ -59,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     limit = parser.add_argument(
-        "--limit", type=_number("builds"), metavar="N", help="List the newest N builds, at most 1000"
+        "--limit", type=_number("builds"), metavar="N", help="List the newest N builds, at most 200"
     )
     complete_with(limit, "nothing")
     parser.add_argument(
@@ -112,9 +117,11 @@ def run(client: Client) -> int:
 
     :raises FedpkgContainerError: each subclass has its own exit status
     """
+    from fedpkg_container.commands.client_config import note_ignored_options
     from fedpkg_container.signals import interruptible
 
     _check_usage(client)
+    note_ignored_options(client)
     if client.args.watch:
         return _run(client)
     with interruptible(exit_on_second=True):
@@ -146,6 +153,8 @@ def _check_usage(client: Client) -> None:
         raise UsageError("argument --watch: not allowed with --rpms, --diff and --json (use --progress json)")
     if arguments.cancel_on_interrupt and not arguments.watch:
         raise UsageError("argument --cancel-on-interrupt: only allowed with --watch")
+    if arguments.progress != "auto" and not arguments.watch:
+        raise UsageError("argument --progress: only allowed with --watch", solution="use --json for JSON")
     if logs and (arguments.json or arguments.rpms or arguments.diff or arguments.progress != "auto"):
         raise UsageError("argument --logs: not allowed with --json, --rpms, --diff and --progress")
     if logs and len(arguments.what) > 1:
@@ -179,8 +188,8 @@ def _check_selection(arguments: argparse.Namespace) -> None:
             raise UsageError(f"argument --{name}: only allowed with lists of builds")
     if arguments.failed and not is_list and (arguments.logs is None or arguments.watch):
         raise UsageError("argument --failed: only allowed with lists of builds and with --logs")
-    if arguments.limit is not None and not 1 <= arguments.limit <= 1000:
-        raise UsageError("argument --limit: must be a number from 1 to 1000")
+    if arguments.limit is not None and not 1 <= arguments.limit <= 200:
+        raise UsageError("argument --limit: must be a number from 1 to 200")
 
 
 def _is_target(word: str) -> bool:
@@ -189,7 +198,7 @@ def _is_target(word: str) -> bool:
 
 
 def _run(client: Client) -> int:
-    from fedpkg_container.commands.client_config import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile, request_timeout
     from fedpkg_container.commands.status_view import parse_format, show
     from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
@@ -197,7 +206,10 @@ def _run(client: Client) -> int:
     template = parse_format(client)
     profile = koji_profile(client)
     logged_in = arguments.mine or arguments.cancel_on_interrupt or arguments.cancel
-    session = connect(profile, client.cmd) if logged_in else anonymous_session(profile)
+    timeout = request_timeout(client)
+    session = (
+        connect(profile, client.cmd, timeout=timeout) if logged_in else anonymous_session(profile, timeout=timeout)
+    )
     if arguments.watch:
         return _watch(client, session)
     with hub_errors(session.baseurl):
@@ -273,23 +285,25 @@ def _watch(client: Client, session: HubSession) -> int:
         with hub_errors(session.baseurl):
             task_id = _task_ids(client, session)[0]
     page = site_urls(koji_profile(client)).task(task_id)
-    submitted = Submitted(task_id, page, average=_average(client, session))
+    submitted = Submitted(task_id, page, average=_average(client, session, task_id))
     if client.args.logs is not None:
         return follow_logs(client, session, submitted, client.args.logs)
     return follow_to_end(client, session, submitted)
 
 
-def _average(client: Client, session: HubSession) -> float | None:
-    """Return the average duration of builds of the checkout in seconds; None if it is unknown."""
+def _average(client: Client, session: HubSession, task_id: int) -> float | None:
+    """Return the average duration of builds of the task's package in seconds; None if it is unknown."""
     from fedpkg_container.commands.status_checkout import checkout_component
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.hub.builds import valid_average
+    from fedpkg_container.hub.builds import average_of_task
     from fedpkg_container.hub.session import hub_errors
 
+    components: dict[str, str] = {}
+    with suppress(FedpkgContainerError):
+        components = checkout_component(client)
     try:
-        component = checkout_component(client)
         with hub_errors(session.baseurl):
-            return valid_average(session.getAverageBuildDuration(component))
+            return average_of_task(session, task_id, components)
     except FedpkgContainerError:
         return None
 

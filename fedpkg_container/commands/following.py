@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import (
@@ -20,8 +22,10 @@ from fedpkg_container.errors import (
     FedpkgContainerError,
     LostContactError,
     NotAuthenticatedError,
+    StillRunningError,
 )
 from fedpkg_container.signals import Interrupted, PendingInterrupt, interruptible
+from fedpkg_container.text import os_error_text, reason_text
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -46,6 +50,38 @@ def progress_kind(client: Client) -> str:
     if requested == "auto" and not is_quiet(client) and client.args.timestamps:
         return "plain"
     return "quiet" if is_quiet(client) and requested == "auto" else resolve_kind(requested, sys.stdout)
+
+
+@contextmanager
+def submitted_task(client: Client, task_id: int) -> Iterator[Callable[[], None]]:
+    """Report an error after the submission as such, with the task: a script must not submit the build again.
+
+    The final states of the build (failed, canceled) are not affected.
+
+    :returns: a function to call when the task has been printed; a closed pipe needs no message after that
+    :raises StillRunningError: if the task may still be running
+    """
+    follow_up = follow_up_commands(client, task_id)
+    printed: list[int] = []
+    try:
+        yield lambda: printed.append(task_id)
+    except (BuildFailedError, CanceledError):
+        raise
+    except BrokenPipeError:
+        if not printed:
+            print_stderr(_is_running("standard output was closed", task_id), follow_up)
+        raise
+    except FedpkgContainerError as error:
+        reason = error.reason if f"task {task_id}" in error.reason else _is_running(error.reason, task_id)
+        solution = error.solution if str(task_id) in error.solution else f"{error.solution}\n{follow_up}".strip("\n")
+        raise StillRunningError(reason, solution=solution) from error
+    except (OSError, UnicodeError) as error:
+        reason = os_error_text(error) if isinstance(error, OSError) else reason_text(error)
+        raise StillRunningError(_is_running(reason, task_id), solution=follow_up) from error
+
+
+def _is_running(reason: str, task_id: int) -> str:
+    return f"{reason}; task {task_id} is still running"
 
 
 def follow_to_end(

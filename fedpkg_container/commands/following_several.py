@@ -83,23 +83,25 @@ def _follow(
     tails: LogTails,
 ) -> None:
     """Display the events of all tasks; add the final ones to ``finished``."""
-    from fedpkg_container.commands.client_config import koji_profile, poll_interval
+    from fedpkg_container.commands.client_config import koji_profile, poll_interval, request_timeout
     from fedpkg_container.hub import events
     from fedpkg_container.hub.follow_several import follow_several
     from fedpkg_container.hub.session import anonymous_session, site_urls
 
-    profile = koji_profile(client)
+    profile, timeout = koji_profile(client), request_timeout(client)
     urls = site_urls(profile)
     with renderer:
         if kind == "json":
             for task_id in titles:
                 renderer(events.Submitted(task_id, urls.task(task_id)))
         for task_id, event in follow_several(
-            lambda: anonymous_session(profile), list(titles), interval=poll_interval(client)
+            lambda: anonymous_session(profile, timeout=timeout), list(titles), interval=poll_interval(client)
         ):
             tails(event)
             if isinstance(event, events.Finished):
                 finished[task_id] = event
+            if isinstance(event, (events.Requesting, events.Responded)):
+                continue  # of one session among several, of which others may be served
             renderer(event if kind == "json" else titled(event, task_id, titles[task_id]))
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import print_stderr
 from fedpkg_container.errors import FedpkgContainerError, UsageError
+from fedpkg_container.text import os_error_solution
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -27,7 +28,8 @@ def check_output_file(option: str, name: str) -> None:
         check_writable(Path(name))
     except OSError as error:
         raise UsageError(
-            f"argument {option}: cannot write {name}: {error.strerror}", solution="choose another file"
+            f"argument {option}: cannot write {name}: {error.strerror}",
+            solution=os_error_solution(error) or "choose another file",
         ) from error
 
 
@@ -75,9 +77,9 @@ def _write(path: Path, content: object) -> None:
     """Write the file; a failure is reported and does not change the exit status, which is that of the build."""
     import json
 
-    from fedpkg_container.files import write_atomically
+    from fedpkg_container.files import write_output
 
     try:
-        write_atomically(path, json.dumps(content, indent=4) + "\n")
+        write_output(path, json.dumps(content, indent=4) + "\n")
     except OSError as error:
         print_stderr(f"warning: cannot write {path}: {error.strerror}")

@@ -9,9 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_checks import CheckedBuild, check_checkout, hub_session
-from fedpkg_container.commands.container_build import print_request, report_existing, submit_build, wait_for_repository
+from fedpkg_container.commands.container_build import (
+    print_request,
+    report_existing,
+    report_submission,
+    submit_build,
+    wait_for_repository,
+)
 from fedpkg_container.commands.terminal import is_json, is_quiet, print_lines, print_stderr
-from fedpkg_container.errors import FedpkgContainerError, UsageError
+from fedpkg_container.errors import (
+    FedpkgContainerError,
+    LostContactError,
+    NotAuthenticatedError,
+    StillRunningError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -185,7 +197,7 @@ def _with_parent(client: Client, build: _Build, parents: Mapping[str, str]) -> _
 def _run_group(client: Client, session: HubSession, group: Sequence[_Build]) -> tuple[int, list[Finished]]:
     """Submit builds and follow them to their ends; return the exit status and the final events."""
     from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.commands.following import EXIT_INTERRUPTED, EXIT_STATUSES
+    from fedpkg_container.commands.following import EXIT_INTERRUPTED, EXIT_STATUSES, submitted_task
     from fedpkg_container.commands.following_several import handle_interrupt, watch_several
     from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress.failure import Failure, LogTails
@@ -200,9 +212,11 @@ def _run_group(client: Client, session: HubSession, group: Sequence[_Build]) -> 
                 print_stderr(f"{build.title}: task {running} is building it")
                 builds[running] = build
             elif not pending.interrupted:
-                submitted = submit_build(client, build.checked)
-                builds[submitted.task_id] = build
-                build.outcome.note_task(submitted.task_id, submitted.url, submitted.nvr)
+                task_id = submit_build(build.checked)
+                builds[task_id] = build
+                with submitted_task(client, task_id) as note_printed:
+                    submitted = report_submission(client, task_id, build.checked, note_printed)
+                build.outcome.note_task(task_id, submitted.url, submitted.nvr)
         if pending.interrupted:
             handle_interrupt(client, session, list(builds))
             return EXIT_INTERRUPTED, []
@@ -213,6 +227,8 @@ def _run_group(client: Client, session: HubSession, group: Sequence[_Build]) -> 
     titles = {task_id: build.title for task_id, build in builds.items()}
     try:
         status = watch_several(client, session, titles, finished)
+    except (LostContactError, NotAuthenticatedError) as error:
+        raise StillRunningError(error.reason, solution=error.solution) from error
     finally:
         addresses = site_urls(koji_profile(client))
         for task_id, event in finished.items():

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from fedpkg_container.commands import status_fields
 from fedpkg_container.commands.status_view import View
-from fedpkg_container.errors import RefusedError
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
@@ -27,15 +26,13 @@ def build_view(client: Client, session: HubSession, info: BuildInfo) -> View:
     """
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.build_contents import difference, read_contents
+    from fedpkg_container.hub.builds import find_build
     from fedpkg_container.hub.session import site_urls
 
     arguments = client.args
     contents = read_contents(session, info)
     if arguments.diff:
-        other = session.getBuild(arguments.diff)
-        if other is None:
-            raise RefusedError(f"no such build: {arguments.diff}", solution="pass the NVR of an earlier build")
-        before = read_contents(session, other)
+        before = read_contents(session, find_build(session, arguments.diff))
         changes = difference(before, contents)
         return View(
             status_fields.difference(before, contents, changes),

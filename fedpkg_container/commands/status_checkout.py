@@ -82,14 +82,15 @@ def own_view(client: Client, session: HubSession, selection: Selection) -> View:
     return View(fields, [*fields["running"], *fields["ended"]], lines)
 
 
-def checkout_component(client: Client) -> str:
-    """Return the name of the checkout's package in Koji.
+def checkout_component(client: Client) -> dict[str, str]:
+    """Return the name of the checkout's package in Koji, by its repository (``container/hello``).
 
     :raises CheckoutError: if the directory is not a checkout
     """
     from fedpkg_container.distgit.checkout import Checkout
 
-    return _component(Checkout.read(client.cmd))
+    checkout = Checkout.read(client.cmd)
+    return {f"{checkout.namespace}/{checkout.name}": _component(checkout)}
 
 
 def running_task(client: Client, session: HubSession) -> int:

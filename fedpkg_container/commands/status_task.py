@@ -46,10 +46,11 @@ def task_view(client: Client, report: TaskReport, note: str = "") -> View:
 def _lines(page: Page, report: TaskReport, url: str, client: str) -> Iterator[str]:
     """Yield the text about a task: what and its state, its subtasks and why they wait, then the details."""
     from fedpkg_container.commands.status_lists import elapsed, tree_rows
+    from fedpkg_container.hub.requested_builds import METHOD
     from fedpkg_container.progress import look
 
     build, root = report.build, report.build.root
-    what = f"{build.kind} of {build.repository}" if build.source and root.method == "buildContainer" else root.name
+    what = f"{build.kind} of {build.repository}" if build.source and root.method == METHOD else root.name
     head = (look.Cell(what, "strong"), look.state_cell(root.state, look.task_text(root)), look.Cell(elapsed(root)))
     yield from page.lines([look.Row((*head, look.Cell(f"task {root.id}", "dim")), state=root.state)])
     yield from page.table(tree_rows(build, indent=2))
@@ -154,13 +155,14 @@ def show_logs(client: Client, session: HubSession, task_id: int) -> int:
     :raises RefusedError: if there are no logs (of the architecture)
     """
     from fedpkg_container.hub.logs import last_lines, read_log, read_tree
+    from fedpkg_container.progress.plain import ROOT_LABEL
 
     tasks, logs = read_tree(session, task_id)
     if client.args.failed:
         logs = _logs_of_failed(tasks, logs, task_id)
     selected = _select_logs(logs, client.args.logs, task_id)
     for log in selected:
-        prefix = f"{log.task.label or 'build'} | " if len(selected) > 1 else ""
+        prefix = f"{log.task.label or ROOT_LABEL} | " if len(selected) > 1 else ""
         tail = client.args.tail
         for lines in read_log(session, log) if tail is None else [last_lines(session, log, tail)]:
             print_lines(*(f"{prefix}{line}" for line in lines))
@@ -180,9 +182,12 @@ def _logs_of_failed(tasks: Sequence[TaskState], logs: Sequence[TaskLog], task_id
 
 
 def _select_logs(logs: Sequence[TaskLog], arch: str, task_id: int) -> list[TaskLog]:
-    selected = [log for log in logs if not arch or log.task.label == arch]
+    """Return the logs of an architecture, or of the task itself (``build``, as in the prefix of its lines)."""
+    from fedpkg_container.progress.plain import ROOT_LABEL
+
+    selected = [log for log in logs if not arch or arch == (log.task.label or ROOT_LABEL)]
     if not selected:
-        arches = sorted({log.task.label for log in logs if log.task.label})
+        arches = sorted({log.task.label or ROOT_LABEL for log in logs})
         for_arch = f" for {arch}" if arch else ""
         available = f"available: {', '.join(arches)}" if arches else "logs are created when a builder starts the task"
         raise RefusedError(f"task {task_id} has no logs{for_arch}", solution=available)

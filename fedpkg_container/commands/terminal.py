@@ -6,14 +6,19 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from fedpkg_container.stdio import write_text
 from fedpkg_container.text import printable, printable_line
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.model.findings import Finding
+
+
+#: Maximum width of a column of a table; longer cells push the rest of their row to the right.
+MAX_COLUMN = 60
 
 
 def print_lines(*texts: str, links: Collection[str] = ()) -> None:
@@ -28,8 +33,7 @@ def print_page(lines: Iterable[str]) -> None:
     """Write lines of a ``progress.look.Page``, which are printable already, to standard output."""
     from fedpkg_container.progress.ci import ci_log
 
-    sys.stdout.write(ci_log().escape("".join(f"{line}\n" for line in lines)))
-    sys.stdout.flush()
+    write_text(sys.stdout, ci_log().escape("".join(f"{line}\n" for line in lines)))
 
 
 def print_stderr(*texts: str, links: Collection[str] = ()) -> None:
@@ -47,8 +51,7 @@ def _write(stream: TextIO, texts: Iterable[str], links: Collection[str] = ()) ->
     output = ci_log().escape("".join(f"{printable(text)}\n" for text in texts))
     if urls := sorted(filter(None, links), key=len, reverse=True):
         output = re.sub("|".join(map(re.escape, urls)), lambda url: link(url[0], url[0], stream), output)
-    stream.write(output)
-    stream.flush()
+    write_text(stream, output)
 
 
 def print_annotation(severity: str, message: str, *, file: str = "", line: int = 0, title: str = "") -> bool:
@@ -60,8 +63,7 @@ def print_annotation(severity: str, message: str, *, file: str = "", line: int =
     from fedpkg_container.progress.ci import ci_log
 
     text = ci_log().annotation(severity, printable(message), file=file, line=line, title=title)
-    sys.stderr.write(text)
-    sys.stderr.flush()
+    write_text(sys.stderr, text)
     return bool(text)
 
 
@@ -103,29 +105,27 @@ def print_event(event: str, **fields: object) -> None:
 
 def print_findings_json(findings: Iterable[Finding]) -> None:
     """Write findings as JSON lines."""
+    from fedpkg_container.model.findings import in_order
     from fedpkg_container.progress.json_lines import JsonRenderer
 
-    JsonRenderer(sys.stdout).findings(findings)
+    JsonRenderer(sys.stdout).findings(in_order(findings))
 
 
 def print_findings(findings: Iterable[Finding], stream: TextIO | None = None) -> None:
     """Write findings to a stream, by default standard error; in the log of a CI service as annotations."""
-    from fedpkg_container.model.findings import ERROR
+    from fedpkg_container.model.findings import ERROR, in_order
     from fedpkg_container.progress.ci import ci_log
     from fedpkg_container.progress.formatting import Style
 
     stream = stream or sys.stderr
     style, ci = Style(stream), ci_log()
-    for finding in findings:
+    for finding in in_order(findings):
         text = "\n".join(filter(None, (finding.message, finding.solution)))
         place = {"file": finding.file, "title": finding.code}
-        if annotation := ci.annotation(finding.severity, printable(text), line=finding.line, **place):
-            stream.write(annotation)
-            continue
         mark = style.bad if finding.severity == ERROR else style.warning
         word = f"{finding.severity}:"
-        stream.write(ci.escape(str(finding)).replace(word, mark(word), 1) + "\n")
-    stream.flush()
+        shown = ci.escape(str(finding)).replace(word, mark(word), 1) + "\n"
+        write_text(stream, ci.annotation(finding.severity, printable(text), line=finding.line, **place) or shown)
 
 
 def print_error(reason: str, solution: str = "") -> None:
@@ -133,10 +133,36 @@ def print_error(reason: str, solution: str = "") -> None:
     from fedpkg_container.progress.ci import ci_log
     from fedpkg_container.progress.formatting import Style
 
-    sys.stderr.write(f"{Style(sys.stderr).bad('error:')} {ci_log().escape(printable_line(reason))}\n")
-    sys.stderr.flush()
+    write_text(sys.stderr, f"{Style(sys.stderr).bad('error:')} {ci_log().escape(printable_line(reason))}\n")
     if solution:
         print_stderr(*(f"       {line}" for line in solution.splitlines()))
+
+
+def format_table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """Return rows as lines with aligned columns; in a terminal that is too narrow, one cell per line.
+
+    :param right: columns to align to the right
+    """
+    last = max(map(len, rows), default=0) - 1
+    widths = [min(max(len(row[column]) for row in rows), MAX_COLUMN) for column in range(last)]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:>{width}}" if column in right else f"{cell:{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join([*cells, row[last]]).rstrip())
+    if max(map(len, lines), default=0) <= _columns():
+        return lines
+    return [line for first, *others in rows for line in (first, *(f"    {cell}" for cell in others if cell))]
+
+
+def _columns() -> float:
+    """Return the width of the terminal; for files and pipes infinite, so that their rows stay whole."""
+    import math
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
 
 
 def format_fields(values: Mapping[str, object]) -> list[str]:

@@ -11,10 +11,19 @@ import koji
 
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.hub.protocol import HubSession
-from fedpkg_container.hub.requested_builds import FailedStep, branch_of, failed_step, target_of
+from fedpkg_container.hub.requested_builds import (
+    FailedStep,
+    branch_of,
+    failed_step,
+    is_of,
+    repository_of,
+    source_of,
+    target_of,
+)
 from fedpkg_container.hub.tasks import fault_of, result_or_none
 from fedpkg_container.model.koji_images import image_metadata
 from fedpkg_container.model.koji_types import BuildInfo, ParentBuild, TagInfo, TaskInfo
+from fedpkg_container.model.options import default_components
 from fedpkg_container.text import printable_line
 
 #: Maximum number of builds to query.
@@ -127,10 +136,36 @@ def valid_average(average: object) -> float | None:
     return float(average) if isinstance(average, (int, float)) and 1 <= average < math.inf else None
 
 
+def average_of_task(session: HubSession, task_id: int, components: Mapping[str, str]) -> float | None:
+    """Return the average duration of builds of the package that a task builds, in seconds; None if it is unknown.
+
+    :param components: repository (``container/hello``) → package, where it is known; otherwise ``NAME-container``
+    """
+    task = session.getTaskInfo(task_id, request=True)
+    repository = repository_of(source_of(task))
+    if not repository:
+        return None
+    component = next((name for path, name in components.items() if is_of(task, path)), None)
+    return valid_average(session.getAverageBuildDuration(component or default_components(repository)[1]))
+
+
 def build_of_task(session: HubSession, task_id: int) -> BuildInfo | None:
     """Return the build created by a task; None if there is none."""
     builds = session.listBuilds(taskID=task_id)
     return builds[0] if builds else None
+
+
+def find_build(session: HubSession, word: str) -> BuildInfo:
+    """Return the build identified by an NVR, a build ID, or the ID of the task that created it.
+
+    :raises RefusedError: if there is none
+    """
+    task, build = find_task_or_build(session, word)
+    if build is None and task is not None:
+        build = build_of_task(session, task["id"])
+    if build is None:
+        raise RefusedError(f"task {printable_line(word)} created no build", solution="pass the NVR or ID of a build")
+    return build
 
 
 def find_task_or_build(session: HubSession, word: str) -> tuple[TaskInfo | None, BuildInfo | None]:

@@ -14,8 +14,8 @@ from fedpkg_container.model.koji_types import HostInfo, TaskInfo, TaskTree
 from fedpkg_container.model.options import repository_path
 from fedpkg_container.text import printable_line, strip_credentials
 
-#: Method of the task of a container build, and of its subtasks, one per architecture.
-METHOD, ARCH_METHOD = "buildContainer", "createContainer"
+#: Method of the task of a container build.
+METHOD = "buildContainer"
 #: The failed instruction in an error message of buildah, the start of the message of an instruction that failed, and a
 #: line of the Dockerfile in a message.
 _STEP = re.compile(r'at STEP "(?P<instruction>.*)"(?:: |$)')
@@ -123,17 +123,22 @@ def branch_of(task: TaskInfo | None) -> str:
     return str(_options(task).get("git_branch") or "")
 
 
+def source_of(task: TaskInfo | None) -> str:
+    """Return the source URL in the request of a container build task; empty if there is none."""
+    return _argument(task, 0)
+
+
 def target_of(task: TaskInfo | None) -> str:
     """Return the build target in the request of a container build task; empty if there is none."""
     return _argument(task, 1)
 
 
-def is_of(task: TaskInfo, repository: str) -> bool:
+def is_of(task: TaskInfo | None, repository: str) -> bool:
     """Return whether a task builds a dist-git repository.
 
     :param repository: its path, e.g. ``container/hello``, or the last component of the path
     """
-    path = repository_of(_argument(task, 0).partition("#")[0])
+    path = repository_of(source_of(task))
     return f"/{path}".endswith(f"/{repository}")
 
 
@@ -147,7 +152,7 @@ def requested_build(task: TaskInfo, tree: TaskTree, hosts: Mapping[int, str], *,
     options = _options(task)
     named = {"git_branch", "scratch", "isolated"}
     return RequestedBuild(
-        source=strip_credentials(printable_line(_argument(task, 0))),
+        source=strip_credentials(printable_line(source_of(task))),
         target=printable_line(target_of(task)),
         branch=printable_line(branch_of(task)),
         scratch=bool(options.get("scratch")),

@@ -69,10 +69,13 @@ def state_text(state: str) -> str:
     return f"{LOOKS[state].word}{_koji_word(state)}"
 
 
-def task_text(task: TaskState) -> str:
-    """Return the state of a task with its builder: ``running on builder-1 (open)``."""
+def task_text(task: TaskState, *, koji: bool = True) -> str:
+    """Return the state of a task with its builder: ``running on builder-1 (open)``.
+
+    :param koji: whether to add Koji's own word
+    """
     on = f" on {task.host}" if task.host else ""
-    return f"{LOOKS[task.state].word}{on}{_koji_word(task.state)}"
+    return f"{LOOKS[task.state].word}{on}{_koji_word(task.state) if koji else ''}"
 
 
 def _koji_word(state: str) -> str:

@@ -24,6 +24,7 @@ from fedpkg_container.hub.events import (
 from fedpkg_container.progress.ci import ci_log
 from fedpkg_container.progress.formatting import Style
 from fedpkg_container.progress.look import state_sign, task_text
+from fedpkg_container.stdio import write_text
 from fedpkg_container.text import format_duration
 
 
@@ -53,6 +54,8 @@ class Renderer(ABC):
 
 #: Start of the last line of a failed task's log, which builders write.
 FAILED = "failed: "
+#: Name of the root task in the prefix of its log lines; the others are named after their architecture.
+ROOT_LABEL = "build"
 
 
 class PlainRenderer(Renderer):
@@ -147,7 +150,7 @@ class PlainRenderer(Renderer):
 
     def _prefix(self, event: LogLines) -> str:
         """Return the prefix that names the architecture, if the build has several."""
-        return f"{event.task.label or 'build'} | " if len(self._arches) > 1 else ""
+        return f"{event.task.label or ROOT_LABEL} | " if len(self._arches) > 1 else ""
 
     def _submitted(self, event: Submitted) -> None:
         if event.average:
@@ -169,14 +172,13 @@ class PlainRenderer(Renderer):
 
     def _write_lines(self, lines: Sequence[str]) -> None:
         stamp = time.strftime("%H:%M:%S ") if self.timestamps else ""
-        self.stream.write(self._ci.escape("".join(f"{stamp}{line}\n" for line in lines)))
-        self.stream.flush()
+        write_text(self.stream, self._ci.escape("".join(f"{stamp}{line}\n" for line in lines)))
 
 
 class LogRenderer(PlainRenderer):
     """Writes log lines only.
 
-    :param arch: architecture of the logs to write; empty for all
+    :param arch: architecture of the logs to write, or ``build`` for the root task; empty for all
     """
 
     def __init__(self, stream: TextIO, arch: str) -> None:
@@ -187,7 +189,7 @@ class LogRenderer(PlainRenderer):
         """Write the lines of a log; record architectures."""
         if isinstance(event, TaskChanged) and event.task.label:
             self._arches.add(event.task.label)
-        if isinstance(event, LogLines) and self.arch in ("", event.task.label):
+        if isinstance(event, LogLines) and self.arch in ("", event.task.label or ROOT_LABEL):
             self._log(event)
 
     def _log(self, event: LogLines) -> None:

@@ -133,7 +133,12 @@ def test_build_and_its_changes(built: Built) -> None:
     rpms = _status(packager, first, "--rpms").stdout.split()
     assert len(rpms) > 2
     assert rpms == sorted(rpms)
-    assert json.loads(_status(packager, second, "--diff", first, "--json").stdout)["labels"]["extra"] == ["", "x"]
+    changes = json.loads(_status(packager, second, "--diff", first, "--json").stdout)
+    jsonschema.validate(changes, SCHEMA)
+    assert changes["labels"]["extra"] == ["", "x"]
+    both = json.loads(_status(packager, first, second, "--json").stdout)
+    jsonschema.validate(both, SCHEMA)
+    assert [fields["nvr"] for fields in both] == [first, second]
 
 
 def test_task_and_its_logs(built: Built) -> None:

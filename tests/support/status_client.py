@@ -27,7 +27,9 @@ def arguments(*words: str) -> argparse.Namespace:
     """Parse a command line."""
     parser = argparse.ArgumentParser()
     container_status.add_arguments(parser)
-    return parser.parse_args(words, argparse.Namespace(q=False, v=False, debug=False))
+    return parser.parse_args(
+        words, argparse.Namespace(q=False, v=False, debug=False, repo_name=None, repo_namespace=None)
+    )
 
 
 class Status:
@@ -37,13 +39,13 @@ class Status:
         self.hub = hub
         self._patch = monkeypatch
         monkeypatch.setattr("time.time", lambda: NOW)
-        monkeypatch.setattr(sessions, "anonymous_session", lambda *_: hub)
+        monkeypatch.setattr(sessions, "anonymous_session", lambda *_, **__: hub)
         monkeypatch.setattr(sessions, "connect", self._connect)
         monkeypatch.setattr(sessions, "site_urls", lambda _: SiteUrls("https://koji.example/koji", ""))
         self.config = configparser.ConfigParser()
         self.config.read_string("[fedpkg]\nkojiprofile = koji\n[fedpkg.container-build]\n")
 
-    def _connect(self, *_: Any) -> StatusHub:
+    def _connect(self, *_: Any, **__: Any) -> StatusHub:
         self.hub.requests.append(["login"])
         return self.hub
 

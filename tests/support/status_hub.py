@@ -98,6 +98,7 @@ class StatusHub:
     :param results: results of tasks; a text is the message of a fault
     :param output: names and contents of the files of tasks
     :param repo: the repository of any tag
+    :param archives: images by the ID of their build, and ``rpms`` by the ID of their image
     :param requests: calls of each request so far
     """
 
@@ -108,10 +109,13 @@ class StatusHub:
     results: dict[int, Any] = field(default_factory=dict)
     output: dict[int, dict[str, bytes]] = field(default_factory=dict)
     repo: dict[str, Any] | None = None
+    archives: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    rpms: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     average: float | None = None
     requests: list[list[str]] = field(default_factory=list)
     baseurl: str = "https://hub.example"
     logged_in: bool = True
+    opts: dict[str, Any] = field(default_factory=dict)
 
     @contextmanager
     def multicall(self, **_: Any) -> Iterator[Any]:
@@ -228,5 +232,8 @@ class _Tables:
     def getRepo(self, _: Any) -> Any:
         return self.hub.repo
 
-    def listArchives(self, _: int, **__: Any) -> Any:
-        return []
+    def listArchives(self, number: int, **_: Any) -> Any:
+        return self.hub.archives.get(number, [])
+
+    def listRPMs(self, *, imageID: int) -> Any:
+        return self.hub.rpms.get(imageID, [])

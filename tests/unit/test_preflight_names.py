@@ -27,15 +27,19 @@ class _Hub:
         "getBuild": None,
     }
 
+    def __init__(self, **answers: Any) -> None:
+        self.special = answers
+
     def getBuildTarget(self, _: str) -> dict[str, Any]:
         return {"build_tag": 1, "dest_tag": 2, "build_tag_name": "b", "dest_tag_name": "d"}
 
     @contextmanager
     def multicall(self, **_: Any) -> Iterator[Any]:
+        answers = {**self.answers, **self.special}
         yield SimpleNamespace(
             **{
-                name: (lambda *_, _name=name, **__: SimpleNamespace(result=self.answers.get(_name, [])))
-                for name in (*self.answers, "listHosts", "getAverageBuildDuration", "listTasks", "listBuilds")
+                name: (lambda *_, _name=name, **__: SimpleNamespace(result=answers.get(_name, [])))
+                for name in (*answers, "listHosts", "getAverageBuildDuration", "listTasks", "listBuilds")
             }
         )
 
@@ -87,3 +91,19 @@ def test_no_nvr_is_claimed_that_only_the_builder_knows(
     found = preflight(session, request, {"com.redhat.component": "c", **labels}, unknown=unknown)
     assert found.nvr == nvr
     assert found.release_is_next == (nvr == "c-1-7")
+
+
+@pytest.mark.parametrize(
+    ("package", "message", "advice"),
+    [
+        (None, "package c is not listed in d", "koji add-pkg --owner … d c"),
+        ({"blocked": True}, "package c is blocked in d", "koji unblock-pkg d c"),
+    ],
+)
+def test_advice_about_a_package(package: dict[str, Any] | None, message: str, advice: str) -> None:
+    session = cast(HubSession, _Hub(getPackageConfig=package))
+    request = BuildRequest("git+https://x/c#0", "t", {})
+    found = preflight(session, request, {"com.redhat.component": "c", "version": "1"})
+    (finding,) = [finding for finding in found.findings if finding.code == "package"]
+    assert finding.message == message
+    assert finding.solution.endswith(advice)

@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import pytest
 
-from fedpkg_container.errors import RefusedError, UsageError
+from fedpkg_container.errors import RefusedError
 from tests.support.status_client import Status
-from tests.support.status_hub import CREATED, NOW, StatusHub, build, host, task
+from tests.support.status_hub import NOW, StatusHub, build, host, task
 
 FAULT = (
     'building the image for x86_64 failed: building at STEP "RUN grep -q a: b": while running runtime: exit status 1'
@@ -248,48 +247,37 @@ def test_failed_build(hub: StatusHub, status: Status, word: str) -> None:
     assert status.json(word)["state"] == "FAILED"
 
 
+def _image(number: int, label: str) -> dict[str, Any]:
+    """An archive of an image."""
+    docker = {"repositories": ["r.io/web@sha256:1"], "config": {"config": {"Labels": {"summary": label}}}}
+    return {"id": number, "size": 4_000_000 * number, "extra": {"image": {"arch": "x86_64"}, "docker": docker}}
+
+
+def test_contents_and_changes_of_a_build(hub: StatusHub, status: Status) -> None:
+    parent = {"image": {"parent_image_builds": {"base:1": {"id": 9, "nvr": "base-1-9"}}, "parent_build_id": 9}}
+    hub.builds = [
+        build(1, "COMPLETE"),
+        build(2, "COMPLETE", extra={"typeinfo": parent}),
+        build(9, "COMPLETE", nvr="base-1-9"),
+    ]
+    hub.archives = {1: [_image(1, "a")], 2: [_image(2, "b")]}
+    hub.rpms = {1: [{"nvr": "bash-1-1", "arch": "x86_64", "name": "bash"}],
+                2: [{"nvr": "bash-2-1", "arch": "x86_64", "name": "bash"},
+                    {"nvr": "zlib-1-1", "arch": "x86_64", "name": "zlib"}]}  # fmt: skip
+    fields = status.json("web-container-1-2")
+    assert len(hub.requests) <= 4
+    assert fields["rpms"] == ["bash-2-1.x86_64", "zlib-1-1.x86_64"]
+    assert fields["images"][0]["labels"] == {"summary": "b"}
+    assert fields["parents"] == [{"image": "base:1", "nvr": "base-1-9", "is_base": True, "newest": "base-1-9"}]
+    assert status.run("web-container-1-2", "--rpms") == "bash-2-1.x86_64\nzlib-1-1.x86_64\n"
+    changes = status.json("web-container-1-2", "--diff", "web-container-1-1")
+    assert (changes["added"], changes["upgraded"]) == (["zlib-1-1.x86_64"], {"bash": ["1-1.x86_64", "2-1.x86_64"]})
+    assert "  ~ bash 1-1.x86_64 → 2-1.x86_64\n" in status.run("2", "--diff", "1")
+
+
 def test_several_words(hub: StatusHub, status: Status) -> None:
     _package(hub)
     assert [view["view"] for view in status.json("7", "web", "web-container-1-1")] == ["task", "package", "build"]
-
-
-@pytest.mark.parametrize("word", ["99", "nothing", "nothing-1-1"])
-def test_unknown_words(status: Status, word: str) -> None:
-    with pytest.raises(RefusedError, match=f"the hub has no .*{word}"):
-        status.run(word)
-
-
-def test_template(hub: StatusHub, status: Status) -> None:
-    _package(hub)
-    text = status.run("web", "--format", r"{{.task_id}}\t{{ .state }} {{json .tags}} {{.tags}} {{.scratch}} {{.nvr}}|")
-    assert text.splitlines() == [
-        "11\tOPEN [] true web-container-1-3|".replace("[] ", "[]  "),
-        '21\tFAILED ["stable"] stable false web-container-1-2|',
-        '\tCOMPLETE ["stable"] stable false web-container-1-1|',
-        "7\tFAILED []  true |",
-    ]
-    created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(CREATED))
-    assert status.run("7", "--format", "{{.created}}") == f"{created}\n"
-    assert status.run("7", "--format", "json") == status.run("7", "--json")
-
-
-@pytest.mark.parametrize(
-    ("template", "message"),
-    [
-        ("{{.color}}", "unknown field 'color'"),
-        ("{{.task.id}}", "invalid template near '{{.task.id}}'"),
-        ("{{range .tags}}", "invalid template"),
-        ("{{.nvr", "invalid template"),
-        ("x {{.nvr}} }}", "invalid template"),
-    ],
-)
-def test_invalid_template_is_refused_before_any_request(
-    hub: StatusHub, status: Status, template: str, message: str
-) -> None:
-    with pytest.raises(UsageError, match=message) as raised:
-        status.run("7", "--format", template)
-    assert "nvr" in raised.value.solution
-    assert hub.requests == []
 
 
 def test_cancel(hub: StatusHub, status: Status) -> None:
@@ -316,31 +304,6 @@ def test_logs_of_failed_tasks(hub: StatusHub, status: Status) -> None:
     hub.tasks = [task(9, "CLOSED")]
     with pytest.raises(RefusedError, match="no task of task 9 has failed"):
         status.run("9", "--logs", "--failed")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (("7", "--limit", "2"), "--limit: only allowed with lists"),
-        (("--limit", "0"), "--limit: must be a number from 1 to 1000"),
-        (("7", "--branch", "x"), "--branch: only allowed with lists"),
-        (("--watch", "--since", "1d"), "--since: only allowed with lists"),
-        (("7", "--failed"), "--failed: only allowed with lists"),
-        (("--cancel",), "--cancel: at least one task"),
-        (("--cancel", "7", "--watch"), "--cancel: not allowed with --watch"),
-        (("7", "--json", "--format", "x"), "--format: not allowed with argument --json"),
-        (("7", "--logs", "--format", "x"), "--format: not allowed with argument --logs"),
-    ],
-)
-def test_arguments_that_cannot_be_combined(status: Status, arguments: tuple[str, ...], message: str) -> None:
-    with pytest.raises(UsageError, match=message):
-        status.run(*arguments)
-
-
-@pytest.mark.parametrize("text", ["", "3", "3x", "d", "yesterday", "2026-13-01", "99999999999d"])
-def test_invalid_times(status: Status, text: str) -> None:
-    with pytest.raises(SystemExit):
-        status.run("--since", text)
 
 
 def test_text_of_the_hub_cannot_control_the_terminal(hub: StatusHub, status: Status) -> None:
