@@ -15,16 +15,19 @@ COVERAGE_FLOOR := 80
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system demo check static check-slow check-stock check-cluster coverage bench lint types layers docs test pictures rpm deb format clean
+.PHONY: help setup system demo check static check-slow check-stock check-systems check-cluster coverage bench lint types layers docs test unit pictures rpm deb format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
 	@echo "make demo        start a box, build, promote, mirror, pull and run an image"
 	@echo "make check       linters, types, import rules, documentation and tests"
+	@echo "make unit        the tests that start no program; expects .venv"
 	@echo "make check-slow  long tests, and property tests with many examples"
 	@echo "make coverage    line coverage of the tests of make check"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
 	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
+	@echo "make check-systems [SUITES='trixie sid']"
+	@echo "                 make demo and make check in other releases of Debian, as root; needs debootstrap"
 	@echo "make check-cluster KUBECONFIG=FILE IMAGE=IMAGE [NAMESPACE=NAME]"
 	@echo "                 run the tests of builds in pods on a real cluster; see docs/internals/cluster.md"
 	@echo "make docs        build the documentation in docs/_build/html"
@@ -71,6 +74,9 @@ docs: setup
 test:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
+unit:
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not programs and not slow"
+
 coverage: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered \
 	    --cov-fail-under=$(COVERAGE_FLOOR)
@@ -86,6 +92,9 @@ check-cluster: setup
 	@test -n '$(KUBECONFIG)' -a -n '$(IMAGE)' || { echo "make check-cluster KUBECONFIG=FILE IMAGE=IMAGE" >&2; exit 2; }
 	CLUSTER_KUBECONFIG='$(abspath $(KUBECONFIG))' CLUSTER_IMAGE='$(IMAGE)' \
 	    CLUSTER_NAMESPACE='$(or $(NAMESPACE),fedpkg-container)' $(BIN)/python -m pytest tests/cluster
+
+check-systems:
+	tests/systems/run $(SUITES)
 
 # The Python environment of a stock hub and kojid, without the client's dependencies.
 $(STOCK)/.complete: tests/stock/requirements.txt

@@ -139,9 +139,9 @@ def run(arguments: list[str]) -> int:
 
     client = None
     try:
+        os.getcwd()  # noqa: PTH109  # raises FileNotFoundError if the directory was deleted
         if arguments[:1] == ["lint"] and (status := _lint(arguments[1:])) is not None:
             return status
-        os.getcwd()  # noqa: PTH109  # raises FileNotFoundError if the directory was deleted
         with _gc_disabled():
             client = make_client(site_name(sys.argv[0]), arguments)
         if getattr(client.args, "command", None) is None:

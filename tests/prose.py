@@ -35,6 +35,7 @@ FILES = (
     "docs/man/*",
     "fedpkg_container/**/*.py",
     "packaging/**/*",
+    "tests/systems/*",
     "debian/*",
     "pyproject.toml",
 )

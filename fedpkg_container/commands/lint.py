@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +69,7 @@ def run_alone(arguments: Sequence[str]) -> int | None:
     """Run a command line that starts with ``lint`` without the site's client; return None if rpmlint is meant."""
     if is_package(Path.cwd()):
         return None
-    parser = argparse.ArgumentParser(prog="fedpkg-container lint", allow_abbrev=False)
+    parser = argparse.ArgumentParser(prog=f"{Path(sys.argv[0]).name} lint", allow_abbrev=False)
     add_arguments(parser)
     return run(parser.parse_args(arguments), Path())
 
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> int:
     """
     from fedpkg_container.commands.findings import apply_overrides, check_codes
     from fedpkg_container.distgit.lint import find_containers
-    from fedpkg_container.model.findings import ERROR
+    from fedpkg_container.model.findings import ERROR, in_order
 
     if arguments.explain is not None:
         _explain(arguments.explain)
@@ -90,7 +91,7 @@ def run(arguments: argparse.Namespace, directory: Path) -> int:
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # the parser of the file sources imports git, and runs nothing
     containers = find_containers([Path(path) for path in arguments.paths] or [directory])
     found = dict.fromkeys(finding for container in containers for finding in container.check())
-    findings = apply_overrides(list(found), skip=arguments.skip_check, strict=arguments.strict)
+    findings = apply_overrides(in_order(found), skip=arguments.skip_check, strict=arguments.strict)
     _report(findings, arguments.format, len(containers))
     return 1 if any(finding.severity == ERROR for finding in findings) else 0
 
@@ -106,8 +107,6 @@ def _explain(code: str) -> None:
 
 
 def _report(findings: Sequence[Finding], name: str, containers: int) -> None:
-    import sys
-
     from fedpkg_container.commands import finding_formats
     from fedpkg_container.commands.findings import count_findings
     from fedpkg_container.commands.terminal import print_findings, print_lines

@@ -15,7 +15,7 @@ from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
-from fedpkg_container.text import strip_credentials
+from fedpkg_container.text import reason_text, strip_credentials
 
 SOURCES = "sources"
 
@@ -92,4 +92,5 @@ def _lookaside(path: Path) -> frozenset[str]:
     try:
         return frozenset(entry.file for entry in SourcesFile(str(path / SOURCES), "bsd").entries)
     except (rpkgError, OSError, ValueError) as error:
-        raise RefusedError(f"cannot read {SOURCES}: {error}", solution="recreate it: fedpkg new-sources") from error
+        reason = f"cannot read {SOURCES}: {reason_text(error)}"
+        raise RefusedError(reason, solution="recreate it: fedpkg new-sources") from error

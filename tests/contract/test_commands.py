@@ -1,61 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands of the koji program that packagers and release engineers use, run in this process."""
+"""The commands of the koji program that packagers and release engineers use: packages, tags, builds and tasks."""
 
 from __future__ import annotations
 
 import re
-import types
 from typing import Any
 
 import koji
-import koji_cli.commands
 import pytest
 
 from tests.contract.images import ImageImporter
-from tests.contract.support import Connect, HubAccess, assert_refused, new_name
+from tests.contract.koji_program import Program
+from tests.contract.support import assert_refused, new_name
 from tests.contract.tasks import Target, TaskBench
-
-BOX = "http://box.example.org"
-
-
-class Program:
-    """The koji program with the sessions of an administrator and a packager."""
-
-    def __init__(self, admin: Any, packager: Any, capsys: pytest.CaptureFixture[str]) -> None:
-        self.sessions = {"admin": admin, "packager": packager}
-        self._capsys = capsys
-
-    def __call__(self, command: str, *arguments: object, user: str = "admin") -> str:
-        """Run a command that succeeds; return its output."""
-        status, output, errors = self.run(command, *arguments, user=user)
-        assert not status, output + errors
-        return output
-
-    def run(self, command: str, *arguments: object, user: str = "admin") -> tuple[object, str, str]:
-        """Run a command; return exit status and outputs."""
-        name = command.replace("-", "_")
-        commands = vars(koji_cli.commands)
-        handler = commands.get(f"handle_{name}") or commands[f"anon_handle_{name}"]
-        options = types.SimpleNamespace(
-            quiet=False, debug=False, noauth=False, force_auth=False, weburl=BOX, topurl=f"{BOX}/kojifiles",
-            topdir="/nonexistent", poll_interval=1, server=BOX, cert=None, authtype=None, principal=None, keytab=None,
-        )  # fmt: skip
-        self._capsys.readouterr()
-        try:
-            status = handler(options, self.sessions[user], [str(each) for each in arguments])
-        except SystemExit as ended:
-            status = ended.code
-        finally:
-            self.sessions[user].multicall = False
-        return (status, *self._capsys.readouterr())
-
-
-@pytest.fixture
-def koji_program(
-    admin: Any, packager: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Program:
-    monkeypatch.setattr(koji_cli.commands, "activate_session", lambda *_: None)
-    return Program(admin, packager, capsys)
 
 
 @pytest.fixture
@@ -244,89 +201,7 @@ def test_a_search(koji_program: Program, target: Target, build: dict[str, Any], 
     assert koji_program("search", "package", build["name"].replace("-", "_")) == ""
 
 
-@pytest.fixture
-def user(admin: Any) -> str:
-    """A new user."""
-    name = new_name("user")
-    admin.createUser(name)
-    return name
-
-
-def test_users_are_disabled(koji_program: Program, user: str, admin: Any) -> None:
-    koji_program("disable-user", user)
-    assert koji.USER_STATUS[admin.getUser(user)["status"]] == "BLOCKED"
-    assert "Status: BLOCKED\n" in koji_program("userinfo", user)
-    koji_program("enable-user", user)
-    assert "Status: NORMAL\n" in koji_program("userinfo", user)
-    with assert_refused(1000, "No such user: no-such-user"):
-        koji_program("disable-user", "no-such-user")
-    with assert_refused(1004, re.compile("admin permission required")):
-        koji_program("disable-user", user, user="packager")
-
-
-def test_a_disabled_user_cannot_log_in(
-    koji_program: Program, access: HubAccess, packager_name: str, connect: Connect
-) -> None:
-    koji_program("disable-user", packager_name)
-    try:
-        with assert_refused(1002, re.compile(f"logins by {packager_name} are not allowed")):
-            connect(access.packager)
-    finally:
-        koji_program("enable-user", packager_name)
-    assert connect(access.packager).getLoggedInUser()["name"] == packager_name
-
-
-def test_permissions(koji_program: Program, user: str, admin: Any) -> None:
-    koji_program("grant-permission", "tag", user)
-    assert admin.getUserPerms(user) == ["tag"]
-    assert "Permissions:\n  tag\n" in koji_program("userinfo", user)
-    assert re.search(r"^tag +", koji_program("list-permissions", "--user", user), re.MULTILINE)
-    assert re.search(r"^admin +", koji_program("list-permissions"), re.MULTILINE)
-    assert user in koji_program("list-users", "--perm", "tag").split()
-    assert user in koji_program("list-users", "--prefix", user[:-2]).split()
-    with assert_refused(1000, f"user {user} already has permission: tag"):
-        koji_program("grant-permission", "tag", user)
-    koji_program("revoke-permission", "tag", user)
-    assert admin.getUserPerms(user) == []
-    with assert_refused(1000, f"user {user} does not have permission: tag"):
-        koji_program("revoke-permission", "tag", user)
-    own = new_name("permission")
-    with assert_refused(1000, f"No such entry in table permissions: {own}"):
-        koji_program("grant-permission", own, user)
-    koji_program("grant-permission", "--new", "--description", "of a test", own, user)
-    koji_program("edit-permission", own, "of this test")
-    assert admin.getUserPerms(user) == [own]
-    assert "of this test" in [row["description"] for row in admin.getAllPerms()]
-
-
-def test_a_user_is_renamed(koji_program: Program, user: str, admin: Any, packager_name: str) -> None:
-    with assert_refused(1000, re.compile(f"Name {packager_name} already taken by user")):
-        koji_program("edit-user", "--rename", packager_name, user)
-    other = new_name("user")
-    koji_program("edit-user", "--rename", other, user)
-    assert admin.getUser(user) is None
-    assert admin.getUser(other)["name"] == other
-
-
-def test_channels(koji_program: Program, host_name: str, admin: Any) -> None:
-    name = new_name("channel")
-    koji_program("add-channel", "--description", "of a test", name)
-    with assert_refused(1000, re.compile(f"channel {name} already exists")):
-        admin.addChannel(name)
-    koji_program("edit-channel", "--comment", "spare", name)
-    koji_program("add-host-to-channel", host_name, name)
-    assert host_name in koji_program("list-hosts", "--channel", name)
-    koji_program("disable-channel", name)
-    assert admin.getChannel(name)["enabled"] is False
-    koji_program("enable-channel", name)
-    assert (admin.getChannel(name)["enabled"], admin.getChannel(name)["comment"]) == (True, "spare")
-    koji_program("remove-host-from-channel", host_name, name)
-    assert name not in [channel["name"] for channel in admin.listChannels(host_name)]
-    with assert_refused(1000, f"host {host_name} is not subscribed to the {name} channel"):
-        admin.removeHostFromChannel(host_name, name)
-
-
-def test_a_task_is_resubmitted(koji_program: Program, bench: TaskBench, packager: Any, connect: Connect) -> None:
+def test_a_task_is_resubmitted(koji_program: Program, bench: TaskBench, packager: Any) -> None:
     task_id = bench.canceled_task()
     output = koji_program("resubmit", "--nowait", task_id, user="packager")
     found = re.search(rf"Resubmitted task {task_id} as new task (\d+)", output)
@@ -390,12 +265,6 @@ def test_external_repositories(koji_program: Program, target: Target, admin: Any
     assert admin.getTagExternalRepos(target.build_tag_name) == []
     koji_program("remove-external-repo", renamed)
     assert admin.getExternalRepo(renamed) is None
-
-
-def test_access_as_a_content_generator_is_revoked(koji_program: Program, user: str, generator: str, admin: Any) -> None:
-    koji_program("grant-cg-access", user, generator)
-    koji_program("revoke-cg-access", user, generator)
-    koji_program("grant-cg-access", user, generator)
 
 
 def test_information_about_builds_tasks_and_hosts(

@@ -56,10 +56,14 @@ def test_the_commands_of_readme(name: str, distributing: Box, tmp_path: Path) ->
     link_source(source)
     # make demo and make check run for minutes, and are run by CI: here make prints what it would run.
     environment = {**packager.environment, "MAKEFLAGS": "n"}
+    # As for a new user: the name fedpkg is that of the link that a command makes.
+    home = Path(environment["HOME"])
+    others = [each for each in environment["PATH"].split(":") if each != str(home / "bin")]
+    environment["PATH"] = ":".join([str(home / ".local" / "bin"), *others])
     shell = TypingShell(name, environment, source, timeout=TIMEOUT)
     try:
         for line in lines(README):
-            if line == "fedpkg container-build":  # the first in a checkout
+            if line == "fedpkg-container container-enable":  # the first of those in a checkout
                 assert shell.type(f"cd {packager.checkout}").status == 0
             if "promote" in line:
                 _tag_as_tested(packager)

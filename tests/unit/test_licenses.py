@@ -12,11 +12,15 @@ IDENTIFIER = "SPDX-License-Identifier: GPL-2.0-or-later"
 #: Globs of the source files, relative to the root.
 SOURCES = (
     ".ci/*",
+    ".github/**/*",
+    ".gitlab-ci.yml",
+    ".packit.yaml",
     ".pre-commit-config.yaml",
     "Makefile",
     "completion/*",
     "docs/man/*",
     "packaging/rpm/*",
+    "tests/systems/*",
     "packaging/setup-system",
     "packaging/systemd/*",
     "debian/rules",

@@ -117,6 +117,7 @@ def test_there_is_no_dockerfile(directory: Path, capsys: pytest.CaptureFixture[s
     assert _lines(capsys, "fifo") == ["fifo:0 no-dockerfile"]
 
 
+@pytest.mark.programs  # the module rpm of PyPI starts one when it is imported
 def test_files_in_the_lookaside_cache_need_not_be_downloaded(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,6 +182,7 @@ def test_an_rpm_package_is_left_to_rpmlint(directory: Path, monkeypatch: pytest.
     assert loaded == [["lint"]]
 
 
+@pytest.mark.programs
 def test_through_the_sites_client(
     directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

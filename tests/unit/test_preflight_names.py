@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import pytest
 
@@ -19,23 +19,23 @@ class _Hub:
     """A hub that responds to the calls of the checks."""
 
     baseurl = "https://hub"
-    answers: ClassVar[dict[str, Any]] = {
-        "getTag": {"locked": False},
-        "getPackageConfig": {"blocked": False},
-        "getNextRelease": "7",
-        "getBuildConfig": {"name": "b", "arches": "x86_64"},
-        "getBuild": None,
-    }
 
     def __init__(self, **answers: Any) -> None:
-        self.special = answers
+        self.answers = answers
 
     def getBuildTarget(self, _: str) -> dict[str, Any]:
         return {"build_tag": 1, "dest_tag": 2, "build_tag_name": "b", "dest_tag_name": "d"}
 
     @contextmanager
     def multicall(self, **_: Any) -> Iterator[Any]:
-        answers = {**self.answers, **self.special}
+        answers = {
+            "getTag": {"locked": False},
+            "getPackageConfig": {"blocked": False},
+            "getNextRelease": "7",
+            "getBuildConfig": {"name": "b", "arches": "x86_64"},
+            "getBuild": None,
+            **self.answers,
+        }
         yield SimpleNamespace(
             **{
                 name: (lambda *_, _name=name, **__: SimpleNamespace(result=answers.get(_name, [])))
@@ -44,12 +44,11 @@ class _Hub:
         )
 
 
-@pytest.mark.parametrize("exists", [False, True])
-def test_a_destination_tag_that_does_not_exist(exists: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not exists:
-        monkeypatch.setitem(_Hub.answers, "getTag", None)
-    found = preflight(cast(HubSession, _Hub()), BuildRequest("git+https://x/c#0", "t", {}), {})
-    assert ("dest-tag" in [finding.code for finding in found.findings]) is not exists
+@pytest.mark.parametrize("tag", [None, {"locked": False}], ids=["missing", "existing"])
+def test_a_destination_tag_that_does_not_exist(tag: object) -> None:
+    request = BuildRequest("git+https://x/c#0", "t", {})
+    found = preflight(cast(HubSession, _Hub(getTag=tag)), request, {})
+    assert ("dest-tag" in [finding.code for finding in found.findings]) is (tag is None)
 
 
 _IMAGE = {"extra": {"image": {"index": {"pull": [f"r.io/c@sha256:{'0' * 64}"]}}}}
@@ -64,10 +63,9 @@ _IMAGE = {"extra": {"image": {"index": {"pull": [f"r.io/c@sha256:{'0' * 64}"]}}}
         ({"state": 1, **_IMAGE}, ""),
     ],
 )
-def test_the_build_of_a_parent(build: dict[str, Any] | None, problem: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(_Hub.answers, "getBuild", build)
+def test_the_build_of_a_parent(build: dict[str, Any] | None, problem: str) -> None:
     request = BuildRequest("git+https://x/c#0", "t", {"koji_parent_build": "p-1-1"})
-    found = preflight(cast(HubSession, _Hub()), request, {}).findings
+    found = preflight(cast(HubSession, _Hub(getBuild=build)), request, {}).findings
     messages = [finding.message for finding in found if finding.code == "koji-parent-build"]
     assert messages == ([f"--koji-parent-build: {problem}"] if problem else [])
 
