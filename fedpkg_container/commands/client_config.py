@@ -58,7 +58,7 @@ KEYS = (
     Key(_SECTION, "strict", flag(), "`yes`: as `--strict`", "no"),
     Key(
         _SECTION, "notify", subset("bell", "title", none=True),
-        "at the end of a build, ring the `bell` of the terminal, set its `title`, or both", "none",
+        "what to do at the end of a build: ring the terminal's `bell`, set its `title`, or both", "none",
     ),
 )  # fmt: skip
 #: Settings that are the defaults of options of the same names.
@@ -66,7 +66,7 @@ _OPTIONS = ("progress", "hub_timeout", "timestamps", "cancel_on_interrupt", "str
 
 
 def apply_defaults(client: Client) -> None:
-    """Set options that were not given to the settings of their names.
+    """Set options that were not given to the values of the settings of the same names.
 
     They apply to commands that follow a build: ``container-build``, and ``container-status --watch``.
 

@@ -64,9 +64,10 @@ CHECKS = {
         right=dockerfile(_FROM, sources=("d41d8cd98f00b204e9800998ecf8427e  data.tar.gz",)),
     ),
     "add-network": Check(
-        "ADD fetches nothing from the network, which builds have only if the site allows it",
+        "ADD fetches nothing from the network, to which builds have access only if the site allows it",
         WARNING,
-        "buildah fails at this instruction without network access. A file of the lookaside cache is also reproducible.",
+        "Without network access, buildah fails at the instruction. A file in the lookaside cache always has the same"
+        " content.",
         wrong=dockerfile(_FROM, "ADD https://example.org/hello.conf /etc/"),
         right=dockerfile(_FROM, _COPY, sources=("SHA512 (hello.conf) = " + "0" * 128,)),
     ),

@@ -90,7 +90,7 @@ CHECKS = {
     "koji-parent-build": Check(
         "the build of --koji-parent-build exists, is complete and is a container image",
         ERROR,
-        "Its image replaces the base image of the last stage.",
+        "The image of this build replaces the base image of the last stage.",
         wrong=commands("fedpkg container-build --koji-parent-build fedora-container-42"),
         right=commands(
             "koji list-builds --package fedora-container",
@@ -98,40 +98,40 @@ CHECKS = {
         ),
     ),
     "build-options": Check(
-        "the hub accepts the options of the build (with --dry-run; without, the hub refuses them)",
+        "the hub accepts the options of the build (checked here with --dry-run, otherwise by the hub)",
         ERROR,
-        "Some options of rpkg need services that the site does not have, e.g. a compose service.",
+        "Some of rpkg's options require services that the site does not have, e.g. a compose service.",
         wrong=commands("fedpkg container-build --dry-run --signing-intent release"),
         right=commands("fedpkg container-build --dry-run"),
     ),
     "parent-missing": Check(
-        "the images in FROM exist (with --dry-run; a note if their registry cannot be queried)",
+        "the images in FROM exist (only with --dry-run; a note if their registry cannot be queried)",
         ERROR,
-        "The build fails when it resolves FROM to a digest.",
+        "The build would fail when the builder resolves FROM to a digest.",
         wrong=dockerfile("FROM registry.example.org/fedora:24"),
         right=dockerfile("FROM registry.example.org/fedora:42"),
     ),
     "parent-arch": Check(
-        "the images in FROM have all architectures of the build (with --dry-run)",
+        "the images in FROM exist for all architectures of the build (only with --dry-run)",
         ERROR,
-        "An image is built for each architecture of the build tag, from the base image of the same architecture.",
+        "An image is built for each architecture of the build tag, from the base image for the same architecture.",
         wrong=dockerfile("FROM registry.example.org/only-for-x86:1"),
         right=files(
             Dockerfile=("FROM registry.example.org/only-for-x86:1",), container__yaml=("platforms:", "  only: x86_64")
         ),
     ),
     "repo-file": Check(
-        "the files of --repo-url can be read (with --dry-run)",
+        "the files of --repo-url can be read (only with --dry-run)",
         ERROR,
-        "The builder reads them before the build. If the server does not respond, that is a warning: the builder may"
-        " reach it.",
+        "The builder reads the files before the build. It is only a warning if the server does not respond, because"
+        " the builder may be able to reach it.",
         wrong=commands("fedpkg container-build --dry-run --repo-url https://example.org/repo/"),
         right=commands("fedpkg container-build --dry-run --repo-url https://example.org/repo/hello.repo"),
     ),
     "head-built": Check(
-        "HEAD has not been built for the target (with --dry-run; a note)",
+        "HEAD has not been built for the target (only with --dry-run)",
         NOTE,
-        "Another build of the same commit has the same content, unless its base image or packages have changed.",
+        "Another build of the same commit has the same content, unless the base image or the packages have changed.",
         wrong=commands(_BUILD, "fedpkg container-build --dry-run"),
         right=commands(_BUILD, "fedpkg container-build --if-needed"),
     ),
