@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.cluster.client import ClusterClient
 from fedpkg_container.cluster.job import ClusterBuild
@@ -24,7 +25,6 @@ from fedpkg_container.cluster.manifests import PodBuild
 from fedpkg_container.cluster.settings import ClusterConfig, Placement
 from fedpkg_container.cluster.site_manifests import BUILDER, SiteOptions, site_objects
 from tests.support.cluster.scripted import Recorded, Run, spec
-from tests.support.cluster.server import Cluster
 
 IMAGE, NAMESPACE = "image", "builds"
 #: Seconds that a pod runs, and of the window in which requests are counted while all pods run.

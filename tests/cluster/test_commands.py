@@ -11,13 +11,13 @@ import pytest
 from ruamel.yaml import YAML
 
 from fedpkg_container import __version__, cluster_cli
+from fedpkg_container.box.cluster.contained import contained
+from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.cluster.manifests import JOB, hub_labels
 from fedpkg_container.engines.sandbox import interpreter
 from tests.cluster.conftest import IMAGE, NAMESPACE
 from tests.support.box_hub import RunningHub, running_hub
-from tests.support.cluster.contained import contained
 from tests.support.cluster.scripted import Target
-from tests.support.cluster.server import Cluster
 
 
 @pytest.fixture

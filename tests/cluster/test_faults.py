@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.cluster import following, job
 from fedpkg_container.cluster.client import ClusterClient, ClusterError, ClusterUnavailableError
@@ -22,7 +23,6 @@ from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.signals import Interrupted
 from tests.cluster.conftest import IMAGE, NAMESPACE, with_timeouts
 from tests.support.cluster.scripted import Run, Target, spec
-from tests.support.cluster.server import Cluster
 from tests.support.waiting import eventually
 
 FOREVER = "say('started')\nwhile True: time.sleep(0.05)\n"

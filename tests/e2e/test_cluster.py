@@ -22,8 +22,8 @@ from fedpkg_container.cluster.site_manifests import BUILDER, SiteOptions, site_o
 from fedpkg_container.engines.sandbox import interpreter
 from fedpkg_container.model.pod import INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
 from fedpkg_container.model.reference import ImageReference
-from tests.support.cluster.contained import contained
-from tests.support.cluster.server import Cluster
+from fedpkg_container.box.cluster.contained import contained
+from fedpkg_container.box.cluster.server import Cluster
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 from tests.support.site import FILE, site_settings

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Union
 
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.tls_server import tls_server
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import OCI_INDEX
 from tests.support.registries import PASSWORD, USER
-from tests.support.tls_server import tls_server
 
 #: Duration of a hang, seconds.
 HANGS = 3.0

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from fedpkg_container.box.cluster.store import ApiError
 from fedpkg_container.cluster.config_keys import Topdir
 from fedpkg_container.cluster.manifests import JOB, MAX_SECRET_SIZE, PodBuild, kind_of
 from fedpkg_container.cluster.settings import ClusterConfig, Placement
@@ -25,7 +26,6 @@ from fedpkg_container.image.config_keys import KEYS
 from fedpkg_container.model import pod as contract
 from fedpkg_container.model.build import BuildSpec
 from tests.support.cluster.scripted import spec
-from tests.support.cluster.store import ApiError
 from tests.support.cluster.validation import validate
 
 IMAGE = "registry.example.org/pod@sha256:" + "1" * 64

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from tests.support.cluster.chaos import Chaos
-from tests.support.cluster.store import ApiError, Object, Store
+from fedpkg_container.box.cluster.chaos import Chaos
+from fedpkg_container.box.cluster.store import ApiError, Object, Store
+from fedpkg_container.process import start_piped
 
 #: Returns the command that runs a container: its command, host directories by their paths in it, variables, the file
 #: for the termination message, and its capabilities (None: all).
@@ -200,14 +201,7 @@ class Kubelet:
         environment = {each["name"]: each["value"] for each in spec.get("env") or []}
         arguments = [*(spec.get("command") or self.images[image]), *(spec.get("args") or [])]
         command = self.runtime(arguments, mounts, environment, message, _capabilities(spec))
-        process = subprocess.Popen(
-            command.arguments,
-            env=dict(command.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = start_piped(command.arguments, env=command.environment)
         output = Output()
         reader = threading.Thread(target=_read, args=(process, output), daemon=True)
         deadline = time.monotonic() + pod["spec"].get("activeDeadlineSeconds", 10**9)
@@ -272,7 +266,7 @@ class Kubelet:
         more: Mapping[str, Any] | None = None,
     ) -> None:
         shown = {key: value for key, value in state.items() if value is not None}
-        container = {"name": spec["name"], "state": shown, "imageID": f"{spec['image']}@sha256:{'0' * 64}"}
+        container = {"name": spec["name"], "state": shown, "imageID": _with_digest(spec["image"])}
         self._store.update(
             "pods", namespace, name, {"status": {"phase": phase, "containerStatuses": [container], **(more or {})}}
         )
@@ -280,10 +274,10 @@ class Kubelet:
 
 def run_directly(
     arguments: Sequence[str],
-    mounts: Mapping[str, Path],
+    _mounts: Mapping[str, Path],
     environment: Mapping[str, str],
     message: Path,
-    capabilities: Sequence[str] | None,
+    _capabilities: Sequence[str] | None,
 ) -> Command:
     """Run a command on this machine, for scripts of tests that need no volumes but the message."""
     variables = {**os.environ, **environment, "FEDPKG_CONTAINER_MESSAGE": str(message)}
@@ -294,6 +288,10 @@ def _capabilities(container: Mapping[str, Any]) -> Sequence[str] | None:
     """Return the capabilities of a container that drops all others; None for all."""
     declared = (container.get("securityContext") or {}).get("capabilities") or {}
     return declared.get("add") or [] if declared.get("drop") == ["ALL"] else None
+
+
+def _with_digest(image: str) -> str:
+    return image if "@" in image else f"{image}@sha256:{'0' * 64}"
 
 
 def _grace(pod: Object) -> float:

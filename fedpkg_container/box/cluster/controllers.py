@@ -6,11 +6,12 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from tests.support.cluster.chaos import Chaos
-from tests.support.cluster.kubelet import Kubelet
-from tests.support.cluster.store import ApiError, Object, Store
+from fedpkg_container.box.cluster.chaos import Chaos
+from fedpkg_container.box.cluster.kubelet import Kubelet
+from fedpkg_container.box.cluster.store import ApiError, Object, Store
 
 #: Seconds between two rounds.
 ROUND = 0.02
@@ -24,24 +25,23 @@ class Controllers:
     def __init__(self, store: Store, chaos: Chaos, kubelet: Kubelet, node_arch: str) -> None:
         self._store, self._chaos, self._kubelet, self._arch = store, chaos, kubelet, node_arch
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, daemon=True)
+        self._thread = ThreadPoolExecutor(1)
+        #: Done when they have ended, possibly with an error.
+        self.ended: Future[None] = Future()
         #: Owners whose pod was created: with backoffLimit 0 there is no second one.
         self._created: set[str] = set()
-        self.error: BaseException | None = None
 
     def start(self) -> None:
         """Start."""
-        self._thread.start()
+        self.ended = self._thread.submit(self._loop)
 
     def stop(self) -> None:
         """Stop.
 
-        :raises BaseException: an error of a controller
+        :raises Exception: an error of a controller
         """
         self._stopped.set()
-        self._thread.join(10)
-        if self.error:
-            raise self.error
+        self.ended.result(10)
 
     def delete(self, resource: str, namespace: str, name: str, policy: str) -> Object:
         """Delete an object; one with dependents stays until they are gone (a3, Foreground)."""
@@ -52,12 +52,9 @@ class Controllers:
         return self._store.delete(resource, namespace, name)
 
     def _loop(self) -> None:
-        try:
-            while not self._stopped.wait(ROUND):
-                for (resource, namespace, name), found in self._store.snapshot():
-                    self._handle(resource, namespace, name, found)
-        except BaseException as error:
-            self.error = error
+        while not self._stopped.wait(ROUND):
+            for (resource, namespace, name), found in self._store.snapshot():
+                self._handle(resource, namespace, name, found)
 
     def _handle(self, resource: str, namespace: str, name: str, found: Object) -> None:
         if resource in OWNERS:
