@@ -18,14 +18,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
-    from fedpkg_container.cluster.check import check_cluster
+    from fedpkg_container.cluster.check import TIMEOUT, check_cluster
     from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
-    from fedpkg_container.image.cluster_build import pod_files, pod_site
     from fedpkg_container.image.config import config_path
+    from fedpkg_container.image.pod_inputs import pod_files, pod_site, task_token
+    from fedpkg_container.registry.staging import STAGING
 
     config, cluster = read_config(arguments)
-    site = pod_site(arguments.config or config_path())
-    results = check_cluster(cluster, arguments.arch, site, pod_files(config, cluster, ""), print_stderr)
+    site = pod_site(arguments.config or config_path(), cluster)
+    token = task_token(config, cluster, f"{STAGING}/check", [], TIMEOUT)
+    results = check_cluster(cluster, arguments.arch, site, pod_files(config, cluster, "", token), print_stderr)
     if arguments.json:
         print_json(results)
     else:
