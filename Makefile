@@ -45,7 +45,7 @@ $(STAMP): setup.py fedpkg_container/__init__.py
 	@touch $@
 
 demo: setup
-	@$(BIN)/python -m fedpkg_container.box.demo $(if $(BASE),--base '$(BASE)')
+	@$(BIN)/python -m fedpkg_container.box.demo $(if $(BASE),--base '$(BASE)') $(if $(CLUSTER),--cluster)
 
 check: setup static test
 

@@ -16,47 +16,31 @@ import pytest
 
 from fedpkg_container import cluster_cli
 from fedpkg_container.box.box import Box
+from fedpkg_container.box.cluster.server import Cluster
+from fedpkg_container.box.cluster.site import NAMESPACE, builder_settings, make_cluster
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.cluster.settings import ClusterConfig
-from fedpkg_container.cluster.site_manifests import BUILDER, SiteOptions, site_objects
-from fedpkg_container.engines.sandbox import interpreter
 from fedpkg_container.model.pod import INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.box.cluster.contained import contained
-from fedpkg_container.box.cluster.server import Cluster
+from tests.support.cluster.validation import validate
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 from tests.support.site import FILE, site_settings
 from tests.support.steps import kill_for_good, restart, submit, task_processes, wait_for_line
 
-IMAGE, NAMESPACE = "registry.example.org/pod@sha256:" + "1" * 64, "builds"
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
 def cluster(box: Box, tmp_path: Path) -> Iterator[Cluster]:
     """A cluster in which all builds of the box run."""
-    made = Cluster(tmp_path / "cluster")
-    made.access.install(site_objects(SiteOptions(NAMESPACE, ClusterConfig.service_account)))
-    made.access.grant(BUILDER, "token")
-    made.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
-    made.kubelet.claims["topdir"] = box.layout.topdir
-    made.kubelet.runtime = contained
+    made = make_cluster(tmp_path / "cluster", box.layout.topdir, "token")
+    made.validate = validate
     token = tmp_path / "token"
     token.write_text("token")
     with made.running(box.authority.issue("kubernetes", server=True)):
         path = made.kubeconfig(tmp_path / "kubeconfig", box.authority.certificate_path, token, NAMESPACE)
-        settings = {
-            "engine": {"kind": "kubernetes"},
-            "kubernetes": {
-                "kubeconfig": str(path),
-                "namespace": NAMESPACE,
-                "image": IMAGE,
-                "topdir": "claim:topdir",
-                "certificates": str(box.layout.builder(box.layout.builders[0]) / "certs"),
-            },
-        }
-        with site_settings(box, settings):
+        certificates = box.layout.builder(box.layout.builders[0]) / "certs"
+        with site_settings(box, builder_settings(path, certificates)):
             yield made
 
 

@@ -168,7 +168,11 @@ def _is_owned(found: Object, owner: Object) -> bool:
 
 
 def _build_pod(build: Object) -> Object:
-    """Return the pod of a Build (source: custom strategy: env, secrets as volumes, a container custom-build)."""
+    """Return the pod of a Build (source: custom strategy).
+
+    Its container custom-build is privileged, has the Build's env, its Secrets as volumes, and an emptyDir for container
+    stores; its only label is the Build's name.
+    """
     spec, strategy = build["spec"], build["spec"]["strategy"]["customStrategy"]
     secrets: list[dict[str, Any]] = strategy.get("secrets") or []
     names = [f"secret-{number}" for number in range(len(secrets))]
@@ -181,10 +185,19 @@ def _build_pod(build: Object) -> Object:
                 "name": "custom-build",
                 "image": strategy["from"]["name"],
                 "env": strategy["env"],
-                "volumeMounts": [{"name": name, "mountPath": each["mountPath"]} for name, each in zip(names, secrets)],
+                "securityContext": {"privileged": True},
+                "resources": spec.get("resources") or {},
+                "volumeMounts": [
+                    *({"name": name, "mountPath": each["mountPath"]} for name, each in zip(names, secrets)),
+                    {"name": "container-storage-root", "mountPath": "/var/lib/containers/storage"},
+                ],
             }
         ],
         "volumes": [
-            {"name": name, "secret": {"secretName": each["secretSource"]["name"]}} for name, each in zip(names, secrets)
+            *(
+                {"name": name, "secret": {"secretName": each["secretSource"]["name"]}}
+                for name, each in zip(names, secrets)
+            ),
+            {"name": "container-storage-root", "emptyDir": {}},
         ],
     }

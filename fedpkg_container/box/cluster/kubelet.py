@@ -253,8 +253,9 @@ class Kubelet:
             namespace, name, {"terminated": terminated, "running": None}, pod["spec"]["containers"][0], phase, more
         )
         container.cleanup()
-        with contextlib.suppress(OSError):
-            shutil.rmtree(self._folder / pod["metadata"]["uid"] / "state")
+        for volume in (self._folder / pod["metadata"]["uid"]).iterdir():
+            if volume.is_dir():
+                shutil.rmtree(volume, ignore_errors=True)
 
     def _status(
         self,

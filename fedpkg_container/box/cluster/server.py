@@ -155,6 +155,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         verb = _verb(method, named=bool(name), watch=watch)
         full = f"{resource}/{sub}" if sub else resource
         self.cluster.requests.append((verb, full))
+        if (method, full) in self.cluster.chaos.unavailable:
+            raise ApiError(503, "ServiceUnavailable", "the server is currently unable to handle the request")
         self.cluster.access.check(account, verb, match["group"] or "", full, match["namespace"])
         if sub == "log":
             self._log(match["namespace"], name, query)
