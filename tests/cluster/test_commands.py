@@ -49,6 +49,13 @@ def test_the_manifests(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--config", str(site), "manifests", "--service", "x") == 2
 
 
+def test_the_manifests_for_tekton(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--config", str(site), "manifests", "--tekton") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# The builders of Koji do not start TaskRuns")
+    assert [each["kind"] for each in YAML(typ="safe").load_all(printed)][-1] == "Task"
+
+
 def test_the_log_of_a_command(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--config", str(site), "manifests") == 0
     assert capsys.readouterr().err == ""

@@ -15,7 +15,6 @@ from fedpkg_container.box.cluster.store import ApiError, Object, Store
 
 #: Seconds between two rounds.
 ROUND = 0.02
-NODE = "node-1"
 OWNERS = ("jobs", "builds")
 
 
@@ -28,6 +27,8 @@ class Controllers:
         self._thread = ThreadPoolExecutor(1)
         #: Done when they have ended, possibly with an error.
         self.ended: Future[None] = Future()
+        #: Number of nodes, and of pods that each can run (source: NodeResourcesFit).
+        self.nodes, self.pods_per_node = 1, 110
         #: Owners whose pod was created: with backoffLimit 0 there is no second one.
         self._created: set[str] = set()
 
@@ -134,19 +135,30 @@ class Controllers:
         if pod["spec"].get("nodeName"):
             self._kubelet.sync(pod)
             return
-        arch = (pod["spec"].get("nodeSelector") or {}).get("kubernetes.io/arch", self._arch)
-        if arch != self._arch:  # a3: Pending for ever
-            condition = {
-                "type": "PodScheduled",
-                "status": "False",
-                "reason": "Unschedulable",
-                "message": "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
-            }
+        node, message = self._schedule(pod)
+        if not node:  # a3: Pending for ever
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
             if not (pod.get("status") or {}).get("conditions"):
                 self._store.update("pods", namespace, name, {"status": {"conditions": [condition]}})
             return
         scheduled = {"conditions": [{"type": "PodScheduled", "status": "True"}]}
-        self._store.update("pods", namespace, name, {"spec": {"nodeName": NODE}, "status": scheduled})
+        self._store.update("pods", namespace, name, {"spec": {"nodeName": node}, "status": scheduled})
+
+    def _schedule(self, pod: Object) -> tuple[str, str]:
+        """Return the node with the fewest pods; an empty name, and the scheduler's message, if none can run the pod."""
+        arch = (pod["spec"].get("nodeSelector") or {}).get("kubernetes.io/arch", self._arch)
+        if arch != self._arch:
+            reason = "node(s) didn't match Pod's node affinity/selector"
+            return "", f"0/{self.nodes} nodes are available: {self.nodes} {reason}."
+        counts = dict.fromkeys((f"node-{number}" for number in range(1, self.nodes + 1)), 0)
+        for (resource, *_), each in self._store.snapshot():
+            node = each["spec"].get("nodeName") if resource == "pods" else None
+            if node and (each.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                counts[node] += 1
+        node = min(counts, key=lambda name: counts[name])
+        if counts[node] >= self.pods_per_node:
+            return "", f"0/{self.nodes} nodes are available: {self.nodes} Too many pods."
+        return node, ""
 
     def _owners_exist(self, namespace: str, found: Object) -> bool:
         """Whether an object without owners, or with one that exists, stays (garbage collector)."""

@@ -84,7 +84,7 @@ class Container:
 
 
 class Kubelet:
-    """The kubelet of the only node.
+    """The kubelet of all nodes.
 
     :param folder: for volumes
     """

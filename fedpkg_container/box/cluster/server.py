@@ -41,7 +41,7 @@ LONGEST_LINE = 16384
 class Cluster:
     """A simulated cluster.
 
-    :param node_arch: architecture of its only node
+    :param node_arch: architecture of its nodes
     :param validate: raises ApiError for an object with unknown fields or values of wrong types
     """
 
