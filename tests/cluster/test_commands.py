@@ -13,7 +13,10 @@ from ruamel.yaml import YAML
 from fedpkg_container import __version__, cluster_cli
 from fedpkg_container.box.cluster.contained import contained
 from fedpkg_container.box.cluster.server import Cluster
+from fedpkg_container.cluster import manifests
 from fedpkg_container.cluster.manifests import JOB, hub_labels
+from fedpkg_container.cluster.settings import ClusterConfig
+from fedpkg_container.cluster.site_manifests import SiteOptions, site_objects
 from fedpkg_container.engines.sandbox import interpreter
 from tests.cluster.conftest import IMAGE, NAMESPACE
 from tests.support.box_hub import RunningHub, running_hub
@@ -87,6 +90,56 @@ def test_a_pod_that_tests_itself(
     assert status == 1
     assert results["user namespace"] == "ok yes"
     assert simulated.store.list("jobs", NAMESPACE) == []
+
+
+@pytest.mark.root
+def test_a_build_of_openshift_that_tests_itself(
+    site: Path, simulated: Cluster, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its only writable volume is that of container stores."""
+    simulated.access.rules.clear()
+    simulated.access.install(site_objects(SiteOptions(NAMESPACE, ClusterConfig.service_account, openshift=True)))
+    simulated.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
+    simulated.kubelet.runtime = contained
+    site.write_text(site.read_text().replace("kind = kubernetes", "kind = openshift-build"))
+    _run("check", "--config", str(site), "--json")
+    results = json.loads(capsys.readouterr().out)
+    assert results["build"] == "ok isolated by runc, layers as on other builders", results
+    assert results["storage"].startswith("ok "), results
+    assert ("create", "builds") in simulated.access.used
+
+
+#: What fails without each capability of the pod; nothing in this test for KILL, which ends the processes of a worker.
+NEEDED = {
+    "CHOWN": "build", "DAC_OVERRIDE": "build", "SETGID": "build", "SETPCAP": "build", "SETUID": "build",
+    "SYS_ADMIN": "network none", "NET_ADMIN": "network none",
+}  # fmt: skip
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", NEEDED)
+def test_a_pod_without_a_capability(
+    site: Path,
+    simulated: Cluster,
+    target: Target,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capability: str,
+) -> None:
+    for name in ("ROOT_CAPABILITIES", "CAPABILITIES"):
+        kept = tuple(each for each in getattr(manifests, name) if each != capability)
+        monkeypatch.setattr(manifests, name, kept)
+    simulated.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
+    simulated.kubelet.runtime = contained
+    assert _run("check", "--config", str(site), "--json") == 1
+    results = json.loads(capsys.readouterr().out)
+    assert results[NEEDED[capability]].startswith("failed: "), results
+    assert results["build"].startswith("failed: "), results
+
+
+def test_the_capabilities_are_all_tested() -> None:
+    assert {*NEEDED, "KILL"} == {*manifests.ROOT_CAPABILITIES, *manifests.CAPABILITIES}
 
 
 def test_a_pod_that_cannot_build(
