@@ -70,7 +70,8 @@ def _nothing_in(cluster: Cluster) -> None:
 
 def test_a_build_in_a_pod(packager: Packager, box: Box, cluster: Cluster) -> None:
     hidden = " && ".join(f"test ! -e {path}" for path in (INPUT_DIRECTORY, STATE_DIRECTORY, TOPDIR, MESSAGE_PATH))
-    run = f"RUN {hidden} && ! env | busybox grep FEDPKG_CONTAINER && echo printed-by-run"
+    alone = "test $(busybox grep -c : /proc/net/dev) = 1"  # network none: loopback is the only interface
+    run = f"RUN {hidden} && ! env | busybox grep FEDPKG_CONTAINER && {alone} && echo printed-by-run"
     packager.commit(packager.dockerfile(run, release="1"))
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
