@@ -143,10 +143,11 @@ def start(
     return process
 
 
-def start_piped(arguments: Sequence[Argument], *, env: Environment) -> subprocess.Popen[bytes]:
+def start_piped(arguments: Sequence[Argument], *, env: Environment, umask: int = -1) -> subprocess.Popen[bytes]:
     """Start a program in a new session, with its output and its errors in one pipe. The caller reads and ends it.
 
     :param env: its whole environment
+    :param umask: its umask; -1 for that of this process
     """
     process = subprocess.Popen(
         build_command(arguments, outlive=False),
@@ -155,6 +156,7 @@ def start_piped(arguments: Sequence[Argument], *, env: Environment) -> subproces
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
+        umask=umask,
     )
     log_start(process, arguments)
     return process

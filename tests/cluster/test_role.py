@@ -22,7 +22,9 @@ def _build(simulated: Cluster, target: Target) -> Run:
     simulated.chaos.lost_responses.append(("POST", "jobs"))
     simulated.chaos.quota = "exceeded quota"
     run = target.start("say('started')\nend()")
-    eventually(lambda: run.error or any("quota" in line for line in run.log.reports), lambda: run.log.reports, 30)
+    eventually(
+        lambda: run.error is not None or any("quota" in line for line in run.log.reports), lambda: run.log.reports, 30
+    )
     simulated.chaos.quota = ""
     return run.wait()
 

@@ -26,6 +26,8 @@ from fedpkg_container.process import start_piped
 Runtime = Callable[[Sequence[str], Mapping[str, Path], Mapping[str, str], Path, Optional[Sequence[str]]], "Command"]
 #: Bytes of a termination message that are kept (a3).
 MESSAGE_SIZE = 4096
+#: umask of containers, whatever that of this process (source: OCI runtimes), and mode of an emptyDir (source: kubelet).
+UMASK, EMPTY_DIR_MODE = 0o022, 0o777
 
 
 @dataclass(frozen=True)
@@ -201,7 +203,7 @@ class Kubelet:
         environment = {each["name"]: each["value"] for each in spec.get("env") or []}
         arguments = [*(spec.get("command") or self.images[image]), *(spec.get("args") or [])]
         command = self.runtime(arguments, mounts, environment, message, _capabilities(spec))
-        process = start_piped(command.arguments, env=command.environment)
+        process = start_piped(command.arguments, env=command.environment, umask=UMASK)
         output = Output()
         reader = threading.Thread(target=_read, args=(process, output), daemon=True)
         deadline = time.monotonic() + pod["spec"].get("activeDeadlineSeconds", 10**9)
@@ -230,6 +232,7 @@ class Kubelet:
                     (path / name).chmod(volume["secret"].get("defaultMode", 0o644))
             else:
                 path.mkdir(exist_ok=True)
+                path.chmod(EMPTY_DIR_MODE)
             found[volume["name"]] = path
         return found
 
