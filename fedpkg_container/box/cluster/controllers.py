@@ -136,7 +136,7 @@ class Controllers:
             self._kubelet.sync(pod)
             return
         node, message = self._schedule(pod)
-        if not node:  # a3: Pending for ever
+        if not node:  # a3: Pending without end
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
             if not (pod.get("status") or {}).get("conditions"):
                 self._store.update("pods", namespace, name, {"status": {"conditions": [condition]}})

@@ -88,11 +88,11 @@ class Container:
 class Kubelet:
     """The kubelet of all nodes.
 
-    :param folder: for volumes
+    :param directory: for volumes
     """
 
-    def __init__(self, store: Store, chaos: Chaos, folder: Path) -> None:
-        self._store, self._chaos, self._folder = store, chaos, folder
+    def __init__(self, store: Store, chaos: Chaos, directory: Path) -> None:
+        self._store, self._chaos, self._directory = store, chaos, directory
         self._containers: dict[str, Container] = {}
         self._outputs: dict[str, Output] = {}
         #: Image → entry point.
@@ -197,7 +197,7 @@ class Kubelet:
                 self._status(namespace, name, {"waiting": {"reason": "ContainerCreating"}}, spec)
             return
         uid = pod["metadata"]["uid"]
-        message = self._folder / uid / "message"
+        message = self._directory / uid / "message"
         message.touch()
         mounts = {each["mountPath"]: volumes[each["name"]] for each in spec.get("volumeMounts") or []}
         environment = {each["name"]: each["value"] for each in spec.get("env") or []}
@@ -214,11 +214,11 @@ class Kubelet:
 
     def _volumes(self, pod: Object) -> dict[str, Path] | None:
         """Make the volumes of a pod; None if a Secret does not exist."""
-        folder = self._folder / pod["metadata"]["uid"]
-        folder.mkdir(parents=True, exist_ok=True)
+        directory = self._directory / pod["metadata"]["uid"]
+        directory.mkdir(parents=True, exist_ok=True)
         found = {}
         for volume in pod["spec"].get("volumes") or []:
-            path = folder / volume["name"]
+            path = directory / volume["name"]
             if "persistentVolumeClaim" in volume:
                 path = self.claims[volume["persistentVolumeClaim"]["claimName"]]
             elif "secret" in volume:
@@ -256,7 +256,7 @@ class Kubelet:
             namespace, name, {"terminated": terminated, "running": None}, pod["spec"]["containers"][0], phase, more
         )
         container.cleanup()
-        for volume in (self._folder / pod["metadata"]["uid"]).iterdir():
+        for volume in (self._directory / pod["metadata"]["uid"]).iterdir():
             if volume.is_dir():
                 shutil.rmtree(volume, ignore_errors=True)
 

@@ -45,7 +45,7 @@ class Cluster:
     :param validate: raises ApiError for an object with unknown fields or values of wrong types
     """
 
-    folder: Path
+    directory: Path
     node_arch: str = "amd64"
     store: Store = field(default_factory=Store)
     access: Access = field(default_factory=Access)
@@ -55,7 +55,7 @@ class Cluster:
     validate: Callable[[Mapping[str, Any]], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.kubelet = Kubelet(self.store, self.chaos, self.folder / "node")
+        self.kubelet = Kubelet(self.store, self.chaos, self.directory / "node")
         self.controllers = Controllers(self.store, self.chaos, self.kubelet, self.node_arch)
 
     @contextlib.contextmanager

@@ -47,13 +47,13 @@ def check_usable(user: int) -> None:
         )
 
 
-def make_cluster(folder: Path, topdir: Path, token: str) -> Cluster:
+def make_cluster(directory: Path, topdir: Path, token: str) -> Cluster:
     """Return a cluster with the objects of a site, whose pods run the programs of this machine.
 
-    :param folder: for volumes
+    :param directory: for volumes
     :param token: of the builders
     """
-    cluster = Cluster(folder, go_arch(MACHINE))
+    cluster = Cluster(directory, go_arch(MACHINE))
     cluster.access.install(site_objects(SiteOptions(NAMESPACE, ClusterConfig.service_account)))
     cluster.access.grant(BUILDER, token, seconds=_VALID)
     cluster.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
