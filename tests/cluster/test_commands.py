@@ -152,6 +152,17 @@ def test_a_pod_that_cannot_build(
     assert capsys.readouterr().out == "build: failed: no\n"
 
 
+def test_what_a_pod_without_results_prints(
+    site: Path, simulated: Cluster, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated.kubelet.images[IMAGE] = [sys.executable, "-c", "raise ValueError('no such \x1b[1mmodule')"]
+    assert _run("check", "--config", str(site)) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "ValueError: no such" in printed.err
+    assert "\x1b" not in printed.err
+
+
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> object:
     """A hub without tasks."""
