@@ -74,7 +74,7 @@ coverage: setup
 	    --cov-fail-under=$(COVERAGE_FLOOR)
 
 check-slow: setup
-	$(BIN)/python -m pytest --hypothesis-profile=thorough -m "slow or hypothesis"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=thorough -m "slow or hypothesis"
 
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
