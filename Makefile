@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
-	@echo "make demo        start a box, build, promote, mirror, pull and run an image"
+	@echo "make demo        start a box, build, promote, mirror, pull and run an image; CLUSTER=1: build in pods"
 	@echo "make check       linters, types, import rules, documentation and tests"
 	@echo "make check-slow  long tests, and property tests with many examples"
 	@echo "make coverage    line coverage of the tests of make check"

@@ -84,7 +84,7 @@ def test_a_pod_that_tests_itself(
     status = _run("check", "--config", str(site), "--json")
     printed = capsys.readouterr()
     assert printed.out, printed.err
-    results = json.loads(printed.out)
+    results = json.loads(printed.out)["x86_64"]
     assert results["build"] == "ok isolated by runc, layers as on other builders", results
     assert results["registry"].startswith("failed: registry.example.org "), results
     assert status == 1
@@ -103,7 +103,7 @@ def test_a_build_of_openshift_that_tests_itself(
     simulated.kubelet.runtime = contained
     site.write_text(site.read_text().replace("kind = kubernetes", "kind = openshift-build"))
     _run("check", "--config", str(site), "--json")
-    results = json.loads(capsys.readouterr().out)
+    results = json.loads(capsys.readouterr().out)["x86_64"]
     assert results["build"] == "ok isolated by runc, layers as on other builders", results
     assert results["storage"].startswith("ok "), results
     assert ("create", "builds") in simulated.access.used
@@ -133,7 +133,7 @@ def test_a_pod_without_a_capability(
     simulated.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
     simulated.kubelet.runtime = contained
     assert _run("check", "--config", str(site), "--json") == 1
-    results = json.loads(capsys.readouterr().out)
+    results = json.loads(capsys.readouterr().out)["x86_64"]
     assert results[NEEDED[capability]].startswith("failed: "), results
     assert results["build"].startswith("failed: "), results
 
@@ -149,7 +149,21 @@ def test_a_pod_that_cannot_build(
     script += 'open(os.environ["FEDPKG_CONTAINER_MESSAGE"],"w").write(\'{"format":1,"records":0,"artifact":"check"}\')'
     simulated.kubelet.images[IMAGE] = [sys.executable, "-c", script]
     assert _run("check", "--config", str(site)) == 1
-    assert capsys.readouterr().out == "build: failed: no\n"
+    assert capsys.readouterr().out == "x86_64 build: failed: no\n"
+
+
+def test_an_architecture_without_nodes(
+    site: Path, simulated: Cluster, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = 'import os; print(\'{"build": "ok"}\'); '
+    script += 'open(os.environ["FEDPKG_CONTAINER_MESSAGE"],"w").write(\'{"format":1,"records":0,"artifact":"check"}\')'
+    simulated.kubelet.images[IMAGE] = [sys.executable, "-c", script]
+    site.write_text(site.read_text() + "schedule_timeout = 1\n[kubernetes s390x]\ncpu = 1\n")
+    assert _run("check", "--config", str(site)) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "x86_64 build: ok"
+    assert second.startswith("s390x pod: failed: the pod fedpkg-container-0-s390x-")
+    assert "no node can run the pod" in second
 
 
 def test_what_a_pod_without_results_prints(
@@ -158,7 +172,7 @@ def test_what_a_pod_without_results_prints(
     simulated.kubelet.images[IMAGE] = [sys.executable, "-c", "raise ValueError('no such \x1b[1mmodule')"]
     assert _run("check", "--config", str(site)) == 1
     printed = capsys.readouterr()
-    assert printed.out == ""
+    assert printed.out.startswith("x86_64 pod: failed: the pod for x86_64 ended with exit status 1 without a result")
     assert "ValueError: no such" in printed.err
     assert "\x1b" not in printed.err
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.layout import Layout
+from fedpkg_container.box.machines import MACHINE
 from tests.support.site import FILE
 from tests.support.waiting import PATIENCE
 
@@ -39,7 +40,7 @@ def test_a_box_with_a_cluster(folder: Path) -> None:
     site = layout.builder("builder-1") / FILE
     checked = _run("cluster_cli", "check", "--json", "--config", str(site))
     assert checked.returncode == 0, (checked.stdout, checked.stderr)
-    results = json.loads(checked.stdout)
+    results = json.loads(checked.stdout)[MACHINE]
     assert results["registry"] == f"ok {layout.registry_address}"
     assert results["user namespace"] == "ok yes"
     shown = _run("box.cli", "-d", str(folder), "status")
