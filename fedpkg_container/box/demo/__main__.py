@@ -239,7 +239,7 @@ def main() -> None:
             parser.error(f"--cluster: {error.reason}")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fedpkg-container-demo-") as name:
-        demo = Demo(arguments.directory or Path(name), arguments.base)
+        demo = Demo(arguments.directory or Path(name), arguments.base, cluster=arguments.cluster)
         try:
             rootless.enter()
             demo.run()
