@@ -36,6 +36,7 @@ def test_a_build_uses_every_verb(simulated: Cluster, target: Target) -> None:
     assert simulated.access.used == {(verb, resource) for resource, verb in VERBS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("resource", "verb"), VERBS)
 def test_a_build_without_a_verb(
     simulated: Cluster, target: Target, caplog: pytest.LogCaptureFixture, resource: str, verb: str

@@ -16,7 +16,7 @@ from fedpkg_container.box.machines import MACHINE
 from tests.support.site import FILE
 from tests.support.waiting import PATIENCE
 
-pytestmark = pytest.mark.root
+pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 
 def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:

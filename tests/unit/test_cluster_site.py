@@ -168,8 +168,9 @@ def test_volumes_by_nfs(tmp_path: Path) -> None:
 def test_settings_that_builds_of_openshift_do_not_have(tmp_path: Path) -> None:
     unusable = "topdir = claim:koji\nbase_images = claim:bases\nstorage_class = fast\npriority_class = high\n"
     with pytest.raises(ConfigurationError) as caught:
-        _cluster(tmp_path, f"{unusable}tolerations = a:NoSchedule\n", kind="openshift-build")
+        _cluster(tmp_path, f"{unusable}tolerations = a:NoSchedule\npull_secrets = a b\n", kind="openshift-build")
     assert caught.value.reason.count("cannot be used with kind = openshift-build") == 5
+    assert "pull_secrets lists more than one, of which kind = openshift-build has one" in caught.value.reason
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64", "ppc64le", "s390x", "armhfp", "riscv64"])
