@@ -6,16 +6,34 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
+from collections import Counter, defaultdict
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from fedpkg_container.box.cluster.chaos import Chaos
 from fedpkg_container.box.cluster.kubelet import Kubelet
-from fedpkg_container.box.cluster.store import ApiError, Object, Store
+from fedpkg_container.box.cluster.store import ApiError, Key, Object, Store
 
 #: Seconds between two rounds.
 ROUND = 0.02
 OWNERS = ("jobs", "builds")
+
+
+class _Round:
+    """All objects at the start of a round; hundreds of builds need one look at the store."""
+
+    def __init__(self, objects: list[tuple[Key, Object]]) -> None:
+        self.objects = objects
+        self.owners = {found["metadata"]["uid"] for (resource, *_), found in objects if resource in OWNERS}
+        self.pods: defaultdict[str, list[Object]] = defaultdict(list)
+        #: Pods that run on each node, including those that this round schedules.
+        self.running: Counter[str] = Counter()
+        for (resource, *_), found in objects:
+            if resource == "pods":
+                for reference in found["metadata"].get("ownerReferences") or []:
+                    self.pods[reference["uid"]].append(found)
+                if (found.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                    self.running[found["spec"].get("nodeName", "")] += 1
 
 
 class Controllers:
@@ -24,6 +42,7 @@ class Controllers:
     def __init__(self, store: Store, chaos: Chaos, kubelet: Kubelet, node_arch: str) -> None:
         self._store, self._chaos, self._kubelet, self._arch = store, chaos, kubelet, node_arch
         self._stopped = threading.Event()
+        self._round = _Round([])
         self._thread = ThreadPoolExecutor(1)
         #: Done when they have ended, possibly with an error.
         self.ended: Future[None] = Future()
@@ -54,7 +73,10 @@ class Controllers:
 
     def _loop(self) -> None:
         while not self._stopped.wait(ROUND):
-            for (resource, namespace, name), found in self._store.snapshot():
+            self._round = _Round(self._store.snapshot())
+            for (resource, namespace, name), found in self._round.objects:
+                if self._stopped.is_set():
+                    return
                 self._handle(resource, namespace, name, found)
 
     def _handle(self, resource: str, namespace: str, name: str, found: Object) -> None:
@@ -62,11 +84,12 @@ class Controllers:
             self._owner(resource, namespace, name, found)
         elif resource == "pods":
             self._pod(namespace, name, found)
-        elif not self._owners_exist(namespace, found):
+        elif not self._owners_exist(found):
             self._drop(resource, namespace, name)
 
     def _owner(self, resource: str, namespace: str, name: str, owner: Object) -> None:
-        pods = [pod for pod in self._store.list("pods", namespace) if _is_owned(pod, owner)]
+        uid = owner["metadata"]["uid"]
+        pods = self._round.pods[uid]
         if owner["metadata"].get("deletionTimestamp"):
             for pod in pods:
                 if not pod["metadata"].get("deletionTimestamp"):
@@ -74,7 +97,6 @@ class Controllers:
             if not pods:
                 self._drop(resource, namespace, name)
             return
-        uid = owner["metadata"]["uid"]
         if uid in self._created:
             for pod in pods:
                 self._job_status(resource, namespace, name, owner, pod)
@@ -150,21 +172,17 @@ class Controllers:
         if arch != self._arch:
             reason = "node(s) didn't match Pod's node affinity/selector"
             return "", f"0/{self.nodes} nodes are available: {self.nodes} {reason}."
-        counts = dict.fromkeys((f"node-{number}" for number in range(1, self.nodes + 1)), 0)
-        for (resource, *_), each in self._store.snapshot():
-            node = each["spec"].get("nodeName") if resource == "pods" else None
-            if node and (each.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
-                counts[node] += 1
-        node = min(counts, key=lambda name: counts[name])
-        if counts[node] >= self.pods_per_node:
+        running = self._round.running
+        node = min((f"node-{number}" for number in range(1, self.nodes + 1)), key=lambda name: running[name])
+        if running[node] >= self.pods_per_node:
             return "", f"0/{self.nodes} nodes are available: {self.nodes} Too many pods."
+        running[node] += 1
         return node, ""
 
-    def _owners_exist(self, namespace: str, found: Object) -> bool:
+    def _owners_exist(self, found: Object) -> bool:
         """Whether an object without owners, or with one that exists, stays (garbage collector)."""
         references = found["metadata"].get("ownerReferences") or []
-        uids = {each["metadata"]["uid"] for kind in OWNERS for each in self._store.list(kind, namespace)}
-        return not references or any(reference["uid"] in uids for reference in references)
+        return not references or any(reference["uid"] in self._round.owners for reference in references)
 
     def _drop(self, resource: str, namespace: str, name: str) -> None:
         try:
@@ -172,11 +190,6 @@ class Controllers:
         except ApiError as error:
             if error.code != 404:
                 raise
-
-
-def _is_owned(found: Object, owner: Object) -> bool:
-    references = found["metadata"].get("ownerReferences") or []
-    return any(reference["uid"] == owner["metadata"]["uid"] for reference in references)
 
 
 def _build_pod(build: Object) -> Object:
