@@ -251,8 +251,9 @@ class LogFollow(Reader):
 
     def _handle(self, line: bytes) -> None:
         timestamp, text = split_timestamp(line)
+        if timestamp != self._timestamp:  # the API repeats the last line
+            self._wait = FIRST_PAUSE
         self._timestamp = timestamp
-        self._wait = FIRST_PAUSE
         self.put(LogLine(text, timestamp))
 
 

@@ -21,6 +21,8 @@ from fedpkg_container.box.cluster.site import NAMESPACE, builder_settings, make_
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.model.pod import INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.process import run
+from tests.support.access_log import AccessLog
 from tests.support.cluster.validation import validate
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
@@ -35,12 +37,16 @@ def cluster(box: Box, tmp_path: Path) -> Iterator[Cluster]:
     """A cluster in which all builds of the box run."""
     made = make_cluster(tmp_path / "cluster", box.layout.topdir, "token")
     made.validate = validate
+    made.kubelet.claims["bases"] = tmp_path / "bases"
+    made.kubelet.claims["bases"].mkdir()
     token = tmp_path / "token"
     token.write_text("token")
     with made.running(box.authority.issue("kubernetes", server=True)):
         path = made.kubeconfig(tmp_path / "kubeconfig", box.authority.certificate_path, token, NAMESPACE)
         certificates = box.layout.builder(box.layout.builders[0]) / "certs"
-        with site_settings(box, builder_settings(path, certificates)):
+        settings = builder_settings(path, certificates)
+        settings["kubernetes"]["base_images"] = "claim:bases"
+        with site_settings(box, settings):
             yield made
 
 
@@ -107,9 +113,22 @@ def test_the_layers_are_those_of_a_builder(
     packager: Packager, box: Box, cluster: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     packager.commit(packager.dockerfile("RUN mkdir -p /a/b; echo x > /a/b/c; busybox chown 1000:1000 /a/b/c"))
+    certificates = box.layout.builder(box.layout.builders[0]) / "certs"
+    bases = f"oci:{cluster.kubelet.claims['bases']}:base"
+    run(["skopeo", "copy", "--quiet", "--src-cert-dir", certificates, f"docker://{packager.base}", bases], timeout=60)
+    base = ImageReference.parse(packager.base)
+    with registry_of(box).repository(base) as repository:
+        (member,) = repository.manifest(base.tag).manifests
+        _, *layers = repository.manifest(member.digest).blobs
+    log = AccessLog(box.layout.registry / "front" / "access.log")
+    log.forget()
     in_pod = packager.build("--scratch")
     assert in_pod.returncode == 0, in_pod.stdout + in_pod.stderr
     assert ("create", "jobs") in cluster.access.used
+    paths = {f"/v2/demo-base/blobs/{layer.digest}" for layer in layers}
+    fetched = [each for each in log.requests() if each.path in paths]
+    assert log.requests(), "the log is written"
+    assert fetched == [], "layers of the base image are in the volume"
     with site_settings(box, {"engine": {"kind": "local"}}):
         on_builder = packager.build("--scratch")
     assert on_builder.returncode == 0, on_builder.stdout + on_builder.stderr

@@ -153,7 +153,11 @@ def test_a_log_that_ended_before_its_container(monkeypatch: pytest.MonkeyPatch) 
     """Requests without a new line become rare, until the container has ended."""
     monkeypatch.setattr(streams, "FIRST_PAUSE", 0.001)
     created = ClusterError("ContainerCreating", status=400)
-    client, events, ended = _Client([created, [], [], [b"t1 1 a"], []]), queue.Queue[object](), threading.Event()
+    client, events, ended = (
+        _Client([created, [], [], [b"t1 1 a"], [b"t1 1 a"]]),
+        queue.Queue[object](),
+        threading.Event(),
+    )
     follow = _follow(client, events, ended)
     waits = []
     for _ in range(5):
