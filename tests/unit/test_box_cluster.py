@@ -15,6 +15,7 @@ from fedpkg_container.box.cluster import site
 from fedpkg_container.box.demo import __main__ as demo
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.machines import CLUSTER, MACHINE, Machine
+from fedpkg_container.engines import rootless
 from fedpkg_container.errors import UsageError
 from fedpkg_container.image.config import read_builder_config
 
@@ -71,8 +72,9 @@ def test_an_ordinary_user_and_a_missing_package(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("option", [[], ["--cluster"]])
 def test_a_demonstration_in_pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: list[str]) -> None:
     monkeypatch.setattr("sys.argv", ["demo", "--directory", str(tmp_path), *option])
-    monkeypatch.setattr(demo, "check_usable", lambda _: None)
-    monkeypatch.setattr(demo.rootless, "enter", lambda: None)
+    monkeypatch.setattr(site, "find_spec", lambda _: True)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(rootless, "enter", lambda: None)
     started: list[bool] = []
     monkeypatch.setattr(demo.Demo, "run", lambda self: started.append(self.box.layout.cluster is not None))
     monkeypatch.setattr(Box, "down", lambda _: None)
