@@ -71,6 +71,12 @@ class CanceledError(FedpkgContainerError):
     exit_code = 6
 
 
+class StillRunningError(FedpkgContainerError):
+    """A build was submitted and is still running, but this program cannot follow it any longer."""
+
+    exit_code = 7
+
+
 class ProgramError(FedpkgContainerError):
     """A program that this process started failed.
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from fedpkg_container.box.machines import BEYOND, CAPACITY, CLUSTER, MACHINE, Machine, machines
 from fedpkg_container.errors import UsageError
+from fedpkg_container.text import reason_text
 
 _Self = TypeVar("_Self", bound="_Chosen")
 
@@ -58,6 +59,7 @@ class Ports(_Chosen):
     distgit: int
     distgit_anonymous: int
     registry_storage: int
+    files: int
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,14 @@ def _section(name: str) -> str:
     return f"builder {name}"
 
 
+#: Variable with the directory of the box.
+DIRECTORY_VARIABLE = "FEDPKG_CONTAINER_BOX"
+
+
 def default_folder() -> Path:
-    """The default directory of the box, below the XDG state directory."""
+    """The directory of the box in the environment, or else the default one, below the XDG state directory."""
+    if named := os.environ.get(DIRECTORY_VARIABLE):
+        return Path(named)
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "fedpkg-container" / "box"
 
@@ -239,7 +247,7 @@ class Layout:
                 folder.chmod(0o700)
             except OSError as error:
                 raise UsageError(
-                    f"{folder} cannot be created: {error}", solution="name another one with --directory"
+                    f"{folder} cannot be created: {reason_text(error)}", solution="name another one with --directory"
                 ) from error
             cls(folder, Ports.choose(), tuple(builders or machines(1)))._save(settings)
         parser = configparser.ConfigParser()
@@ -377,6 +385,11 @@ class Layout:
     def hub_url(self) -> str:
         """Koji's ``server`` setting."""
         return f"https://127.0.0.1:{self.ports.hub}/kojihub"
+
+    @property
+    def files_url(self) -> str:
+        """URL of Koji's topdir (topurl)."""
+        return f"http://127.0.0.1:{self.ports.files}"
 
     @property
     def registry_address(self) -> str:

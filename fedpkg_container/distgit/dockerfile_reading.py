@@ -347,12 +347,14 @@ class _Reader:
         return self._facts.predefined(name) if name in PLATFORM_ARGUMENTS else None
 
     def _earlier_stage(self, image: str) -> int | None:
-        """Return the number of the stage that FROM names; None if it is an image."""
+        """Return the number of the stage that FROM names; None if it is an image.
+
+        In buildah the number of a stage is the name of a stage without one: ``00`` is an image, as in COPY it is not.
+        """
         for number in range(len(self.stages) - 1, -1, -1):
-            if self.stages[number].name and self.stages[number].name == image:
+            if image == (self.stages[number].name or str(number)):
                 return number
-        is_number = image.isascii() and image.isdecimal() and len(image) < 10
-        return int(image) if is_number and int(image) < len(self.stages) else None
+        return None
 
     def _based_on(self, image: Value, earlier: int | None, written: str) -> _State:
         arguments = {name: unknown(name) for name in BUILD_TIME_ARGUMENTS}
