@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _arches(cluster: ClusterConfig) -> list[str]:
-    """Return this machine's architecture and those with settings of their own."""
+    """Return this machine's architecture and those with separate settings."""
     import platform
 
     import koji
