@@ -20,7 +20,7 @@ from fedpkg_container.errors import RegistryError, RegistryUnavailableError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.redaction import redact_url
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.auth import TokenCache, scope
+from fedpkg_container.registry.auth import IssuedToken, TokenCache, is_bearer, scope
 from fedpkg_container.registry.credentials import api_host, normalize_host
 from fedpkg_container.registry.request_log import logged_request
 from fedpkg_container.registry.response import (
@@ -312,6 +312,24 @@ class RegistryHTTP:
             )
         with response:
             yield response
+
+    def issue_token(self, scopes: Sequence[str]) -> IssuedToken:
+        """Return a new token for scopes, which other programs can use.
+
+        :raises RegistryError: if the registry has no token server, or the server issues none
+        """
+
+        def once() -> IssuedToken:
+            with self._send("GET", self._url("/v2/"), None, None, "") as response:
+                challenge = response.headers.get("WWW-Authenticate", "")
+                discard(response)
+            if not is_bearer(challenge):
+                raise RegistryError(
+                    f"{self.host} has no token server", solution="use user and password, or certificates"
+                )
+            return self._tokens.issue(challenge, scopes, self._request_token)
+
+        return self.retry(once)
 
     def _request_token(self, url: str, authorization: str) -> tuple[int, Mapping[str, object]]:
         """Request a token from a token server."""

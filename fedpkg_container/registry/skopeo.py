@@ -45,6 +45,7 @@ class Access:
     :param attempts: minimum number of attempts per HTTP request
     :param guard: filter for IP addresses of HTTP requests; None: any
     :param deadline: when all HTTP requests must have ended; None: no limit
+    :param blob_cache: directory in OCI image layout with blobs that need not be fetched; None for none
     """
 
     certificates: Path | None = None
@@ -54,6 +55,7 @@ class Access:
     attempts: int = ATTEMPTS
     guard: AddressGuard | None = None
     deadline: Deadline | None = None
+    blob_cache: Path | None = None
 
     def without_retries(self, timeout: float | None = None) -> Access:
         """Return a copy with a single attempt, and at most ``timeout`` seconds."""

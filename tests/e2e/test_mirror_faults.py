@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.tls_server import tls_server
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.registry import retry
 from fedpkg_container.registry.mirror import discovery
@@ -23,7 +24,6 @@ from fedpkg_container.registry.repository import Repository
 from tests.support.mirrored import Mirrored, mirrored
 from tests.support.registries import access, docker_registry
 from tests.support.small_disk import small_disk
-from tests.support.tls_server import tls_server
 from tests.support.waiting import PATIENCE, eventually
 
 LARGE = os.urandom(4 << 20)
