@@ -102,7 +102,7 @@ def tag_build_bypass(tag: Lookup, build: BuildLookup, force: bool = False, notif
     _tag(row, found, context.session.user_id, force=force)
 
 
-@call("untagBuild", used_by="koji untag-build")
+@call("untagBuild", used_by="koji untag-build; fedpkg-container-registry unpromote")
 def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: bool = False) -> None:
     """Untag a build."""
     user_id = require_login()
