@@ -14,8 +14,9 @@ HEAD = """\
 
 What the commands of `fedpkg-container-registry` do with registries that differ from docker-registry. "yes" means that
 the command does all of its work; otherwise it refuses, with a message that contains the given text and names the
-setting to change. `tests/registry/test_profiles.py` runs every command of the table against a simulated registry over TLS that
-behaves as described by the sources below; it was not run against the hosted services themselves. For your own registry, run:
+setting to change. `tests/registry/test_profiles.py` runs every command of the table against a simulated registry over
+TLS that behaves as described by the sources below; it was not run against the hosted services themselves. For your own
+registry, run:
 
     fedpkg-container-registry check-target stable
 

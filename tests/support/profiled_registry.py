@@ -31,6 +31,7 @@ from tests.support.registry_profiles import (
     REFUSED,
     SIGNED,
     TAGS_FIRST,
+    UNREFERENCED,
     Profile,
 )  # fmt: skip
 from tests.support.tls_server import tls_server
@@ -162,6 +163,8 @@ class ProfiledRegistry(MemoryRegistry):
             send(request, 202, b"")
         elif kind == TAGS_FIRST and ":" in name and tags:
             send(request, 400, error("GOOGLE_MANIFEST_DANGLING_TAG", f"still referenced by tag: {tags[0]}"))
+        elif kind == UNREFERENCED and digest_of(raw) in _members(held):
+            send(request, 405, error("DENIED", "referenced by an index"))
         elif kind != TAGS_FIRST and ":" not in name:
             send(request, 400, error("UNSUPPORTED"))
         else:
@@ -187,6 +190,12 @@ class ProfiledRegistry(MemoryRegistry):
             send(request, 200, b"<!doctype html><title>Sign in</title>", {"Content-Type": "text/html"})
         else:
             send_blob(request, next((held.blobs[digest] for held in self.repositories.values()), None))
+
+
+def _members(held: Held) -> set[str]:
+    """Return the digests to which the indexes of a repository refer."""
+    manifests = [Manifest.read(held.manifests[digest]) for digest in held.digests]
+    return {member.digest for manifest in manifests for member in manifest.manifests}
 
 
 class MemoryStorage(storage.Storage):

@@ -14,8 +14,9 @@ API, AWAY, PAGE, EMPTY = "api", "away", "page", "empty"
 SMALLER, REFUSED, ALL = "smaller", "refused", "all"
 #: Mounts: as specified; reported without effect. A number is the status of the response.
 MOUNTS, INEFFECTIVE = "mounts", "ineffective"
-#: Deletion: by digest with all tags; only after the tags; accepted but without effect. A number is a status.
-BY_DIGEST, TAGS_FIRST, KEEPS = "by digest", "tags first", "keeps"
+#: Deletion: by digest with all tags; only after the tags; accepted but without effect; not of what an index refers to.
+#: A number is a status.
+BY_DIGEST, TAGS_FIRST, KEEPS, UNREFERENCED = "by digest", "tags first", "keeps", "unreferenced"
 #: Blobs: from the registry, redirected to storage, or to storage that refuses HEAD.
 OWN, STORAGE, SIGNED = "own", "storage", "signed"
 VERBS = ("promote", "promote again", "list", "mirror", "unpromote", "unpromote --delete", "prune", "import-base")
@@ -73,7 +74,9 @@ def _issue(repository: str, number: int) -> str:
 
 
 _CANNOT_DELETE = dict.fromkeys(DELETES, "deletion is disabled")
-_NO_CATALOG = {"mirror": "", "prune": "HTTP"}
+_NO_CATALOG = {"prune": "does not list its repositories"}
+#: Many hosted registries have no list of repositories.
+_NO_CATALOG_SOURCE = {"no list of repositories": _issue("regclient/regclient", 539)}
 
 DOCKER_REGISTRY_2 = Profile(
     "docker-registry-2",
@@ -118,6 +121,7 @@ GHCR = Profile(
         "no deletion": _issue("podman-container-tools/skopeo", 1880),
         "shows tags late": _issue("p2pool-starter-stack/pithead", 429),
         "signed URLs refuse HEAD": "https://github.com/containerd/stargz-snapshotter/pull/167",
+        **_NO_CATALOG_SOURCE,
     },
     referrers=AWAY,
     subject_header=False,
@@ -126,7 +130,7 @@ GHCR = Profile(
     blobs=SIGNED,
     late=0.05,
     setting="`repositories` without wildcards in `[mirror]`; delete images in its web interface",
-    outcomes={**_CANNOT_DELETE, "prune": "not found"},
+    outcomes={**_CANNOT_DELETE, **_NO_CATALOG},
 )
 ARTIFACT_REGISTRY = Profile(
     "artifact-registry",
@@ -166,14 +170,14 @@ HARBOR = Profile(
 GITLAB = Profile(
     "gitlab",
     "GitLab",
-    {"takes sha256-HEX for the digest, no referrers API": _issue("oras-project/oras-go", 1396)},
+    {"takes sha256-HEX for the digest, no referrers API": _issue("oras-project/oras-go", 1396), **_NO_CATALOG_SOURCE},
     referrers=404,
     subject_header=False,
     takes_tags_for_digests=True,
     catalog=401,
     setting="`repositories` without wildcards in `[mirror]`. SBOMs and signatures are copied, but clients cannot list"
     " them",
-    outcomes={"prune": "denied"},
+    outcomes=_NO_CATALOG,
 )
 ECR = Profile(
     "ecr",
@@ -182,18 +186,17 @@ ECR = Profile(
         "referrers API": "https://aws.amazon.com/about-aws/whats-new/2024/06/amazon-ecr-oci-image-distribution-version-1-1",
         "mounts only if enabled": "https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html",
         "HEAD of a blob responds with 401": _issue("aws/containers-roadmap", 2671),
-        "404 for deletion": _issue("aws/containers-roadmap", 1229),
         "immutable tags": _issue("aws/containers-roadmap", 862),
+        **_NO_CATALOG_SOURCE,
     },
     catalog=404,
     mount=202,
-    delete=404,
     blobs=SIGNED,
     head_blob=401,
     page=100,
     setting="create the repositories first; `floating = none` with immutable tags; `repositories` without wildcards in"
     " `[mirror]`; account setting `BLOB_MOUNTING`",
-    outcomes={**_CANNOT_DELETE, "prune": "not found"},
+    outcomes=_NO_CATALOG,
 )
 ACR = Profile(
     "acr",
@@ -234,15 +237,16 @@ DOCKER_HUB = Profile(
     delete=405,
     blobs=STORAGE,
     setting="`repositories` without wildcards in `[mirror]`; delete images in its web interface",
-    outcomes={**_CANNOT_DELETE, "prune": "denied"},
+    outcomes={**_CANNOT_DELETE, **_NO_CATALOG},
 )
 ZOT = Profile(
     "zot",
     "zot",
     {
-        "Docker's media types must be enabled": "https://zotregistry.dev/latest/admin-guide/admin-configuration/",
+        "Docker's media types must be enabled": "https://zotregistry.dev/v2.1.18/articles/docker/",
         "keeps manifests that an index refers to": "https://github.com/project-zot/zot/pull/2626",
     },
+    delete=UNREFERENCED,
     setting='`http.compat: ["docker2s2"]` for images in Docker\'s format',
 )
 #: Registries by name.
@@ -298,6 +302,15 @@ BEHAVIORS = (
         title="deletion denied",
         delete=403,
         outcomes=dict.fromkeys(DELETES, "still exists"),
+    ),
+    replace(
+        _PLAIN,
+        name="deletion-404",
+        title="deletion of what exists: 404",
+        sources={"404 for deletion": _issue("aws/containers-roadmap", 1229)},
+        delete=404,
+        verbs=DELETES,
+        outcomes=_CANNOT_DELETE,
     ),
     *(
         replace(
