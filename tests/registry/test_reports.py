@@ -192,8 +192,12 @@ def test_refused_deletion_is_reported(make_hub: MakeHub, koji: _Session, capsys:
     assert result["deleted"] == []
     assert "deletion is disabled" in result["kept"][result["digest"]]
     assert {each["tag"]: each["what"] for each in result["tags"]} == {"1.0": "set", "1.0-2": "kept", "latest": "set"}
+    assert result["state"] == "failed"
     assert withdraw(hub, delete=True)[0] == 1
-    assert "disk space" not in capsys.readouterr().out
+    out, err = capsys.readouterr()
+    assert "hello-1.0-2 in " in out and "not completed" in out and "kept: " in out
+    assert "garbage" not in out, "no space is promised"
+    assert "promotes it again" in err
 
 
 def test_partly_refused_deletion_is_reported_and_can_be_completed(make_hub: MakeHub) -> None:

@@ -31,9 +31,10 @@ def show(result: PromotionResult) -> None:
     from fedpkg_container.commands.terminal import print_error, print_lines, print_stderr
     from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED
 
-    if result.state not in (FAILED, REFUSED):
+    if result.is_partial or result.state not in (FAILED, REFUSED):
         is_plan = result.state == PLANNED
-        outcome_text = "nothing to do" if result.state == UNCHANGED else "would be done" if is_plan else "done"
+        outcomes = {UNCHANGED: "nothing to do", PLANNED: "would be done", FAILED: "not completed"}
+        outcome_text = outcomes.get(result.state, "done")
         print_lines(f"{result.nvr} in {result.repository}: {outcome_text}", *_details(result, is_plan=is_plan))
     for warning in result.warnings:
         print_stderr(f"warning: {result.nvr}: {warning}")

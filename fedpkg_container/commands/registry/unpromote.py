@@ -110,7 +110,7 @@ def _finish(
     from fedpkg_container.hub.untagging import untag
     from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED
 
-    if result.state in (FAILED, REFUSED):
+    if result.state in (FAILED, REFUSED) and not result.is_partial:
         return
     tags = None if approving is None else approving.get(result.nvr, ())
     if tags is None:

@@ -71,6 +71,11 @@ class PromotionResult:
         self.exit_code = error.exit_code if isinstance(error, LockedError) else 1
 
     @property
+    def is_partial(self) -> bool:
+        """Whether it failed after the tags were moved: manifests were not deleted."""
+        return self.state == FAILED and bool(self.kept)
+
+    @property
     def succeeded(self) -> bool:
         """Whether everything requested was done."""
         return self.state not in (REFUSED, FAILED) and not self.error

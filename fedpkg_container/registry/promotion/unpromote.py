@@ -25,7 +25,7 @@ from fedpkg_container.registry.promotion.history import RepositoryHistory
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.journal_entry import UNPROMOTE, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, parse_nvr
-from fedpkg_container.registry.promotion.result import PLANNED, UNCHANGED, UNPROMOTED, PromotionResult
+from fedpkg_container.registry.promotion.result import FAILED, PLANNED, UNCHANGED, UNPROMOTED, PromotionResult
 from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, TagChange, TagRules, TagUpdater
 from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
 from fedpkg_container.registry.repository import Repository
@@ -298,6 +298,7 @@ class _BuildReversal:
             else change
             for change in self.result.tags
         ]
+        self.result.state = FAILED
         self.result.error = (
             f"{len(left)} of {len(plan.digests)} manifests of {self.nvr} were not deleted: {first.reason}"
         )
