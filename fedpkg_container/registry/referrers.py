@@ -89,8 +89,14 @@ def push(repository: Repository, artifact: Manifest) -> None:
     :raises RegistryError: if it cannot be pushed
     """
     response = repository.put_manifest(artifact.digest, artifact)
-    if not response.headers.get("OCI-Subject"):
-        register(repository, artifact.subject, [_descriptor(artifact)])
+    if response.headers.get("OCI-Subject") or register(repository, artifact.subject, [_descriptor(artifact)]):
+        return
+    _log.warning(
+        "%s@%s is stored, but clients cannot find it: the registry has no referrers API, and the tag %s cannot be used",
+        repository.reference,
+        artifact.digest,
+        fallback_tag(artifact.subject),
+    )
 
 
 def register(repository: Repository, image: str, artifacts: Sequence[Mapping[str, object]]) -> bool:

@@ -75,6 +75,7 @@ def test_json_report(it: Mirrored) -> None:
     assert 0 < seconds < 60
     size = sum(blob.size for blob in image.blobs)
     assert report == {
+        "version": 1,
         "dry_run": False,
         "repositories": 1,
         "tags": 1,
@@ -85,6 +86,7 @@ def test_json_report(it: Mirrored) -> None:
         "bytes": size,
         "requests": 8,
         "interrupted": "",
+        "notes": [],
         "errors": [],
     }
     it.storage.change_byte(image.blobs[1].digest)
