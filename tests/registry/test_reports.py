@@ -20,6 +20,8 @@ from fedpkg_container.hub import session as hub_session
 from fedpkg_container.hub import untagging
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import ARTIFACT_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
+from fedpkg_container.registry.mirror.options import Options
+from fedpkg_container.registry.mirror.run import mirror
 from fedpkg_container.registry.promotion import locks
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.listing import list_images
@@ -87,6 +89,15 @@ def test_unreachable_registry_is_reported_in_one_line(make_hub: MakeHub, monkeyp
     assert listing.images == ()
     assert len(listing.errors) < 10
     assert "more repositories were skipped because" in listing.errors[-1]
+
+
+@pytest.mark.parametrize("name", ["docker-hub", "ghcr"])
+def test_mirror_without_a_catalog_names_the_setting(name: str, make_hub: MakeHub) -> None:
+    hub = make_hub(name)
+    hub.stored()
+    summary = mirror(hub.server.address, hub.reached, Options(hub.bench.folder / "tree"))
+    (error,) = summary.errors
+    assert "does not list its repositories" in error and "[mirror] without wildcards" in error
 
 
 # unpromote
