@@ -43,10 +43,10 @@ def text() -> str:
 
 
 def _lines() -> Iterator[str]:
-    yield f"| registry | {' | '.join(f'`{verb}`' for verb in VERBS if verb != 'promote again')} |"
-    yield "| --- |" + " --- |" * (len(VERBS) - 1)
+    yield f"| registry | {' | '.join(f'`{verb}`' for verb in VERBS)} |"
+    yield "| --- |" + " --- |" * len(VERBS)
     for profile in PRODUCTS:
-        cells = [_outcome(profile, verb) for verb in VERBS if verb != "promote again"]
+        cells = [_outcome(profile, verb) for verb in VERBS]
         yield f"| {profile.title} | {' | '.join(cells)} |"
     yield NOTES
     yield "## What to set\n"

@@ -18,6 +18,7 @@ from fedpkg_container.commands.registry.results import status
 from fedpkg_container.errors import FedpkgContainerError, LostContactError, RegistryError, RegistryUnavailableError
 from fedpkg_container.hub import session as hub_session
 from fedpkg_container.hub import untagging
+from fedpkg_container.registry import referrers
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import ARTIFACT_MANIFEST, OCI_INDEX, OCI_MANIFEST, Manifest
 from fedpkg_container.registry.mirror.options import Options
@@ -31,7 +32,7 @@ from fedpkg_container.registry.skopeo import Registry
 from tests.support.hubs import NAME, Hub
 from tests.support.memory_registry import Fault
 from tests.support.promoting import KOJI_TAG
-from tests.support.pushing import image
+from tests.support.pushing import image, index
 from tests.support.storage import FOREIGN, stored
 from tests.support.waiting import PATIENCE
 
@@ -330,6 +331,18 @@ def test_registry_that_takes_tags_for_digests_is_named(make_hub: MakeHub) -> Non
     assert result.succeeded
     assert any("cannot list the referrers of" in each for each in result.warnings)
     assert not any("delete" in each for each in result.warnings)
+
+
+def test_members_of_an_index_are_not_taken_for_referrers(make_hub: MakeHub) -> None:
+    hub = make_hub("gitlab")
+    with Registry(hub.reached).http(hub.server.address) as http:
+        repository = Repository(http, "hello")
+        listed = index(repository, image(repository, "one"), tags=["1-1"])
+        assert repository.head(referrers.fallback_tag(listed.digest)) == listed.digest
+        assert referrers.list_referrers(repository, listed.digest).artifacts == ()
+        hub.server.seen.clear()
+        assert not referrers.add_referrers(repository, listed.digest, [listed.descriptor])
+        assert not hub.server.asked("PUT")
 
 
 def test_no_floating_tags(make_hub: MakeHub) -> None:

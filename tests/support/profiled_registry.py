@@ -145,7 +145,7 @@ class ProfiledRegistry(MemoryRegistry):
         elif any(self._visible(repository, member.digest) is None for member in manifest.manifests):
             send(request, 400, error("MANIFEST_UNKNOWN"))
         else:
-            for changed in (name, manifest.digest):
+            for changed in dict.fromkeys((name, manifest.digest)):
                 self._change(repository, changed, held.manifests.get(changed))
                 held.manifests[changed] = body
             confirmed = manifest.subject and profile.subject_header

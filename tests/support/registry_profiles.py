@@ -19,7 +19,7 @@ MOUNTS, INEFFECTIVE = "mounts", "ineffective"
 BY_DIGEST, TAGS_FIRST, KEEPS, UNREFERENCED = "by digest", "tags first", "keeps", "unreferenced"
 #: Blobs: from the registry, redirected to storage, or to storage that refuses HEAD.
 OWN, STORAGE, SIGNED = "own", "storage", "signed"
-VERBS = ("promote", "promote again", "list", "mirror", "unpromote", "unpromote --delete", "prune", "import-base")
+VERBS = ("promote", "list", "mirror", "unpromote", "unpromote --delete", "prune", "import-base")
 #: Verbs that need deletion.
 DELETES = ("unpromote --delete", "prune")
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sqlite3
@@ -206,5 +207,5 @@ def test_completion_reads_the_newest_files(journal: Journal, monkeypatch: pytest
     while journal.path is not None and journal.path.exists():  # until a new file is due
         fill(journal, 1, 10 + os.path.getsize(journal.path))
     monkeypatch.setattr(arguments, "is_safe", lambda _: True)
-    offered = arguments._complete_promoted(parsed_args=arguments.argparse.Namespace(to="stable", config=None))
+    offered = arguments._complete_promoted(parsed_args=argparse.Namespace(to="stable", config=None))
     assert offered

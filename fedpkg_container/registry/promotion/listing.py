@@ -84,6 +84,7 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str]) ->
     if wrong:
         raise UsageError(f"invalid repository: {'; '.join(wrong)}", solution="give its name without registry and tag")
     journal = Journal(site.journal)
+    journal.repositories()  # raises if it cannot be read
     with (
         contextlib.closing(journal),
         Registry(target.access).http(target.registry) as http,
