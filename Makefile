@@ -15,21 +15,26 @@ COVERAGE_FLOOR := 80
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system demo check static check-slow check-stock check-cluster coverage bench lint types layers docs test pictures format clean
+.PHONY: help setup system demo check static check-slow check-stock check-systems check-cluster coverage bench lint types layers docs test unit pictures rpm deb format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
 	@echo "make demo        start a box, build, promote, mirror, pull and run an image"
 	@echo "make check       linters, types, import rules, documentation and tests"
+	@echo "make unit        the tests that start no program; expects .venv"
 	@echo "make check-slow  long tests, and property tests with many examples"
 	@echo "make coverage    line coverage of the tests of make check"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
 	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
+	@echo "make check-systems [SUITES='trixie sid']"
+	@echo "                 make demo and make check in other releases of Debian, as root; needs debootstrap"
 	@echo "make check-cluster KUBECONFIG=FILE IMAGE=IMAGE [NAMESPACE=NAME]"
 	@echo "                 run the tests of builds in pods on a real cluster; see docs/internals/cluster.md"
 	@echo "make docs        build the documentation in docs/_build/html"
 	@echo "make pictures    generate the pictures and the metadata of docs/ from real runs"
 	@echo "make bench       compare container-build with rpkg's: five minutes, or QUICK=1"
+	@echo "make rpm         build the RPM packages in build/rpm"
+	@echo "make deb         build the Debian packages in build/deb; needs the build dependencies of debian/control"
 	@echo "make clean       remove the virtual environment and caches"
 
 setup: system $(STAMP)
@@ -37,11 +42,11 @@ setup: system $(STAMP)
 system:
 	@packaging/setup-system
 
-$(STAMP): setup.py fedpkg_container/__init__.py
+$(STAMP): pyproject.toml fedpkg_container/__init__.py
 	@echo "setup: creating the virtual environment $(VENV) (about two minutes, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip setuptools wheel
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[box,check]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 demo: setup
@@ -69,12 +74,15 @@ docs: setup
 test:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
+unit:
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not programs and not slow"
+
 coverage: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered \
 	    --cov-fail-under=$(COVERAGE_FLOOR)
 
 check-slow: setup
-	$(BIN)/python -m pytest --hypothesis-profile=thorough -m "slow or hypothesis"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=thorough -m "slow or hypothesis"
 
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
@@ -84,6 +92,9 @@ check-cluster: setup
 	@test -n '$(KUBECONFIG)' -a -n '$(IMAGE)' || { echo "make check-cluster KUBECONFIG=FILE IMAGE=IMAGE" >&2; exit 2; }
 	CLUSTER_KUBECONFIG='$(abspath $(KUBECONFIG))' CLUSTER_IMAGE='$(IMAGE)' \
 	    CLUSTER_NAMESPACE='$(or $(NAMESPACE),fedpkg-container)' $(BIN)/python -m pytest tests/cluster
+
+check-systems:
+	tests/systems/run $(SUITES)
 
 # The Python environment of a stock hub and kojid, without the client's dependencies.
 $(STOCK)/.complete: tests/stock/requirements.txt
@@ -99,6 +110,15 @@ pictures: setup
 # QUICK=1 omits rpkg's waits of one minute, and most of a long log.
 bench: setup
 	@$(BIN)/python -m benchmarks
+
+rpm: setup
+	packaging/rpm/build build/rpm --define 'python_for_build $(abspath $(BIN)/python)' $(RPMBUILD)
+
+deb:
+	rm -rf build/deb
+	mkdir -p build/deb/source
+	git ls-files -z | tar --create --null --files-from=- | tar --extract --directory build/deb/source
+	cd build/deb/source && dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary
 
 format:
 	$(BIN)/ruff check --fix

@@ -16,7 +16,7 @@ from pathlib import Path
 #: Seconds that a program may take that is expected to end soon.
 SOON = 60.0
 
-OURS = (str(Path(sys.executable).parent / "fedpkg"),)
+OURS = (str(Path(sys.executable).parent / "fedpkg-container"),)
 RPKG = (sys.executable, str(Path(__file__).parent / "rpkg_launcher.py"))
 
 

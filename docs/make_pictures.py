@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pexpect
@@ -17,9 +17,13 @@ from rich.console import Console
 from rich.text import Text
 
 from fedpkg_container.box.demo.__main__ import Demo
+from fedpkg_container.box.layout import ADMIN
+from fedpkg_container.commands.following_several import titled
 from fedpkg_container.hub.events import Finished, LogLines, Submitted
 from fedpkg_container.hub.follow import follow
-from fedpkg_container.hub.session import anonymous_session
+from fedpkg_container.hub.follow_several import follow_several
+from fedpkg_container.hub.overview import titles_of_tasks
+from fedpkg_container.hub.session import anonymous_session, log_out
 from fedpkg_container.model.polling import PollInterval
 from fedpkg_container.progress.live import LiveRenderer
 
@@ -68,7 +72,7 @@ class Pictures:
         )
         child.expect(pexpect.EOF)
         shown = (child.before or b"").decode(errors="replace").replace("\r\n", "\n").rstrip()
-        shown = shown.replace(str(self.demo.folder), "/var/tmp")
+        shown = shown.replace(str(self.demo.directory), "/var/tmp")
         console = _console()
         console.print(Text(f"$ {command}", style="bold"))
         console.print(Text.from_ansi(shown))
@@ -76,9 +80,7 @@ class Pictures:
 
     def live(self, name: str, *, after: str) -> None:
         """Save a picture of the live view of a build, at the moment when a certain log line appears."""
-        info = self.demo.folder / "task.json"
-        self.demo.shell(f"fedpkg container-build --scratch --nowait -q --task-info {info}")
-        task_id = int(json.loads(info.read_text())["task_id"])
+        task_id = self.submit()
         console = _console()
         view = LiveRenderer(io.StringIO(), console=Console(file=io.StringIO(), width=WIDTH, height=24))
         session = anonymous_session("koji")
@@ -94,6 +96,39 @@ class Pictures:
             if isinstance(event, Finished):
                 break
         _save(console, name, "fedpkg container-build --scratch")
+
+    def submit(self, options: str = "") -> int:
+        """Submit a scratch build and return its task."""
+        info = self.demo.directory / "task.json"
+        self.demo.shell(f"fedpkg container-build --scratch --nowait -q --task-info {info} {options}")
+        return int(json.loads(info.read_text())["task_id"])
+
+    def waiting(self, name: str) -> int:
+        """Save a picture of a build that waits because the only builder is disabled; return its task."""
+        session = self.demo.box.session(ADMIN)
+        builder = self.demo.box.layout.builders[0]
+        session.disableHost(builder)
+        task_id = self.submit("--skip-check no-builder")
+        self.screen(name, f"fedpkg container-status {task_id}")
+        session.enableHost(builder)
+        log_out(session)
+        return task_id
+
+    def several(self, name: str, ids: Sequence[int], *, after: str) -> None:
+        """Save a picture of the live view of several builds, at the moment when a certain log line appears."""
+        console = _console()
+        view = LiveRenderer(io.StringIO(), console=Console(file=io.StringIO(), width=WIDTH, height=24))
+        command = f"fedpkg container-status --watch {' '.join(map(str, ids))}"
+        titles = titles_of_tasks(anonymous_session("koji"), ids)
+        taken = False
+        interval = PollInterval(minimum=0.5)
+        for task_id, event in follow_several(lambda: anonymous_session("koji"), ids, interval=interval):
+            view(titled(event, task_id, titles[task_id]))
+            if isinstance(event, LogLines) and not taken and any(after in line for line in event.lines):
+                taken = True
+                console.print(Text(f"$ {command}", style="bold"))
+                console.print(view.view())
+        _save(console, name, command)
 
 
 def _console() -> Console:
@@ -125,11 +160,13 @@ def _take(pictures: Pictures) -> None:
     pictures.change(add=SLOW)
     pictures.screen("plain", "fedpkg container-build --progress plain | tail -n 32")
     pictures.live("live", after="page 5 of")
-    pictures.screen("status", "fedpkg container-status")
+    waiting = pictures.waiting("waiting")
+    pictures.several("several", [waiting, pictures.submit()], after="page 5 of")
     pictures.screen("build", "fedpkg container-status hello-web-container-1.0-1")
     pictures.screen("dry-run", "fedpkg container-build --dry-run")
     pictures.change(replace=(SLOW, BROKEN))
     pictures.screen("failure", "fedpkg container-build --scratch --progress quiet")
+    pictures.screen("status", "fedpkg container-status")
     pictures.change(
         add="RUNN dnf update\nCOPY page.html /usr/share/\n", replace=("maintainer=", "maintaner="), push=False
     )

@@ -135,6 +135,7 @@ def run(arguments: list[str]) -> int:
 
     client = None
     try:
+        os.getcwd()  # noqa: PTH109  # raises FileNotFoundError if the directory was deleted
         with _gc_disabled():
             client = make_client(site_name(sys.argv[0]), arguments)
         if getattr(client.args, "command", None) is None:
@@ -144,9 +145,24 @@ def run(arguments: list[str]) -> int:
     except FedpkgContainerError as error:
         _show_error(error, client)
         return error.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if client is not None and client.args.debug:
+            raise
+        _show_error(_os_error(error), client)
+        return 1
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+
+
+def _os_error(error: OSError) -> FedpkgContainerError:
+    from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.text import os_error_solution, os_error_text
+
+    solution = os_error_solution(error) or "rerun with --debug (before the subcommand) for a traceback"
+    return FedpkgContainerError(os_error_text(error), solution=solution)
 
 
 def _run_command(client: Client) -> int:
@@ -168,10 +184,15 @@ def _run_command(client: Client) -> int:
             raise
         print_stderr(f"Could not execute {client.args.command.__name__}: {error}")
         return 1
+    except (UnicodeDecodeError, UnicodeEncodeError) as error:
+        if client.args.debug:
+            raise
+        print_error(f"text that is not valid UTF-8: {error.reason}", "rerun with --debug (before the subcommand)")
+        return 1
     except configparser.Error as error:
         print_error(f"cannot read a configuration file: {error}", "fix the file named above")
         return UsageError.exit_code
-    except (OSError, git.GitError) as error:
+    except git.GitError as error:
         if client.args.debug:
             raise
         print_error(f"{error}", "rerun with --debug (before the subcommand) for a traceback")
@@ -200,9 +221,10 @@ def _refresh_values(client: Client) -> None:
 
 def _show_error(error: FedpkgContainerError, client: Client | None) -> None:
     from fedpkg_container.commands import terminal
+    from fedpkg_container.stdio import is_discarded
 
     findings = getattr(error, "findings", ())
-    if client is not None and terminal.is_json(client):
+    if client is not None and terminal.is_json(client) and not is_discarded(sys.stdout):
         terminal.print_findings_json(findings)
         terminal.print_event("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
         return
@@ -229,7 +251,10 @@ def main() -> None:
 
     from fedpkg_container.stdio import run_with_safe_stdio
 
-    status = run_with_safe_stdio(lambda: run(sys.argv[1:]))
+    is_ours = any(
+        argument.startswith("container-") for argument in sys.argv[1:]
+    )  # rpkg's commands pass bytes on to git
+    status = run_with_safe_stdio(lambda: run(sys.argv[1:]), utf8_arguments=is_ours)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # only the logout is left, which may be cut short
     sys.exit(status)
 

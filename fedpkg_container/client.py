@@ -4,7 +4,15 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
     import argparse
@@ -19,14 +27,37 @@ if TYPE_CHECKING:
 
 
 def client_class(site: str) -> tuple[type[Client], str]:
-    """Return the class of the site's client with the container commands, and the name of the module it extends."""
-    module = "pyrpkg"
-    if importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"):
-        module = site
-    base = getattr(importlib.import_module(f"{module}.cli"), f"{module}Client", None)
-    if base is None:
-        base = importlib.import_module("pyrpkg.cli").cliClient
+    """Return the class of the site's client with the container commands, and the name of the module it extends.
+
+    :raises ConfigurationError: if git, or a module of the site's client, is missing
+    """
+    if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git") is None:
+        raise ConfigurationError("program not found: git", solution="install git, and check PATH")
+    with _import_errors(site):
+        is_installed = importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli")
+    module = site if is_installed else "pyrpkg"
+    with _import_errors(module):
+        base = getattr(importlib.import_module(f"{module}.cli"), f"{module}Client", None)
+        if base is None:
+            base = importlib.import_module("pyrpkg.cli").cliClient
     return type("ContainerClient", (Client, base), {}), module
+
+
+@contextmanager
+def _import_errors(package: str) -> Iterator[None]:
+    """Translate errors while the client of a site is imported.
+
+    :raises ConfigurationError: with the name of the missing module
+    """
+    try:
+        yield
+    except (ImportError, SyntaxError) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        reason = f"the Python module {missing} is missing" if missing else printable_line(str(error))
+        raise ConfigurationError(
+            f"cannot import {package}: {reason}",
+            solution=f"install the missing module for {sys.executable}, or reinstall {package}",
+        ) from error
 
 
 class Client:
@@ -66,8 +97,10 @@ class Client:
     def setup_argparser(self) -> None:
         """Add ``--version`` to the site's global options, unless the site has one."""
         from fedpkg_container import __version__
+        from fedpkg_container.commands.unknown_arguments import refuse_empty
 
         super().setup_argparser()  # type: ignore[misc]
+        refuse_empty(self.parser)
         if "--version" not in self.parser._option_string_actions:
             self.parser.add_argument(
                 "--version",
@@ -91,18 +124,19 @@ class Client:
     def register_container_build(self) -> None:
         """Register ``container-build`` and ``container-status``."""
         from fedpkg_container.commands.build_arguments import add_arguments
-        from fedpkg_container.commands.unknown_arguments import refuse_unknown
+        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
 
         super().register_container_build()  # type: ignore[misc]
         add_arguments(self.container_build_parser)
         refuse_unknown(self.container_build_parser, self.parser)
+        refuse_empty(self.container_build_parser)
 
         self.register_container_status()
 
     def register_container_status(self) -> None:
         """Register ``container-status``."""
         from fedpkg_container.commands.container_status import add_arguments
-        from fedpkg_container.commands.unknown_arguments import refuse_unknown
+        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
 
         parser = self.subparsers.add_parser(
             "container-status",
@@ -112,6 +146,7 @@ class Client:
         )
         add_arguments(parser)
         refuse_unknown(parser, self.parser)
+        refuse_empty(parser)
         parser.set_defaults(command=self.container_status)
         self.container_status_parser = parser
 
@@ -124,7 +159,7 @@ class Client:
     def register_container_build_setup(self) -> None:
         """Register ``container-build-setup`` and ``container-build-config``."""
         from fedpkg_container.commands import container_build_config
-        from fedpkg_container.commands.unknown_arguments import refuse_unknown
+        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
 
         super().register_container_build_setup()  # type: ignore[misc]
         self.container_build_config_parser = self.subparsers.add_parser(
@@ -134,7 +169,33 @@ class Client:
         )
         container_build_config.add_arguments(self.container_build_config_parser)
         refuse_unknown(self.container_build_config_parser, self.parser)
+        refuse_empty(self.container_build_config_parser)
         self.container_build_config_parser.set_defaults(command=self.container_build_config)
+
+        self.register_container_enable()
+
+    def register_container_enable(self) -> None:
+        """Register ``container-enable``."""
+        from fedpkg_container.commands.container_enable import add_arguments
+        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
+
+        parser = self.subparsers.add_parser(
+            "container-enable",
+            help="Run this program under the name of the site's program",
+            description=f"Link {self.name} to {self.name}-container, so that {self.name} has the container commands",
+            allow_abbrev=False,
+        )
+        add_arguments(parser)
+        refuse_unknown(parser, self.parser)
+        refuse_empty(parser)
+        parser.set_defaults(command=self.container_enable)
+        self.container_enable_parser = parser
+
+    def container_enable(self) -> int:
+        """Run ``container-enable``."""
+        from fedpkg_container.commands.container_enable import run as run_enable
+
+        return run_enable(self)
 
     def container_build(self, flatpak: bool = False) -> int:
         """Run ``container-build``; Flatpaks are built by rpkg's own code."""

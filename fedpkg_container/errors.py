@@ -71,10 +71,16 @@ class CanceledError(FedpkgContainerError):
     exit_code = 6
 
 
+class StillRunningError(FedpkgContainerError):
+    """A build was submitted and is still running, but this program cannot follow it any longer."""
+
+    exit_code = 7
+
+
 class LockedError(FedpkgContainerError):
     """Another process holds a lock for longer than this one waits."""
 
-    exit_code = 7
+    exit_code = 8
 
 
 class ProgramError(FedpkgContainerError):

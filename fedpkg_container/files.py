@@ -1,25 +1,114 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Atomic writing of files."""
+"""Writing of output files: atomic for regular files, direct for devices, FIFOs and descriptors (``/dev/stdout``)."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
+import re
+import stat
 import tempfile
+import time
 from pathlib import Path
+
+#: Seconds to wait until another process opens a FIFO for reading.
+FIFO_TIMEOUT = 10.0
+_FIFO_INTERVAL = 0.05
+#: Maximum number of links to follow, as the kernel has it.
+_MAX_LINKS = 40
 
 
 def check_writable(path: Path) -> None:
-    """Check that a file can be written, without changing it.
+    """Check that ``write_output`` can write a file, without changing it; a FIFO need not have a reader yet.
 
     :raises OSError: if it cannot
     """
-    path = path.resolve() if path.is_symlink() else path
-    if path.is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    descriptor = _own_descriptor(path)
+    if descriptor is not None:
+        if fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise _error(errno.EBADF, path)
+        return
+    mode = _mode(path)
+    if stat.S_ISDIR(mode):
+        raise _error(errno.EISDIR, path)
+    if mode and not stat.S_ISREG(mode):
+        if stat.S_ISSOCK(mode):
+            raise _error(errno.ENXIO, path)
+        if not os.access(path, os.W_OK):
+            raise _error(errno.EACCES, path)
+        return
+    path = path.resolve()
     with tempfile.TemporaryFile(dir=path.parent):
         pass
+
+
+def write_output(path: Path, text: str, *, mode: int | None = None) -> None:
+    """Write a file that a user named: a regular or new file atomically, anything else by opening it.
+
+    :param mode: permissions of a regular file, as in ``write_atomically``
+    :raises OSError: if it cannot be written; a regular file is unchanged then
+    """
+    descriptor = _own_descriptor(path)
+    existing = _mode(path)
+    if descriptor is not None:
+        target = os.dup(descriptor)
+    elif not existing or stat.S_ISREG(existing):
+        write_atomically(path, text, mode=mode)
+        return
+    else:
+        target = _open_special(path, is_fifo=stat.S_ISFIFO(existing))
+    with open(target, "wb") as file:
+        file.write(text.encode())
+
+
+def _own_descriptor(path: Path) -> int | None:
+    """Return the number of the descriptor of this process that a path names (``/dev/stdout``, ``/dev/fd/63``).
+
+    Such a file is not opened by its path: a regular file behind it would be truncated or replaced.
+    """
+    own = re.compile(rf"/proc/{os.getpid()}(?:/task/[0-9]+)?/fd/([0-9]+)")
+    for _ in range(_MAX_LINKS):
+        path = path.parent.resolve() / path.name
+        if match := own.fullmatch(str(path)):
+            return int(match[1])
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    raise _error(errno.ELOOP, path)
+
+
+def _mode(path: Path) -> int:
+    """Return the mode of a file; 0 if it does not exist."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return 0
+
+
+def _open_special(path: Path, *, is_fifo: bool) -> int:
+    """Open a device or a FIFO for writing; wait for the reader of a FIFO.
+
+    :raises OSError: if it cannot be opened, or no process reads the FIFO
+    """
+    deadline = time.monotonic() + FIFO_TIMEOUT
+    while True:
+        try:
+            target = os.open(path, os.O_WRONLY | os.O_NOCTTY | (os.O_NONBLOCK if is_fifo else 0))
+        except OSError as error:
+            if not is_fifo or error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() >= deadline:
+                raise OSError(errno.ENXIO, "no process reads this FIFO", str(path)) from error
+            time.sleep(_FIFO_INTERVAL)
+        else:
+            os.set_blocking(target, True)
+            return target
+
+
+def _error(number: int, path: Path) -> OSError:
+    return OSError(number, os.strerror(number), str(path))
 
 
 def write_atomically(path: Path, text: str, *, mode: int | None = None) -> None:

@@ -21,7 +21,11 @@ HIDDEN = "***"
 #: Maximum lengths in characters: of a word of a command line, of a command line, and of a message.
 MAX_WORD, MAX_COMMAND, MAX_MESSAGE = 200, 4000, 8000
 
-_WORDS = r"passw|passphrase|secret|token|creds|credential|authorization|api[_-]?key|cookie"
+#: Parts of such names; ``pass`` and ``pwd`` must be whole words (``DB_PASS``, not ``bypass``).
+_WORDS = (
+    r"passw|passphrase|secret|token|creds|credential|authorization|api[_-]?key|cookie"
+    r"|(?<![^\W_])(?:pass|pwd)(?![^\W_])"
+)
 #: Names of options, variables and JSON members that hold secrets; bounded, so that matching takes linear time.
 _MEMBER = rf"(?:[\w.-]{{0,40}}(?:{_WORDS})[\w.-]{{0,40}}|auth)"
 _SENSITIVE = re.compile(_WORDS, re.IGNORECASE)

@@ -19,6 +19,7 @@ from typing import Any
 
 from fedpkg_container.errors import ConfigurationError, UsageError
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.text import reason_text
 
 _log = logging.getLogger(__name__)
 
@@ -92,7 +93,9 @@ class Settings:
         try:
             return cls(path.read_text(encoding="utf-8"), keys, source=str(path), files=files)
         except (OSError, UnicodeDecodeError, configparser.Error) as error:
-            raise ConfigurationError(f"cannot read {path}: {error}", solution=f"see {documentation}") from error
+            raise ConfigurationError(
+                f"cannot read {path}: {reason_text(error)}", solution=f"see {documentation}"
+            ) from error
 
     def __getitem__(self, section: str) -> dict[str, Any]:
         """Return the values of a section of the table, or of one named section such as ``target stable``."""

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
@@ -25,7 +27,9 @@ def _ignore(*_: object) -> None:
 
 @contextlib.contextmanager
 def _handled_by(
-    handler: Callable[[int, FrameType | None], None], *, signals: Sequence[signal.Signals] = STOP_SIGNALS
+    handler: Callable[[int, FrameType | None], None] | signal.Handlers,
+    *,
+    signals: Sequence[signal.Signals] = STOP_SIGNALS,
 ) -> Iterator[None]:
     previous = {number: signal.signal(number, handler) for number in signals}
     try:
@@ -43,6 +47,25 @@ def shield_signals() -> contextlib.AbstractContextManager[None]:
 def ignore_sigint() -> contextlib.AbstractContextManager[None]:
     """Leave Ctrl-C to the program that runs in the foreground."""
     return _handled_by(_ignore, signals=(signal.SIGINT,))
+
+
+@contextlib.contextmanager
+def on_suspend(handler: Callable[[], None]) -> Iterator[None]:
+    """Call a function instead of stopping the process on Ctrl-Z (SIGTSTP); it calls ``suspend`` when it is ready.
+
+    Nothing changes outside of the main thread, or if the signal is ignored (a shell without job control).
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTSTP) == signal.SIG_IGN:
+        yield
+        return
+    with _handled_by(lambda *_: handler(), signals=(signal.SIGTSTP,)):
+        yield
+
+
+def suspend() -> None:
+    """Stop the process as Ctrl-Z does by default; return when it continues."""
+    with _handled_by(signal.SIG_DFL, signals=(signal.SIGTSTP,)):
+        os.kill(os.getpid(), signal.SIGTSTP)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -50,8 +52,47 @@ def format_duration(seconds: float) -> str:
 
 
 def os_error_text(error: OSError) -> str:
-    """Return the message of a system error, with the file name if it is known."""
-    return f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    """Return the message of a system error without its number, with the file name if it is known."""
+    if isinstance(error, FileNotFoundError) and not error.filename:
+        return "the working directory does not exist any more"  # getcwd(2), the only call without a file name
+    if not error.strerror:
+        return printable_line(str(error)) or type(error).__name__
+    names = [
+        printable_line(os.fsdecode(name))
+        for name in (error.filename, error.filename2)
+        if isinstance(name, (str, bytes, os.PathLike))
+    ]
+    return f"{' -> '.join(names)}: {error.strerror}" if names else error.strerror
+
+
+def reason_text(error: BaseException) -> str:
+    """Return the message of an error as one line; of a system error without its number and its file name."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else printable_line(str(error))
+
+
+#: What to do about a system error, by its number.
+_OS_SOLUTIONS = {
+    errno.ENOSPC: "free space on the disk, and try again",
+    errno.EDQUOT: "free space within your quota, and try again",
+    errno.EACCES: "check the permissions of the file and its directories",
+    errno.EPERM: "check the permissions of the file and its directories",
+    errno.EROFS: "choose a file on a writable file system",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EISDIR: "choose a file instead of a directory",
+    errno.ENXIO: "start the process that reads it first, or choose another file",
+    errno.EBADF: "check the redirections of the shell, or choose another file",
+    errno.EIO: "check the disk and the terminal",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENOMEM: "free memory, and try again",
+}
+
+
+def os_error_solution(error: OSError) -> str:
+    """Return what to do about a system error; empty if that depends on the case."""
+    if isinstance(error, FileNotFoundError) and not error.filename:
+        return "change to an existing directory: cd"
+    return _OS_SOLUTIONS.get(error.errno or 0, "")
 
 
 #: Maximum length of a line in bytes. Longer lines are split, so that output without newlines needs bounded memory.

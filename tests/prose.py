@@ -34,9 +34,10 @@ FILES = (
     "docs/*.py",
     "docs/man/*",
     "fedpkg_container/**/*.py",
-    "packaging/*",
+    "packaging/**/*",
+    "tests/systems/*",
+    "debian/*",
     "pyproject.toml",
-    "setup.py",
 )
 _UNITS = "second|minute|hour|arch|architecture|line|builder|module|image|page|process|build|file|registry|repository"
 _COMPARED = "longer|more|less|later|older|newer|larger|smaller"

@@ -18,7 +18,7 @@ from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.commands import program
 from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.process import foreground
-from fedpkg_container.text import os_error_text, pluralize
+from fedpkg_container.text import os_error_solution, os_error_text, pluralize
 
 if TYPE_CHECKING:
     from fedpkg_container.box.box import Box
@@ -229,10 +229,14 @@ def _down(arguments: argparse.Namespace) -> int:
 
     rootless.enter()
     box = Box(_existing(arguments))
+    was_running = any(service.pid is not None for service in box.services)
+    stopped = "stopped the box in" if was_running else "the box was not running:"
     if arguments.remove:
         box.remove()
+        print(f"{stopped} {box.layout.folder}, deleted its directory")
     else:
         box.down()
+        print(f"{stopped} {box.layout.folder}; its data is kept (start it again: {_program(arguments)} up)")
     return 0
 
 
@@ -251,7 +255,7 @@ def _run(arguments: argparse.Namespace) -> int:
         raise
     except OSError as error:
         logs.log_traceback(error)
-        return _print_error(os_error_text(error), "", 1)
+        return _print_error(os_error_text(error), os_error_solution(error), 1)
     except KeyboardInterrupt:
         return _print_error("interrupted", f"run the command again, or stop the box: {_program(arguments)} down", 130)
 

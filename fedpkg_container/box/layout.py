@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from fedpkg_container.box.machines import BEYOND, CAPACITY, MACHINE, Machine, machines
 from fedpkg_container.errors import UsageError
+from fedpkg_container.text import reason_text
 
 _Self = TypeVar("_Self", bound="_Chosen")
 
@@ -199,7 +200,7 @@ class Layout:
                 folder.chmod(0o700)
             except OSError as error:
                 raise UsageError(
-                    f"{folder} cannot be created: {error}", solution="name another one with --directory"
+                    f"{folder} cannot be created: {reason_text(error)}", solution="name another one with --directory"
                 ) from error
             cls(folder, Ports.choose(), tuple(builders or machines(1)))._save(settings)
         parser = configparser.ConfigParser()

@@ -9,10 +9,14 @@ import shlex
 import sys
 from pathlib import Path
 
+from fedpkg_container.activation import client_program, create_link
 from fedpkg_container.box.box import PLUGINS, Box
 from fedpkg_container.box.layout import CONTENT_GENERATOR, PACKAGER
 from fedpkg_container.box.pki import write_trust
 from fedpkg_container.process import run
+
+#: The site whose client the shell has.
+SITE = "fedpkg"
 
 
 def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
@@ -35,11 +39,13 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("XDG_CONFIG", "XDG_CACHE", "KOJI", "GIT_"))
     }
-    programs = str(Path(sys.executable).parent)
+    programs = Path(sys.executable).parent
+    links = home / "bin"
+    create_link(links, SITE, client_program(SITE))
     return {
         **kept,
         "HOME": str(home),
-        "PATH": f"{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
+        "PATH": f"{links}:{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "BOX": str(box.layout.folder),
     }
 

@@ -22,6 +22,7 @@ from urllib.parse import quote, urlencode
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 from fedpkg_container.registry.request_log import logged_request
+from fedpkg_container.text import reason_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -245,7 +246,7 @@ class ClusterClient:
         except (config.ConfigException, OSError, ValueError, TypeError) as error:
             where = self._kubeconfig or "the pod's service account"
             raise ConfigurationError(
-                f"cannot use {where}: {error}", solution="check kubeconfig and context in [kubernetes]"
+                f"cannot use {where}: {reason_text(error)}", solution="check kubeconfig and context in [kubernetes]"
             ) from error
 
 
@@ -292,7 +293,7 @@ def _connection_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise ClusterUnavailableError(f"the API server cannot be reached: {error}: {url}") from error
+        raise ClusterUnavailableError(f"the API server cannot be reached: {reason_text(error)}: {url}") from error
 
 
 def _error(method: str, url: str, response: urllib3.HTTPResponse) -> ClusterError:

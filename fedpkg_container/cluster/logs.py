@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.pod import RECORD_SIZE, Record
+from fedpkg_container.text import reason_text
 
 #: Size limit of records that are held back after a gap, bytes.
 MAX_HELD = 10**9
@@ -140,7 +141,7 @@ def read_log(path: Path) -> Iterator[bytes]:
             while line := file.readline(_LONGEST):
                 yield line.rstrip(b"\n")
     except (OSError, EOFError, zlib.error) as error:
-        raise BuildFailedError(f"the log of the pod cannot be read: {error}") from error
+        raise BuildFailedError(f"the log of the pod cannot be read: {reason_text(error)}") from error
 
 
 def split_timestamp(line: bytes) -> tuple[str, bytes]:

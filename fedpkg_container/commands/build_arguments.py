@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
 
 EPILOG = """exit status: 0 built, 1 failed, 2 usage error, 3 refused by a check, 4 not authenticated,
-5 lost contact with the hub, 6 canceled, 130 interrupted (the build keeps running)"""
+5 hub not reached, nothing is known to be submitted, 6 canceled, 7 submitted and still running, but not followed
+any longer (contact to the hub lost, full disk), 130 interrupted (the build keeps running)"""
 
 #: Corrected help texts of rpkg's options, some of which are about services that no longer exist.
 _HELP = {
@@ -159,6 +160,10 @@ def check_usage(client: Client) -> None:
         error("Cannot override arches for non-scratch and non-isolated builds")
     if arguments.offline and not arguments.dry_run:
         error("argument --offline: only allowed with argument --dry-run")
+    if arguments.dry_run:
+        for name in ("nowait", "task_info", "cancel_on_interrupt"):  # they are about a task
+            if getattr(arguments, name):
+                error(f"argument --{name.replace('_', '-')}: not allowed with argument --dry-run")
     if arguments.local:
         _check_local_usage(client)
     check_codes(arguments.skip_check)
@@ -166,7 +171,7 @@ def check_usage(client: Client) -> None:
 
 def _check_local_usage(client: Client) -> None:
     options = ("isolated", "background", "nowait", "task_info", "koji_parent_build", "compose_ids", "signing_intent")
-    for name in (*options, "replace_dependency", "userdata", "skip_build", "scratch"):
+    for name in (*options, "replace_dependency", "userdata", "skip_build", "scratch", "cancel_on_interrupt"):
         if getattr(client.args, name):
             option = "--compose-id" if name == "compose_ids" else f"--{name.replace('_', '-')}"
             client.container_build_parser.error(f"argument --local: not allowed with argument {option}")

@@ -50,6 +50,28 @@ def koji_profile(client: Client) -> str:
     return str(profile or client.config.get(client.name, "kojiprofile"))
 
 
+def note_ignored_options(client: Client) -> None:
+    """Note rpkg's global options that have no effect on the container commands with the login of the Koji profile."""
+    from fedpkg_container.commands.terminal import print_stderr
+
+    arguments = client.args
+    ignored = [f"--{name}" for name in ("user", "password") if getattr(arguments, name, None)]
+    if ignored and _authentication(client) != "password":
+        options = " and ".join(ignored)
+        print_stderr(f"note: {options} ignored: the hub takes the user from the Kerberos ticket or the certificate")
+
+
+def _authentication(client: Client) -> str:
+    """Return the ``authtype`` of the Koji profile; empty if it has none or cannot be read, which is reported later."""
+    from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.hub.session import profile_options
+
+    try:
+        return str(profile_options(koji_profile(client)).get("authtype") or "")
+    except FedpkgContainerError:
+        return ""
+
+
 def poll_interval(client: Client) -> PollInterval:
     """Return the poll interval (``progress_interval``, ``progress_interval_max``) and the limit of ``--hub-timeout``.
 
@@ -58,6 +80,15 @@ def poll_interval(client: Client) -> PollInterval:
     minimum, maximum = _setting(client, "progress_interval"), _setting(client, "progress_interval_max")
     given = client.args.hub_timeout
     return PollInterval(minimum, max(minimum, maximum), DEFAULT_POLL_INTERVAL.hub_timeout if given is None else given)
+
+
+def request_timeout(client: Client) -> float:
+    """Return the timeout of one request to the hub in seconds: at most that of ``--hub-timeout``."""
+    from fedpkg_container.hub.retry import MIN_TIMEOUT
+    from fedpkg_container.hub.session import CLIENT_TIMEOUT
+
+    given = client.args.hub_timeout
+    return CLIENT_TIMEOUT if given is None else min(CLIENT_TIMEOUT, max(given, MIN_TIMEOUT))
 
 
 def _setting(client: Client, name: str) -> Any:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flatten
 from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines, print_stderr
-from fedpkg_container.text import printable_line
+from fedpkg_container.text import os_error_solution, printable_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
@@ -31,13 +31,15 @@ def run(client: Client) -> int:
     :returns: exit status
     :raises FedpkgContainerError: each subclass has its own exit status
     """
+    from fedpkg_container.commands.client_config import note_ignored_options, poll_interval
+
     check_usage(client)
+    note_ignored_options(client)
     if client.args.local:
         from fedpkg_container.commands.local_build import run as run_local
 
         return run_local(client)
-    from fedpkg_container.commands.client_config import poll_interval
-    from fedpkg_container.commands.following import EXIT_INTERRUPTED, follow_to_end, handle_interrupt
+    from fedpkg_container.commands.following import EXIT_INTERRUPTED, follow_to_end, handle_interrupt, submitted_task
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.signals import defer_signals
 
@@ -57,14 +59,16 @@ def run(client: Client) -> int:
         return 0
     assert session is not None, "--offline is only allowed with --dry-run"
     with defer_signals() as pending:
-        task_id = _submit(client, session, request, preflight)
-        if arguments.nowait:
-            if pending.interrupted:
-                handle_interrupt(client, session, task_id)
-            return EXIT_INTERRUPTED if pending.interrupted else 0
-        submitted = _submitted(client, task_id, request, preflight, checkout)
-        warnings = tuple(str(finding) for finding in findings)
-        return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
+        task_id = _submit(session, request, preflight)
+        with submitted_task(client, task_id) as note_printed:
+            _report_submission(client, task_id, request, preflight, note_printed)
+            if arguments.nowait:
+                if pending.interrupted:
+                    handle_interrupt(client, session, task_id)
+                return EXIT_INTERRUPTED if pending.interrupted else 0
+            submitted = _submitted(client, task_id, request, preflight, checkout)
+            warnings = tuple(str(finding) for finding in findings)
+            return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
 
 
 def _log_request(request: BuildRequest) -> None:
@@ -207,13 +211,18 @@ def _gating(client: Client) -> Sequence[Finding]:
 def _query_hub(
     client: Client, checkout: Checkout, request: BuildRequest, dockerfile: Dockerfile | None
 ) -> tuple[HubSession, Preflight]:
-    from fedpkg_container.commands.client_config import koji_profile
+    from fedpkg_container.commands.client_config import koji_profile, request_timeout
     from fedpkg_container.distgit.container_yaml import ContainerYaml
     from fedpkg_container.hub import preflight
     from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
 
     profile = koji_profile(client)
-    session = anonymous_session(profile) if client.args.dry_run else connect(profile, client.cmd)
+    timeout = request_timeout(client)
+    session = (
+        anonymous_session(profile, timeout=timeout)
+        if client.args.dry_run
+        else connect(profile, client.cmd, timeout=timeout)
+    )
     with hub_errors(session.baseurl):
         labels, unknown = (dockerfile.labels, dockerfile.unknown_labels) if dockerfile else ({}, frozenset())
         platforms = ContainerYaml.read(checkout.path).platforms
@@ -233,6 +242,9 @@ def _print_request(client: Client, request: BuildRequest, preflight: Preflight) 
         submission = {"source": request.source, "target": request.target, "options": dict(request.options)}
         print_event("request", nvr=nvr, arches=list(preflight.arches), priority=request.priority, **submission)
         return
+    if is_quiet(client):
+        print_lines(*([printable_line(preflight.nvr)] if preflight.nvr else []))
+        return
     what = f" of {printable_line(preflight.nvr)}" if preflight.nvr else ""
     print_lines(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
     if preflight.release_is_next and preflight.nvr:
@@ -240,31 +252,39 @@ def _print_request(client: Client, request: BuildRequest, preflight: Preflight) 
     print_lines(*format_fields(fields))
 
 
-def _submit(client: Client, session: HubSession, request: BuildRequest, preflight: Preflight) -> int:
-    """Submit the build, report the task and return its ID."""
-    from fedpkg_container.commands.following import follow_up_commands
+def _submit(session: HubSession, request: BuildRequest, preflight: Preflight) -> int:
+    """Submit the build and return the ID of its task."""
     from fedpkg_container.hub.session import hub_errors
     from fedpkg_container.hub.submit import submit
 
     with hub_errors(session.baseurl):
-        task_id = submit(session, request, newest=preflight.newest)
-    if client.args.task_info:
-        _write_task_info(client, task_id, request, preflight)
-    nowait = client.args.nowait
+        return submit(session, request, newest=preflight.newest)
+
+
+def _report_submission(
+    client: Client, task_id: int, request: BuildRequest, preflight: Preflight, note_printed: Callable[[], None]
+) -> None:
+    """Print the task, and write the file of ``--task-info``.
+
+    :param note_printed: called when the task has been printed
+    """
+    from fedpkg_container.commands.following import follow_up_commands
+
+    nowait, quiet = client.args.nowait, is_quiet(client)
     if is_json(client):
         if nowait:
             event = _submitted(client, task_id, request, preflight)
-            print_event("submitted", task_id=task_id, url=event.url, nvr=event.nvr, average=event.average)
-        return task_id
-    quiet = is_quiet(client)
-    if not quiet or nowait:
-        print_lines(f"Created task: {task_id}")
-    if not quiet:
-        page = _task_page(client, task_id)
-        print_lines(
-            *([f"Task info: {page}"] if page else []), *([follow_up_commands(client, task_id)] if nowait else [])
-        )
-    return task_id
+            print_event("submitted", task_id=task_id, url=event.url, nvr=event.nvr or None, average=event.average)
+    else:
+        if not quiet or nowait:
+            print_lines(f"Created task: {task_id}")
+            note_printed()
+        if not quiet:
+            page = _task_page(client, task_id)
+            follow_up = [follow_up_commands(client, task_id)] if nowait else []
+            print_lines(*([f"Task info: {page}"] if page else []), *follow_up)
+    if client.args.task_info:
+        _write_task_info(client, task_id, request, preflight)
 
 
 def _check_task_info(name: str) -> None:
@@ -281,20 +301,21 @@ def _check_task_info(name: str) -> None:
         check_writable(Path(name))
     except OSError as error:
         raise UsageError(
-            f"argument --task-info: cannot write {name}: {error.strerror}", solution="choose another file"
+            f"argument --task-info: cannot write {name}: {error.strerror}",
+            solution=os_error_solution(error) or "choose another file",
         ) from error
 
 
 def _write_task_info(client: Client, task_id: int, request: BuildRequest, preflight: Preflight) -> None:
-    """Write the file of ``--task-info`` atomically.
+    """Write the file of ``--task-info``.
 
-    :raises UsageError: if it cannot be written; the task is running by then
+    :raises StillRunningError: if it cannot be written
     """
     import json
     from pathlib import Path
 
-    from fedpkg_container.errors import UsageError
-    from fedpkg_container.files import write_atomically
+    from fedpkg_container.errors import StillRunningError
+    from fedpkg_container.files import write_output
 
     info = {
         "task_id": task_id,
@@ -306,12 +327,10 @@ def _write_task_info(client: Client, task_id: int, request: BuildRequest, prefli
         "priority": request.priority,
     }
     try:
-        write_atomically(Path(client.args.task_info), json.dumps(info, indent=4) + "\n")
+        write_output(Path(client.args.task_info), json.dumps(info, indent=4) + "\n")
     except OSError as error:
-        raise UsageError(
-            f"cannot write {client.args.task_info}: {error.strerror}; task {task_id} is still running",
-            solution=f"watch it: {client.name} container-status --watch {task_id}",
-        ) from error
+        reason = f"cannot write {client.args.task_info}: {error.strerror}; task {task_id} is still running"
+        raise StillRunningError(reason) from error
 
 
 def _task_page(client: Client, task_id: int) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.terminal import print_findings, print_json, print_lines, print_stderr
+from fedpkg_container.commands.terminal import format_table, print_findings, print_json, print_lines, print_stderr
 from fedpkg_container.completion import complete_with
 from fedpkg_container.text import pluralize
 
@@ -18,20 +18,13 @@ if TYPE_CHECKING:
     from fedpkg_container.distgit.effective import Setting
     from fedpkg_container.model.build import Target
 
-#: Width of the value column; longer values push the origin to the right.
-VALUE_WIDTH = 48
-
 
 def show_table(settings: Sequence[Setting]) -> None:
     """Print settings in three columns: key, value, origin."""
     rows = [
-        (setting.key, "-" if setting.value is None else in_one_line(as_text(setting.value)), setting.origin)
-        for setting in settings
+        (setting.key, "-" if setting.value is None else as_text(setting.value), setting.origin) for setting in settings
     ]
-    keys = max(len(key) for key, _, _ in rows)
-    values = min(max(len(value) for _, value, _ in rows), VALUE_WIDTH)
-    for key, value, origin in rows:
-        print_lines(f"{in_one_line(key):{keys}}  {value:{values}}  {in_one_line(origin)}")
+    print_lines(*format_table([tuple(map(in_one_line, row)) for row in rows]))
 
 
 def as_text(value: object) -> str:
@@ -187,9 +180,9 @@ def _difference(before: str, after: str, file: str) -> str:
 
 def _check(directory: Path, *, as_json: bool) -> int:
     from fedpkg_container.distgit.rules import check_files
-    from fedpkg_container.model.findings import ERROR, WARNING
+    from fedpkg_container.model.findings import ERROR, WARNING, in_order
 
-    findings = check_files(directory)
+    findings = in_order(check_files(directory))
     errors = sum(finding.severity == ERROR for finding in findings)
     warnings = sum(finding.severity == WARNING for finding in findings)
     if as_json:
@@ -320,9 +313,9 @@ def _defining_file(client: Client, section: str) -> str:
 def _target(site: Sequence[Setting]) -> Target:
     from fedpkg_container.errors import CheckoutError
     from fedpkg_container.hub.preflight import read_target
-    from fedpkg_container.hub.session import anonymous_session
+    from fedpkg_container.hub.session import CLIENT_TIMEOUT, anonymous_session
 
     values = {setting.key: setting.value for setting in site}
     if values["target"] is None:
         raise CheckoutError("unknown target: the checkout is not on a branch", solution="switch to a branch")
-    return read_target(anonymous_session(values["profile"]), values["target"])
+    return read_target(anonymous_session(values["profile"], timeout=CLIENT_TIMEOUT), values["target"])

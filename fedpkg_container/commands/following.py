@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import is_quiet, print_event, print_lines, print_stderr
@@ -13,8 +15,10 @@ from fedpkg_container.errors import (
     FedpkgContainerError,
     LostContactError,
     NotAuthenticatedError,
+    StillRunningError,
 )
 from fedpkg_container.signals import Interrupted, PendingInterrupt, interruptible
+from fedpkg_container.text import os_error_text, reason_text
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -36,6 +40,38 @@ def progress_kind(client: Client) -> str:
     if requested == "auto" and not is_quiet(client) and (client.args.v or client.args.debug):
         return "plain"  # lines of the log would disturb the live view
     return "quiet" if is_quiet(client) and requested == "auto" else resolve_kind(requested, sys.stdout)
+
+
+@contextmanager
+def submitted_task(client: Client, task_id: int) -> Iterator[Callable[[], None]]:
+    """Report an error after the submission as such, with the task: a script must not submit the build again.
+
+    The final states of the build (failed, canceled) are not affected.
+
+    :returns: a function to call when the task has been printed; a closed pipe needs no message after that
+    :raises StillRunningError: if the task may still be running
+    """
+    follow_up = follow_up_commands(client, task_id)
+    printed: list[int] = []
+    try:
+        yield lambda: printed.append(task_id)
+    except (BuildFailedError, CanceledError):
+        raise
+    except BrokenPipeError:
+        if not printed:
+            print_stderr(_is_running("standard output was closed", task_id), follow_up)
+        raise
+    except FedpkgContainerError as error:
+        reason = error.reason if f"task {task_id}" in error.reason else _is_running(error.reason, task_id)
+        solution = error.solution if str(task_id) in error.solution else f"{error.solution}\n{follow_up}".strip("\n")
+        raise StillRunningError(reason, solution=solution) from error
+    except (OSError, UnicodeError) as error:
+        reason = os_error_text(error) if isinstance(error, OSError) else reason_text(error)
+        raise StillRunningError(_is_running(reason, task_id), solution=follow_up) from error
+
+
+def _is_running(reason: str, task_id: int) -> str:
+    return f"{reason}; task {task_id} is still running"
 
 
 def follow_to_end(
@@ -143,13 +179,8 @@ def handle_interrupt(client: Client, session: HubSession, task_id: int) -> None:
 
 def follow_up_commands(client: Client, task_id: int) -> str:
     """Return the commands that watch and cancel a task."""
-    from fedpkg_container.commands.client_config import koji_profile
-
-    koji = str(getattr(client.cmd, "build_client", "") or "koji")
-    profile = koji_profile(client)
-    profile_option = "" if profile == koji else f" --profile {profile}"
-    watch = f"{client.name} container-status --watch {task_id}"
-    return f"    watch it:  {watch}\n    cancel it: {koji}{profile_option} cancel {task_id}"
+    status = f"{client.name} container-status"
+    return f"    watch it:  {status} --watch {task_id}\n    cancel it: {status} --cancel {task_id}"
 
 
 def _report(client: Client, event: Finished, tails: LogTails, kind: str) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fedpkg_container import __version__
+from fedpkg_container.commands.unknown_arguments import refuse_empty
 
 
 def make_parser(
@@ -32,6 +33,7 @@ def make_parser(
         module.add_arguments(subparser)
         _add_common(subparser, config_help)
         subparser.set_defaults(run=module.run)
+        refuse_empty(subparser)
     return parser
 
 
@@ -55,7 +57,7 @@ def run_command(arguments: argparse.Namespace, command: Callable[[], int], *, if
     from fedpkg_container.commands.terminal import print_error
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.signals import interruptible
-    from fedpkg_container.text import os_error_text
+    from fedpkg_container.text import os_error_solution, os_error_text
 
     logs.show(verbose=arguments.verbose, debug=arguments.debug)
     try:
@@ -70,7 +72,7 @@ def run_command(arguments: argparse.Namespace, command: Callable[[], int], *, if
     except OSError as error:
         if arguments.debug:
             raise
-        print_error(os_error_text(error))
+        print_error(os_error_text(error), os_error_solution(error))
         return 1
     except KeyboardInterrupt:
         print_error("interrupted", if_interrupted)

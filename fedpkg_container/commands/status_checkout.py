@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Output of ``container-status`` for the checkout, and for the user's own builds (``--mine``)."""
+"""Views of ``container-status`` that list builds: of the checkout, of a package, and of the user (``--mine``)."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from fedpkg_container.commands.terminal import print_json, print_lines
+from fedpkg_container.commands import status_fields
+from fedpkg_container.commands.status_view import View
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.nvr import COMPONENT_LABEL, label_value
 from fedpkg_container.text import pluralize, printable_line
@@ -17,37 +17,80 @@ if TYPE_CHECKING:
 
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.hub.builds import Build, Overview, RequestedBuild
+    from fedpkg_container.hub.builds import Build
+    from fedpkg_container.hub.overview import Overview, Selection
     from fedpkg_container.hub.protocol import HubSession
+    from fedpkg_container.hub.requested_builds import RequestedBuild
+    from fedpkg_container.progress.look import Page
 
-#: Builds to show per branch.
-BUILDS_PER_BRANCH = 3
 
-
-def show_checkout(client: Client, session: HubSession) -> int:
-    """Print the builds of the checkout and return the exit status."""
+def checkout_view(client: Client, session: HubSession, selection: Selection) -> View:
+    """Return the builds of the checkout."""
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.hub.builds import overview
+    from fedpkg_container.hub.overview import ALL, overview
 
     checkout = Checkout.read(client.cmd)
-    component = _component(checkout)
-    builds = overview(session, component, f"{checkout.namespace}/{checkout.name}")
-    head = _head(client.cmd.repo, checkout, builds.builds)
-    if client.args.json:
-        print_json({"component": component, "head": head, **dataclasses.asdict(builds)})
-        return 0
-    print_lines(*_lines(component, builds, head))
-    return 0
+    builds = overview(session, _component(checkout), f"{checkout.namespace}/{checkout.name}", selection)
+    head = None if selection != ALL else _head(client.cmd.repo, checkout, builds.builds)
+    return package_view(client, builds, selection, head)
 
 
-def checkout_component(client: Client) -> str:
-    """Return the name of the checkout's package in Koji.
+def package_view(
+    client: Client, overview: Overview, selection: Selection, head: Mapping[str, object] | None = None
+) -> View:
+    """Return the builds of a package.
+
+    :param head: JSON of the state of the checkout's HEAD; None without a checkout, or if builds are left out
+    """
+    from fedpkg_container.commands.client_config import koji_profile
+    from fedpkg_container.hub.session import site_urls
+
+    fields = status_fields.package(overview, head, site_urls(koji_profile(client)))
+
+    def lines(page: Page) -> list[str]:
+        from fedpkg_container.commands.status_lists import BUILDS_PER_BRANCH, package_lines
+
+        all_builds = selection.is_filter or selection.limit is not None
+        state = _head_line(head, overview.running) if head is not None else ""
+        empty = "no such builds" if selection.is_filter else "no builds yet"
+        per_branch = None if all_builds else BUILDS_PER_BRANCH
+        return list(package_lines(page, overview, head=state, per_branch=per_branch, empty=empty))
+
+    return View(fields, [*fields["running"], *fields["builds"]], lines)
+
+
+def own_view(client: Client, session: HubSession, selection: Selection) -> View:
+    """Return the user's own container builds."""
+    from fedpkg_container.commands.client_config import koji_profile
+    from fedpkg_container.hub.overview import builds_of_user
+    from fedpkg_container.hub.session import site_urls
+
+    running, ended = builds_of_user(session, session.getLoggedInUser(), selection)
+    running = () if selection.failed else running
+    urls = site_urls(koji_profile(client))
+    fields = status_fields.view(
+        "mine",
+        running=[status_fields.running(build, urls) for build in running],
+        ended=[status_fields.entry(build, urls) for build in ended],
+    )
+
+    def lines(page: Page) -> list[str]:
+        from fedpkg_container.commands.status_lists import own_lines
+
+        return list(own_lines(page, running, ended))
+
+    return View(fields, [*fields["running"], *fields["ended"]], lines)
+
+
+def checkout_component(client: Client) -> dict[str, str]:
+    """Return the name of the checkout's package in Koji, by its repository (``container/hello``).
 
     :raises CheckoutError: if the directory is not a checkout
     """
     from fedpkg_container.distgit.checkout import Checkout
 
-    return _component(Checkout.read(client.cmd))
+    checkout = Checkout.read(client.cmd)
+    return {f"{checkout.namespace}/{checkout.name}": _component(checkout)}
 
 
 def running_task(client: Client, session: HubSession) -> int:
@@ -56,14 +99,14 @@ def running_task(client: Client, session: HubSession) -> int:
     :raises RefusedError: if there is none
     """
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.hub.builds import overview
+    from fedpkg_container.hub.overview import overview
 
     checkout = Checkout.read(client.cmd)
     repository = f"{checkout.namespace}/{checkout.name}"
     running = overview(session, _component(checkout), repository).running
     if not running:
         raise RefusedError(f"no build of {repository} is running", solution="pass a task ID")
-    return running[0].tasks[0].id
+    return running[0].root.id
 
 
 def _component(checkout: Checkout) -> str:
@@ -97,85 +140,11 @@ def _head_line(head: Mapping[str, Any], running: Sequence[RequestedBuild]) -> st
     nvr, ahead, behind = head["nvr"], head["ahead"], head["behind"]
     if nvr is not None and not ahead and not behind:
         return f"HEAD has been built: {nvr}"
-    commits = {build.source.rpartition("#")[2]: build for build in running if not build.scratch}
+    commits = {build.commit: build for build in running if not build.scratch}
     if build := commits.get(head["commit"]):
-        return f"HEAD is being built by task {build.tasks[0].id}"
+        return f"HEAD is being built by task {build.root.id}"
     if nvr is None:
         return "HEAD has not been built, nor any earlier commit"
     distances = ((ahead, "ahead of"), (behind, "behind"))
     parts = [f"{pluralize(count, 'commit')} {where}" for count, where in distances if count]
     return f"HEAD is {' and '.join(parts)} {nvr}"
-
-
-def _lines(component: str, overview: Overview, head: Mapping[str, object]) -> Iterator[str]:
-    yield f"{component}: {_head_line(head, overview.running)}"
-    for running in overview.running:
-        yield ""
-        yield from _running(running, overview.average)
-    branches: dict[str, list[Build]] = {}
-    for build in overview.builds:
-        branches.setdefault(build.branch or "unknown branch", []).append(build)
-    for branch, builds in sorted(branches.items(), key=lambda item: not item[1][0].branch):
-        yield ""
-        yield branch
-        for build in builds[:BUILDS_PER_BRANCH]:
-            yield from _build(build)
-        if len(builds) > BUILDS_PER_BRANCH:
-            yield f"    … {len(builds) - BUILDS_PER_BRANCH} older"
-    if not overview.builds:
-        yield "no builds yet"
-
-
-def _build(build: Build) -> Iterator[str]:
-    from fedpkg_container.progress.formatting import format_age
-
-    timestamp = build.completed if build.completed is not None else build.created
-    age = f", {format_age(timestamp)}" if timestamp is not None else ""
-    tags = f", in {', '.join(build.tags)}" if build.tags else ""
-    isolated = " (isolated)" if build.is_isolated else ""
-    task = f", task {build.task_id}" if build.state != "COMPLETE" and build.task_id else ""
-    yield f"    {build.nvr}{isolated}  {build.state.lower()}{age}, by {build.owner}{tags}{task}"
-    if build.pull_specs:
-        yield f"        {build.pull_specs[0]}"
-
-
-def _running(running: RequestedBuild, average: float | None) -> Iterator[str]:
-    import time
-
-    from fedpkg_container.commands.status_task import tree_lines
-    from fedpkg_container.progress.formatting import format_percentage
-    from fedpkg_container.text import format_duration
-
-    kind = "scratch build" if running.scratch else "build"
-    started = running.tasks[0].started
-    progress = ""
-    if average and started is not None:
-        percentage = format_percentage(time.time() - started, average)
-        progress = f", {f'{percentage} of' if percentage else 'above'} the average of {format_duration(average)}"
-    commit = running.source.rpartition("#")[2][:12]
-    yield f"running: {kind} of {running.branch or commit} ({commit}), by {running.owner}{progress}"
-    yield from tree_lines(running.tasks, indent="    ")
-
-
-def show_my_builds(client: Client, session: HubSession) -> int:
-    """Print the user's own container builds and return the exit status."""
-    from fedpkg_container.hub.builds import builds_of_user
-    from fedpkg_container.progress.formatting import format_age
-    from fedpkg_container.progress.plain import STATE_NAMES
-
-    running, ended = builds_of_user(session, session.getLoggedInUser())
-    if client.args.json:
-        groups = {"running": running, "ended": ended}
-        print_json({name: [dataclasses.asdict(build) for build in builds] for name, builds in groups.items()})
-        return 0
-    for build in running:
-        print_lines(*_running(build, None))
-    for build in ended:
-        task = build.tasks[0]
-        age = f", {format_age(task.completed)}" if task.completed is not None else ""
-        repository = build.source.partition("#")[0].rpartition("://")[2].partition("/")[2]
-        kind = "scratch build" if build.scratch else "build"
-        print_lines(f"task {task.id}: {kind} of {repository} {STATE_NAMES[task.state]}{age}")
-    if not running and not ended:
-        print_lines("you have no container builds")
-    return 0

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from fedpkg_container.stdio import write_text
 from fedpkg_container.text import printable, printable_line
 
 if TYPE_CHECKING:
@@ -15,9 +16,19 @@ if TYPE_CHECKING:
     from fedpkg_container.model.findings import Finding
 
 
+#: Maximum width of a column of a table; longer cells push the rest of their row to the right.
+MAX_COLUMN = 60
+
+
 def print_lines(*texts: str) -> None:
     """Write results to standard output, each text on separate lines."""
     _write(sys.stdout, texts)
+
+
+def print_page(lines: Iterable[str]) -> None:
+    """Write lines of a ``progress.look.Page``, which are printable already, to standard output."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
 
 
 def print_stderr(*texts: str) -> None:
@@ -26,8 +37,7 @@ def print_stderr(*texts: str) -> None:
 
 
 def _write(stream: TextIO, texts: Iterable[str]) -> None:
-    stream.write("".join(f"{printable(text)}\n" for text in texts))
-    stream.flush()
+    write_text(stream, "".join(f"{printable(text)}\n" for text in texts))
 
 
 def print_json(value: object) -> None:
@@ -54,32 +64,58 @@ def print_event(event: str, **fields: object) -> None:
 
 def print_findings_json(findings: Iterable[Finding]) -> None:
     """Write findings as JSON lines."""
+    from fedpkg_container.model.findings import in_order
     from fedpkg_container.progress.json_lines import JsonRenderer
 
-    JsonRenderer(sys.stdout).findings(findings)
+    JsonRenderer(sys.stdout).findings(in_order(findings))
 
 
 def print_findings(findings: Iterable[Finding]) -> None:
     """Write findings to standard error."""
-    from fedpkg_container.model.findings import ERROR
+    from fedpkg_container.model.findings import ERROR, in_order
     from fedpkg_container.progress.formatting import Style
 
     style = Style(sys.stderr)
-    for finding in findings:
+    for finding in in_order(findings):
         mark = style.bad if finding.severity == ERROR else style.warning
         word = f"{finding.severity}:"
-        sys.stderr.write(str(finding).replace(word, mark(word), 1) + "\n")
-    sys.stderr.flush()
+        write_text(sys.stderr, str(finding).replace(word, mark(word), 1) + "\n")
 
 
 def print_error(reason: str, solution: str = "") -> None:
     """Write an error and its solution to standard error."""
     from fedpkg_container.progress.formatting import Style
 
-    sys.stderr.write(f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
-    sys.stderr.flush()
+    write_text(sys.stderr, f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
     if solution:
         print_stderr(*(f"       {line}" for line in solution.splitlines()))
+
+
+def format_table(rows: Sequence[Sequence[str]], *, right: Collection[int] = ()) -> list[str]:
+    """Return rows as lines with aligned columns; in a terminal that is too narrow, one cell per line.
+
+    :param right: columns to align to the right
+    """
+    last = max(map(len, rows), default=0) - 1
+    widths = [min(max(len(row[column]) for row in rows), MAX_COLUMN) for column in range(last)]
+    lines = []
+    for row in rows:
+        cells = [
+            f"{cell:>{width}}" if column in right else f"{cell:{width}}"
+            for column, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append("  ".join([*cells, row[last]]).rstrip())
+    if max(map(len, lines), default=0) <= _columns():
+        return lines
+    return [line for first, *others in rows for line in (first, *(f"    {cell}" for cell in others if cell))]
+
+
+def _columns() -> float:
+    """Return the width of the terminal; for files and pipes infinite, so that their rows stay whole."""
+    import math
+    import shutil
+
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
 
 
 def format_fields(values: Mapping[str, object]) -> list[str]:

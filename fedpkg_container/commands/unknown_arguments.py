@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Errors about unknown arguments of a command, with the usage of the command.
+"""Errors about unknown and empty arguments of a command, with the usage of the command.
 
-argparse reports them with the usage of the whole program, which lists other options.
+argparse reports unknown ones with the usage of the whole program, which lists other options.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 
@@ -27,6 +28,43 @@ def refuse_unknown(command: argparse.ArgumentParser, program: argparse.ArgumentP
         return parsed, unknown
 
     command.parse_known_args = parse_all  # type: ignore[method-assign,assignment]
+
+
+def refuse_empty(parser: argparse.ArgumentParser) -> None:
+    """Let a parser report empty values (``--target ""``, of an unset shell variable) instead of using a default."""
+    parse = parser.parse_known_args
+
+    def parse_all(
+        args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        words = list(sys.argv[1:] if args is None else args)
+        parsed, unknown = parse(words, namespace)
+        if empty := _empty_argument(words, parser, parsed):
+            parser.error(f"argument {empty}: the value is empty")
+        return parsed, unknown
+
+    parser.parse_known_args = parse_all  # type: ignore[method-assign,assignment]
+
+
+def _empty_argument(words: Sequence[str], parser: argparse.ArgumentParser, parsed: argparse.Namespace) -> str:
+    """Return the name of an argument with an empty value; empty if there is none.
+
+    :param words: of the command line; an argument that the user did not write has a default, which may be empty
+    """
+    for action in parser._actions:
+        values = getattr(parsed, action.dest, None)
+        if action.nargs == 0 or not _has_empty(values):
+            continue
+        if not all(map(str.strip, words)) or any(f"{option}=" in words for option in action.option_strings):
+            return "/".join(action.option_strings) or str(action.metavar or action.dest)
+    return ""
+
+
+def _has_empty(values: object) -> bool:
+    """Return whether a value, or one in a list or in lists of values, is empty."""
+    if isinstance(values, str):
+        return not values.strip()
+    return isinstance(values, (list, tuple)) and any(map(_has_empty, values))
 
 
 def _hint(unknown: Sequence[str], command: argparse.ArgumentParser, program: argparse.ArgumentParser) -> str:

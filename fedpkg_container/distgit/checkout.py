@@ -140,6 +140,18 @@ class Checkout:
         :raises CheckoutError: if it is not a git repository, cannot be read, or has no commit or remote
         """
         path = Path(commands.path).absolute()
+        try:
+            checkout = cls._read(commands, path)
+            f"{checkout.branch}{checkout.upstream}{checkout.source}".encode()
+        except UnicodeError as error:  # GitPython decodes some of git's output strictly, and other with surrogates
+            raise CheckoutError(
+                f"{path}: the name of a branch or remote, or .git/config, is not valid UTF-8",
+                solution="rename it: git branch --move NAME, git remote rename OLD NEW",
+            ) from error
+        return checkout
+
+    @classmethod
+    def _read(cls, commands: RpkgCommands, path: Path) -> Checkout:
         repository, status = _repository(commands, path)
         if not repository.remotes:
             raise CheckoutError(f"{path} has no remote", solution="add the dist-git remote: git remote add origin URL")

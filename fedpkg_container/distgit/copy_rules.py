@@ -17,6 +17,7 @@ from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.file_tree import FileTree, TreeInGit, TreeOnDisk
 from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.model.findings import ERROR, Finding
+from fedpkg_container.text import reason_text
 
 SOURCES = "sources"
 
@@ -32,7 +33,7 @@ def check(
     try:
         lookaside = frozenset(_lookaside(path))
     except (rpkgError, OSError, ValueError) as error:
-        reason = f"cannot read {SOURCES}: {error}"
+        reason = f"cannot read {SOURCES}: {reason_text(error)}"
         yield Finding("sources", ERROR, reason, "recreate it: fedpkg new-sources", SOURCES)
         lookaside = frozenset()
     for name in sorted(lookaside & (tracked or frozenset())):

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -31,6 +31,7 @@ class Label:
     :param written: that instruction as written
     :param unknown: variables in it whose values are not known here
     :param unset: variables in it without a value
+    :param overridable: arguments in it, which the ENV of a parent that is not known here would override
     """
 
     value: str
@@ -38,6 +39,7 @@ class Label:
     written: str
     unknown: frozenset[str] = frozenset()
     unset: frozenset[str] = frozenset()
+    overridable: frozenset[str] = frozenset()
 
     @property
     def is_complete(self) -> bool:
@@ -202,9 +204,26 @@ class Dockerfile:
     @cached_property
     def label_details(self) -> dict[str, Label]:
         """The labels of the image, including those of the earlier stages that it is based on."""
+        labels = self._labels_of(self._reading)
+        if not self._may_be_overridden:
+            return labels
+        cautious = self._labels_of(read(self._source, self.facts, is_cautious=True))
+        for name, label in labels.items():
+            if label.is_complete and name in cautious:
+                labels[name] = replace(label, overridable=cautious[name].unknown)
+        return labels
+
+    @property
+    def _may_be_overridden(self) -> bool:
+        """Whether the ENV of a parent that is not known may override arguments of this file."""
+        return any(item.name == "ARG" for item in self.instructions) and any(
+            stage.image not in self.facts.parents for stage in self.stages if stage.image in self.parents
+        )
+
+    def _labels_of(self, reading: Reading) -> dict[str, Label]:
         labels: dict[str, Label] = {}
         by_stage: dict[int, list[Instruction]] = {}
-        for item in (*self.triggered, *self.instructions):
+        for item in (*reading.triggered, *reading.instructions):
             if item.name == "LABEL":
                 by_stage.setdefault(item.stage, []).append(item)
         for item in (item for number in self.final_stages for item in by_stage.get(number, [])):
@@ -216,12 +235,13 @@ class Dockerfile:
     @property
     def labels(self) -> dict[str, str]:
         """The labels of the image whose values are known, with variables substituted."""
-        return {name: label.value for name, label in self.label_details.items() if not label.unknown}
+        unknown = self.unknown_labels
+        return {name: label.value for name, label in self.label_details.items() if name not in unknown}
 
     @property
     def unknown_labels(self) -> frozenset[str]:
         """The labels of the image whose values are not known here."""
-        return frozenset(name for name, label in self.label_details.items() if label.unknown)
+        return frozenset(name for name, label in self.label_details.items() if label.unknown or label.overridable)
 
     @property
     def foreign_sources(self) -> list[tuple[str, int]]:

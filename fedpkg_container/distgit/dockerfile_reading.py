@@ -112,6 +112,7 @@ class _State:
     :param arguments: arguments declared so far
     :param declared: words of its ARG instructions, as written
     :param triggers: its ONBUILD instructions
+    :param is_overridable: whether an ENV that is not known may set its arguments
     """
 
     parent: Mapping[str, str] = field(default_factory=dict)
@@ -120,6 +121,7 @@ class _State:
     arguments: dict[str, Value] = field(default_factory=dict)
     declared: list[str] = field(default_factory=list)
     triggers: list[str] = field(default_factory=list)
+    is_overridable: bool = False
 
     def lookup(self, name: str) -> Value | None:
         """Return the value of a variable: ENV takes precedence over ARG."""
@@ -133,7 +135,7 @@ class _State:
             return self.own[name]
         if name in self.parent:
             return Value(self.parent[name])
-        if name in self.arguments:
+        if name in self.arguments and not self.is_overridable:
             return self.arguments[name]
         return None if self.is_known else unknown(name)
 
@@ -152,12 +154,13 @@ class Reading(NamedTuple):
     environment: Mapping[str, Value]
 
 
-def read(source: Source, facts: BuildFacts) -> Reading:
+def read(source: Source, facts: BuildFacts, *, is_cautious: bool = False) -> Reading:
     """Return the instructions and stages of a Dockerfile.
 
+    :param is_cautious: whether arguments are unknown in a stage whose parent is, since its ENV may override them
     :raises RefusedError: if a parent's ONBUILD cannot be read, or is too large
     """
-    reader = _Reader(source, facts)
+    reader = _Reader(source, facts, is_cautious=is_cautious)
     for step in source.steps:
         reader.add(step)
     state = reader.state
@@ -177,7 +180,8 @@ def read_alone(step: Step, stage: int, escape: str) -> Instruction:
 class _Reader:
     """Reads the instructions in order."""
 
-    def __init__(self, source: Source, facts: BuildFacts) -> None:
+    def __init__(self, source: Source, facts: BuildFacts, *, is_cautious: bool = False) -> None:
+        self._is_cautious = is_cautious
         self._escape = source.escape
         self._facts = facts
         self._budget = Budget()
@@ -343,24 +347,29 @@ class _Reader:
         return self._facts.predefined(name) if name in PLATFORM_ARGUMENTS else None
 
     def _earlier_stage(self, image: str) -> int | None:
-        """Return the number of the stage that FROM names; None if it is an image."""
+        """Return the number of the stage that FROM names; None if it is an image.
+
+        In buildah the number of a stage is the name of a stage without one: ``00`` is an image, as in COPY it is not.
+        """
         for number in range(len(self.stages) - 1, -1, -1):
-            if self.stages[number].name and self.stages[number].name == image:
+            if image == (self.stages[number].name or str(number)):
                 return number
-        is_number = image.isascii() and image.isdecimal() and len(image) < 10
-        return int(image) if is_number and int(image) < len(self.stages) else None
+        return None
 
     def _based_on(self, image: Value, earlier: int | None, written: str) -> _State:
         arguments = {name: unknown(name) for name in BUILD_TIME_ARGUMENTS}
         if earlier is not None:
             below = self._states[earlier]
             state = _State(below.parent, below.is_known, dict(below.own), arguments)
+            state.is_overridable = below.is_overridable
             self._inherit_arguments(state, below, written)
             return state
         if image.text == SCRATCH:
             return _State(arguments=arguments)
         config = self._facts.parents.get(image.text) if image.is_known else None
-        return _State(config.environment if config else {}, config is not None, arguments=arguments)
+        state = _State(config.environment if config else {}, config is not None, arguments=arguments)
+        state.is_overridable = self._is_cautious and not state.is_known
+        return state
 
     def _inherit_arguments(self, state: _State, below: _State, written: str) -> None:
         """Declare the arguments of the stage below, as newer versions of buildah do.

@@ -122,7 +122,9 @@ class EffectiveConfig:
                 reason = "without a value" if label.unset else "of the base image"
                 yield Setting(key, None, f"{file}:{label.line}, {names} {reason}")
             elif label:
-                yield Setting(key, label.value, f"{file}:{label.line}")
+                names = ", ".join(f"${name}" for name in sorted(label.overridable))
+                exception = f", unless the base image sets {names}" if names else ""
+                yield Setting(key, label.value, f"{file}:{label.line}{exception}")
             else:
                 yield Setting(key, None, f"{DEFAULT}: assigned by Koji" if key == "release" else file)
         stages = self._dockerfile.stages if self._dockerfile else []

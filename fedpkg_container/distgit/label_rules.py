@@ -124,7 +124,7 @@ def incomplete(name: str, label: Label) -> str:
 def depends_on_parents(dockerfile: Dockerfile) -> bool:
     """Whether a label of the NVR has a variable that parent images may set."""
     labels = identity_labels(dockerfile.label_details)
-    return bool(dockerfile.parents) and any(label.unknown for label in labels.values())
+    return bool(dockerfile.parents) and any(label.unknown or label.overridable for label in labels.values())
 
 
 def _unresolved(labels: dict[str, Label]) -> Iterator[Finding]:
@@ -136,6 +136,10 @@ def _unresolved(labels: dict[str, Label]) -> Iterator[Finding]:
         elif label.unknown:
             message = f"label {name} depends on {_variables(label.unknown)}, known only to the builder"
             solution = "no change is needed if the base image sets it; otherwise builders refuse the build"
+            yield Finding("label-unknown", NOTE, message, solution, FILE, label.line)
+        elif label.overridable:
+            message = f"label {name} is {label.value!r} unless the base image sets {_variables(label.overridable)}"
+            solution = "no change is needed: ENV of the base image overrides ARG, and builders read it"
             yield Finding("label-unknown", NOTE, message, solution, FILE, label.line)
 
 

@@ -28,6 +28,7 @@ from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimi
 from fedpkg_container.process import OUTPUT_LIMIT, run
 from fedpkg_container.registry.digests import digest_of, validate_digest
 from fedpkg_container.registry.manifests import MAX_MANIFEST_SIZE, OCI_INDEX, Descriptor, ImageConfiguration, Manifest
+from fedpkg_container.text import reason_text
 
 #: Read timeout, seconds.
 TIMEOUT = 1800.0
@@ -297,7 +298,7 @@ def _layout(archive: Path, layout: Path, below: Path) -> Path:
         members = [Descriptor.of(each) for each in index["manifests"]]
     except (OSError, ValueError, LookupError, TypeError, RecursionError, RegistryError) as error:
         raise UsageError(
-            f"{archive} has no readable index of an OCI layout: {error}", solution="save the image again"
+            f"{archive} has no readable index of an OCI layout: {reason_text(error)}", solution="save the image again"
         ) from error
     if not members:
         raise UsageError(f"{archive} contains no image", solution="name an archive or a directory with an image")

@@ -14,6 +14,7 @@ from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry.digests import validate_digest
 from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.text import reason_text
 
 #: Directory of the registry contents, in an image's directory.
 CONTENT = "content"
@@ -114,7 +115,8 @@ def check_layers(base: BaseImage, workspace: Workspace) -> None:
             same = unpacked.issuperset(zip(blobs, named))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RegistryError(
-            f"the layers of {base.name} cannot be compared with its configuration: {error}", solution=_OTHER
+            f"the layers of {base.name} cannot be compared with its configuration: {reason_text(error)}",
+            solution=_OTHER,
         ) from error
     if not same:
         raise RegistryError(f"the layers of {base.name} differ from those in its configuration", solution=_OTHER)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import koji
 
-from fedpkg_container.hub.builds import MAX_BUILDS, Build, branch_of, read_build, requester_of
+from fedpkg_container.hub.builds import MAX_BUILDS, Build, read_build, requester_of
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.koji_types import ArchiveInfo, BuildInfo, QueryOptions, RPMInfo
@@ -74,6 +74,8 @@ def read_contents(session: HubSession, info: BuildInfo) -> Contents:
     with session.multicall(strict=False) as multicall:
         tags = multicall.listTags(build.id)
         task_call = multicall.getTaskInfo(build.task_id, request=True) if build.task_id else None
+        failed = build.task_id if build.state in ("FAILED", "CANCELED") else None
+        fault = multicall.getTaskResult(failed, raise_fault=False) if failed else None
         archives = multicall.listArchives(build.id, type="image")
         parents = {image: multicall.getBuild(parent["id"]) for image, parent in build.parents.items()}
     images = [archive for archive in result_or_none(archives) or () if "image" in (archive.get("extra") or {})]
@@ -93,7 +95,8 @@ def read_contents(session: HubSession, info: BuildInfo) -> Contents:
     return Contents(
         read_build(
             info,
-            branch=branch_of(task),
+            task=task,
+            result=result_or_none(fault),
             requester=str((result_or_none(user) or {}).get("name") or ""),
             tags=result_or_none(tags) or (),
         ),

@@ -88,6 +88,16 @@ class LogLines:
 
 
 @dataclass(frozen=True)
+class Requesting:
+    """A request is sent to the hub; ``Responded`` or ``ContactLost`` follows."""
+
+
+@dataclass(frozen=True)
+class Responded:
+    """The hub responded to a request."""
+
+
+@dataclass(frozen=True)
 class ContactLost:
     """The hub does not respond; the request is retried.
 
@@ -160,4 +170,15 @@ class Finished:
     logs: tuple[str, ...] = ()
 
 
-Event = Union[Submitted, TaskChanged, LogLines, ContactLost, ContactRegained, NoBuilder, BuilderSeen, Finished]
+Event = Union[
+    Submitted,
+    TaskChanged,
+    LogLines,
+    Requesting,
+    Responded,
+    ContactLost,
+    ContactRegained,
+    NoBuilder,
+    BuilderSeen,
+    Finished,
+]

@@ -78,6 +78,8 @@ class _Follower:
         self.sleep = sleep
         self.clock = clock
         self.tasks: dict[int, TaskState] = {}
+        #: Tasks that had ended before the first request; they are reported as ended, not as running.
+        self.ended_before: frozenset[int] | None = None
         self.announced: dict[int, TaskState] = {}
         self.hosts: dict[int, str] = {}
         self.logs: dict[tuple[int, str], LogReader] = {}
@@ -185,6 +187,8 @@ class _Follower:
             for info in children:
                 if info["id"] != self.root:
                     self._note_task(info)
+        if self.ended_before is None:
+            self.ended_before = frozenset(task_id for task_id, task in self.tasks.items() if task.ended)
         yield from self._announce()
         yield from self._note_builders({key[1]: hosts for key, hosts in responses.items() if key[0] == "hosts"})
         for key, response in responses.items():
@@ -234,7 +238,7 @@ class _Follower:
             task = self.tasks[task_id]
             announced = self.announced.get(task_id)
             nameless = task.has_host and not task.host
-            unread = task.ended and not self._is_read(task_id)
+            unread = task.ended and not self._is_read(task_id) and task_id not in (self.ended_before or ())
             if unread and announced is None and task.started is not None:
                 task = replace(task, state="OPEN", completed=None)  # report its logs first, and then its end
                 unread = False

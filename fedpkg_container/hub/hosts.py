@@ -3,14 +3,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 from fedpkg_container.hub.events import NoBuilder, TaskState
-from fedpkg_container.hub.protocol import HubSession
-from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.koji_types import HostInfo
-from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL
 
 #: Seconds without a check-in after which a builder is reported as silent. The Koji hub assigns such a builder no tasks
 #: after 180 s and frees its tasks after 900 s. The clocks of hub and client may differ by as much as Kerberos accepts.
@@ -47,18 +43,3 @@ def find_tasks_without_builder(
         if seconds is None or seconds >= CHECK_IN_TIMEOUT:
             events[task.channel, task.arch] = NoBuilder(task, len(hosts), seconds)
     return events
-
-
-def check_waiting_tasks(session: HubSession, tasks: Sequence[TaskState]) -> list[NoBuilder]:
-    """Check the builders for tasks that have waited for some time; one request, or none if there is no such task."""
-    now = time.time()
-    waiting = [
-        task for task in tasks if task.is_waiting and now - (task.created or now) >= DEFAULT_POLL_INTERVAL.builder_check
-    ]
-    channels = sorted({task.channel for task in waiting if task.channel is not None})
-    if not channels:
-        return []
-    with session.multicall(strict=False) as multicall:
-        calls = {channel: multicall.listHosts(channelID=channel, enabled=True) for channel in channels}
-    hosts = {channel: result for channel, call in calls.items() if (result := result_or_none(call)) is not None}
-    return list(find_tasks_without_builder(waiting, hosts, now).values())

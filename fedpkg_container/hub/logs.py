@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedpkg_container.hub.events import (
-    TaskState,
-)
+from fedpkg_container.hub.events import TaskState
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.tasks import task_state
+from fedpkg_container.model.koji_types import FileInfo
 from fedpkg_container.text import LineSplitter, printable, printable_line
 
 #: Bytes to read from the end of a log at first, for its last lines.
@@ -32,6 +31,24 @@ class TaskLog:
     name: str
     size: int
 
+    def last_part(self) -> tuple[int, int]:
+        """Return offset and size, in bytes, of the part of the log that contains its last line."""
+        size = min(self.size, TAIL)
+        return self.size - size, size
+
+
+def task_logs(tasks: Sequence[TaskState], files: Sequence[Mapping[str, FileInfo]]) -> list[TaskLog]:
+    """Return the logs of tasks.
+
+    :param files: result of ``listTaskOutput`` for each task
+    """
+    return [
+        TaskLog(task, name, int(stat["st_size"]))
+        for task, output in zip(tasks, files)
+        for name, stat in sorted(output.items())
+        if name.endswith(".log")
+    ]
+
 
 def read_tree(session: HubSession, task_id: int) -> tuple[list[TaskState], list[TaskLog]]:
     """Return the tasks of a tree, root first, and their logs, using two requests.
@@ -48,13 +65,7 @@ def read_tree(session: HubSession, task_id: int) -> tuple[list[TaskState], list[
         files = [multicall.listTaskOutput(info["id"], stat=True) for info in infos]
     names = {host_id: printable_line(host["name"]) for host_id, call in hosts.items() if (host := call.result)}
     tasks = [task_state(info, names.get(info["host_id"] or 0, "")) for info in infos]
-    logs = [
-        TaskLog(task, name, int(stat["st_size"]))
-        for task, call in zip(tasks, files)
-        for name, stat in sorted(call.result.items())
-        if name.endswith(".log")
-    ]
-    return tasks, logs
+    return tasks, task_logs(tasks, [call.result for call in files])
 
 
 def read_log(session: HubSession, log: TaskLog) -> Iterator[tuple[str, ...]]:
@@ -83,18 +94,22 @@ def last_lines(session: HubSession, log: TaskLog, number: int) -> tuple[str, ...
     return displayable_lines(content.removesuffix(b"\n").split(b"\n")[-number:]) if content else ()
 
 
-def waiting_reasons(session: HubSession, logs: Iterable[TaskLog]) -> list[tuple[TaskState, str]]:
-    """Return the running tasks whose pod has not started, each with the reason, which is the last line of its log.
+def pod_logs(logs: Iterable[TaskLog]) -> list[TaskLog]:
+    """Return the logs that may end with the reason why a pod has not started; such logs are short."""
+    return [
+        log
+        for log in logs
+        if log.task.method == "createContainer" and log.task.state == "OPEN" and 0 < log.size <= WAITING_SIZE
+    ]
 
-    A task that waits has a short log; others are not read.
+
+def waiting_reason(content: str) -> str:
+    """Return the reason why a pod has not started, from the last line of its log; empty if it states none.
+
+    :param content: the end of the log, in Base64
     """
-    found = []
-    for log in logs:
-        if log.task.method == "createContainer" and log.task.state == "OPEN" and 0 < log.size <= WAITING_SIZE:
-            line = last_lines(session, log, 1)[-1]
-            if line.startswith(WAITING):
-                found.append((log.task, line[len(WAITING) :]))
-    return found
+    lines = displayable_lines(base64.b64decode(content).removesuffix(b"\n").split(b"\n")[-1:])
+    return lines[-1][len(WAITING) :] if lines and lines[-1].startswith(WAITING) else ""
 
 
 def _part(session: HubSession, log: TaskLog, offset: int, size: int) -> bytes:

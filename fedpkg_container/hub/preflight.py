@@ -16,7 +16,7 @@ from fedpkg_container.hub.builds import valid_average
 from fedpkg_container.hub.hosts import CHECK_IN_TIMEOUT, hosts_of_arch, seconds_since_check_in
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import REUSABLE_STATES
-from fedpkg_container.hub.session import anonymous_session, hub_errors, profile_options
+from fedpkg_container.hub.session import CLIENT_TIMEOUT, anonymous_session, hub_errors, profile_options
 from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
@@ -69,7 +69,7 @@ def find_repository(profile: str, target_name: str) -> TagRepository:
     :raises FedpkgContainerError: if its build tag has no repository, or the hub does not respond
     """
     options = profile_options(profile)
-    session = anonymous_session(profile)
+    session = anonymous_session(profile, timeout=CLIENT_TIMEOUT)
     with hub_errors(session.baseurl):
         target = session.getBuildTarget(target_name)
         if target is None:
@@ -186,13 +186,19 @@ def _destination(tag: TagInfo | None, package: PackageInfo | None, component: st
         yield Finding(
             "tag-locked", ERROR, f"destination tag {name} is locked", "only scratch builds are possible: use --scratch"
         )
-    if component and (package is None or package["blocked"]):
-        state = "blocked" if package else "not listed"
+    if component and package is None:
         yield Finding(
             "package",
             ERROR,
-            f"package {component} is {state} in {name}",
+            f"package {component} is not listed in {name}",
             f"check the label com.redhat.component; to add the package: koji add-pkg --owner … {name} {component}",
+        )
+    elif component and package is not None and package["blocked"]:
+        yield Finding(
+            "package",
+            ERROR,
+            f"package {component} is blocked in {name}",
+            f"contact the site's release engineers; to unblock the package: koji unblock-pkg {name} {component}",
         )
 
 

@@ -10,9 +10,9 @@ from typing import TypeVar
 import koji
 
 from fedpkg_container.errors import LostContactError, NotAuthenticatedError
-from fedpkg_container.hub.events import ContactLost, ContactRegained, Event
+from fedpkg_container.hub.events import ContactLost, ContactRegained, Event, Requesting, Responded
 from fedpkg_container.hub.protocol import HubSession
-from fedpkg_container.hub.session import CONNECTION_ERRORS, failure_reason, is_permanent
+from fedpkg_container.hub.session import CLIENT_TIMEOUT, CONNECTION_ERRORS, failure_reason, is_permanent
 from fedpkg_container.model.polling import PollInterval
 
 _log = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ Response = TypeVar("Response")
 #: Maximum delay in seconds before a request is retried, and the factor by which the delay grows.
 MAX_DELAY = 15.0
 BACKOFF = 1.5
+#: Minimum timeout of a request in seconds, for the last one before the limit.
+MIN_TIMEOUT = 1.0
 
 
 class HubRetry:
@@ -49,7 +51,9 @@ class HubRetry:
         self._is_session_lost = False
 
     def call(self, request: Callable[[], Response]) -> Generator[Event, None, Response]:
-        """Send a request until the hub responds; yield ``ContactLost`` before each retry.
+        """Send a request until the hub responds; yield ``Requesting`` before each, ``ContactLost`` before each retry.
+
+        One request waits at most ``CLIENT_TIMEOUT`` seconds, and not beyond the limit of all retries.
 
         :raises LostContactError: if the hub did not respond in time, or retrying is of no use
         :raises koji.AuthError: if the hub does not allow anonymous access
@@ -58,6 +62,9 @@ class HubRetry:
         delay = self._interval.minimum
         while True:
             began = self._clock()
+            left = self._interval.hub_timeout - (0.0 if failing_since is None else began - failing_since)
+            self._session.opts["timeout"] = min(CLIENT_TIMEOUT, max(left, MIN_TIMEOUT))
+            yield Requesting()
             try:
                 if self._is_session_lost:
                     self._log_in_again()
@@ -78,6 +85,7 @@ class HubRetry:
             else:
                 if failing_since is not None:
                     yield ContactRegained(self._clock() - failing_since)
+                yield Responded()
                 return response
 
     def _lost_contact(self, seconds: float, reason: str) -> LostContactError:

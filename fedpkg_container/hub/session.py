@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,13 +27,15 @@ from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, Lo
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.model.build import SiteUrls
-from fedpkg_container.redaction import redact_url
-from fedpkg_container.text import printable, printable_line
+from fedpkg_container.redaction import redact_message, redact_url
+from fedpkg_container.text import printable, printable_line, reason_text
 
 _log = logging.getLogger(__name__)
 
-#: Timeout of one request in seconds.
+#: Timeout of one request in seconds, and that of a client that a user waits for, as of a logout.
 TIMEOUT = 60
+CLIENT_TIMEOUT = 15
+LOGOUT_TIMEOUT = 3
 #: Exceptions of koji's client if no hub responds, or the server is not a hub.
 CONNECTION_ERRORS = (requests.exceptions.RequestException, ExpatError, ResponseError, HTTPException)
 #: Exceptions of requests for an invalid server URL.
@@ -65,17 +68,42 @@ class KojiLogin(Protocol):
         """Log a session in as configured by a Koji profile, and rpkg's options."""
 
 
-def connect(profile: str, commands: KojiLogin) -> HubSession:
+class Session(koji.ClientSession):  # type: ignore[misc]  # koji has no type annotations
+    """A session that repeats no request, and sends nothing more, not even a logout, to a hub that does not respond."""
+
+    #: Error of the last request if the hub did not respond; None if it did.
+    contact_error: BaseException | None = None
+
+    def _callMethod(self, name: str, args: Any, kwargs: Any = None, retry: bool = True) -> Any:  # noqa: ARG002, N802
+        try:
+            response = super()._callMethod(name, args, kwargs, retry=False)
+        except CONNECTION_ERRORS as error:
+            self.contact_error = error
+            raise
+        self.contact_error = None
+        return response
+
+    def logout(self, session_id: int | None = None) -> None:
+        """Log out, also when the session is deleted."""
+        if self.contact_error is not None:
+            self.setSession(None)
+            return
+        self.opts["timeout"] = min(self.opts.get("timeout") or TIMEOUT, LOGOUT_TIMEOUT)
+        super().logout(session_id)
+
+
+def connect(profile: str, commands: KojiLogin, *, timeout: float = CLIENT_TIMEOUT) -> HubSession:
     """Return a session, logged in as configured by the Koji profile and rpkg's options.
 
     Unlike koji's own sessions, it does not retry requests to an unreachable hub: the caller decides how long to retry.
 
     :param commands: the site's ``pyrpkg.Commands``, whose login method is used
+    :param timeout: timeout of one request in seconds
     :raises NotAuthenticatedError: if the hub rejects the login
     :raises LostContactError: if the hub cannot be reached
     """
     options = profile_options(profile)
-    session: HubSession = log_calls(koji.ClientSession(options["server"], _session_options(options)))
+    session: HubSession = log_calls(Session(options["server"], _session_options(options, timeout)))
     log_in(session, options, commands)
     return session
 
@@ -92,20 +120,67 @@ def log_in(session: HubSession, options: dict[str, Any], commands: KojiLogin) ->
     session.setSession(None)
     _log.info("logging in to %s (authtype %s)", redact_url(options["server"]), options.get("authtype") or "default")
     try:
-        with hub_errors(options["server"]):
+        with hub_errors(options["server"]), _login_errors_at_debug():
             commands.login_koji_session(options, session)
     except (rpkgError, koji.GenericError) as error:
         message = printable(str(error))
-        if any(kind.__name__ in message for kind in _INVALID_URL):
+        cause = getattr(session, "contact_error", None)
+        if isinstance(cause, _INVALID_URL) or any(kind.__name__ in message for kind in _INVALID_URL):
             raise _invalid_server_url(options["server"]) from error
-        if _is_connection_failure(message):
-            raise _unreachable(options["server"], error) from error
+        if not _is_certificate_rejected(cause) and (cause is not None or _is_connection_failure(message)):
+            raise _unreachable(options["server"], cause or error) from error
         raise NotAuthenticatedError(
-            f"the hub {options['server']} rejected the login: {message}",
+            f"the hub {options['server']} rejected the login: {login_reason(message)}",
             solution="get a new ticket or certificate (fkinit, kinit), and check the Koji profile",
         ) from error
 
 
+@contextmanager
+def _login_errors_at_debug() -> Iterator[None]:
+    """Log at DEBUG what koji and rpkg log at ERROR about a login: their lines repeat our error with internals."""
+
+    def note(record: logging.LogRecord) -> bool:
+        if record.levelno < logging.ERROR:
+            return True
+        _log.debug("%s: %s", record.name, redact_message(record.getMessage()))
+        return False
+
+    loggers = [logging.getLogger(name) for name in ("koji", "pyrpkg")]
+    for logger in loggers:
+        logger.addFilter(note)
+    try:
+        yield
+    finally:
+        for logger in loggers:
+            logger.removeFilter(note)
+
+
+def _is_certificate_rejected(cause: BaseException | None) -> bool:
+    """Return whether the hub rejected the client certificate: by an alert, or by closing the connection after it."""
+    return isinstance(cause, requests.exceptions.SSLError) and "certificate verify failed" not in str(cause)
+
+
+#: Parts of koji's messages about a login that name Python classes, and a documentation of koji's developers.
+_LOGIN_INTERNALS = re.compile(
+    r"Could not auth with koji\. Login failed: |unable to obtain a session|(?:ssl|gssapi) auth failed: |"
+    r"Use following documentation to debug .*|(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception): "
+)
+
+
+def login_reason(message: str) -> str:
+    """Return koji's message about a failed login without the names of classes, as one line."""
+    if match := _CERTIFICATE_ALERT.search(message):
+        return f"it does not accept the client certificate: {match[1].strip()}"
+    if "SSLEOFError" in message:
+        return "it closed the connection, as servers do that do not accept the client certificate"
+    line = _LOGIN_INTERNALS.sub("", printable_line(message)).strip(" ()\n")
+    return line or "it gives no reason"
+
+
+#: Reason of a failure if the response is not that of a hub.
+NOT_A_HUB = "the server is not a Koji hub"
+#: TLS alert of a server that rejects the client's certificate (RFC 8446, 6.2), as OpenSSL names it.
+_CERTIFICATE_ALERT = re.compile(r"alert ((?:unknown ca|access denied|[a-z ]*certificate[a-z ]*))")
 #: HTTP statuses of the 4xx range after which a retry may succeed.
 _RETRYABLE_STATUSES = (408, 429)
 _KNOWN_REASONS = ("Connection refused", "Connection reset", "Name or service not known", "Network is unreachable")
@@ -122,15 +197,18 @@ def failure_reason(error: BaseException) -> str:
         return printable_line(message)
     if match := re.search(r"certificate verify failed(?:: ([\w -]+))?", message):
         return f"its certificate is not trusted{': ' + match[1].strip() if match[1] else ''}"
+    if match := _CERTIFICATE_ALERT.search(message):
+        return f"it does not accept the client certificate: {match[1].strip()}"
     if isinstance(error, requests.exceptions.Timeout):
         return "the request timed out"
     if isinstance(error, requests.exceptions.HTTPError) and error.response is not None:
-        return f"HTTP {error.response.status_code}"
+        status = error.response.status_code
+        return f"HTTP {status} {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else f"HTTP {status}"
     for words in _KNOWN_REASONS:
         if words.lower() in message.lower():
             return words[0].lower() + words[1:]
     if isinstance(error, (ExpatError, ResponseError)) or "ExpatError" in message:
-        return "the server is not a Koji hub"
+        return NOT_A_HUB
     return "the connection was interrupted"
 
 
@@ -149,9 +227,7 @@ def anonymous_session(profile: str, *, timeout: float = TIMEOUT) -> HubSession:
     :raises ConfigurationError: if there is no such profile
     """
     options = profile_options(profile)
-    session: HubSession = log_calls(
-        koji.ClientSession(options["server"], {**_session_options(options), "timeout": timeout})
-    )
+    session: HubSession = log_calls(Session(options["server"], _session_options(options, timeout)))
     return session
 
 
@@ -161,14 +237,32 @@ def site_urls(profile: str) -> SiteUrls:
     return SiteUrls(str(options.get("weburl") or ""), str(options.get("topurl") or ""))
 
 
-def _session_options(options: dict[str, object]) -> dict[str, object]:
-    return {**koji.grab_session_options(options), "max_retries": 0, "anon_retry": False, "timeout": TIMEOUT}
+def _session_options(options: dict[str, object], timeout: float) -> dict[str, object]:
+    """Return the options of a session; a Kerberos login is attempted ``max_retries`` times, so that 0 would be none."""
+    once = {"max_retries": 1, "retry_interval": 0, "anon_retry": False}
+    return {**koji.grab_session_options(options), **once, "timeout": timeout, "auth_timeout": timeout}
 
 
 def _unreachable(server: str, error: BaseException) -> LostContactError:
     return LostContactError(
-        f"cannot reach the hub {server}: {failure_reason(error)}", solution="check the network, and try again later"
+        f"cannot reach the hub {server}: {failure_reason(error)}", solution=_contact_solution(error)
     )
+
+
+def _contact_solution(error: BaseException) -> str:
+    """Return what to do about a hub that cannot be reached."""
+    reason = failure_reason(error)
+    if "certificate is not trusted" in reason:
+        return (
+            "set `serverca` in the Koji profile to the CA of the hub's certificate, or install that CA on this machine"
+        )
+    if reason == NOT_A_HUB or (is_permanent(error) and reason.startswith("HTTP 4")):
+        return "check `server` in the Koji profile: it must be the URL of a Koji hub"
+    if "not known" in reason:
+        return "check `server` in the Koji profile, and the network"
+    if reason.startswith("HTTP "):
+        return "try again later; if this persists, contact the site's administrators"
+    return "check the network, and try again later"
 
 
 def _is_connection_failure(message: str) -> bool:
@@ -282,7 +376,7 @@ def logged_in(profile: str, account: Account) -> Iterator[HubSession]:
                 session.gssapi_login(options.get("principal"), options.get("keytab"))
     except (OSError, koji.GenericError) as error:
         raise NotAuthenticatedError(
-            f"login to {session.baseurl} failed: {printable(str(error))}",
+            f"login to {session.baseurl} failed: {reason_text(error)}",
             solution="check the Koji profile, and [content_generator] in the site configuration; or get a new ticket"
             " (kinit)",
         ) from error

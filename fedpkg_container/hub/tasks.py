@@ -30,24 +30,39 @@ def read_outcome(
     if root.state == "CANCELED":
         return Finished(root)
     if root.state == "FAILED":
-        descendants = [task for task in tasks if task.state == "FAILED" and task.id != root.id]
-        first = min(descendants, key=lambda task: (task.completed or math.inf, task.id), default=root)
-        names = tuple(printable_line(name) for task_id, name in logs if task_id == first.id)
-        return Finished(root, fault=_fault(session, first, root), failed=first, logs=names)
+        first = first_failed(root, tasks)
+        with session.multicall(strict=False) as multicall:
+            calls = [multicall.getTaskResult(task.id, raise_fault=False) for task in (first, root)]
+        return failed_outcome(root, first, list(map(result_or_none, calls)), logs)
     with session.multicall(strict=False) as multicall:
         call = multicall.getTaskResult(root.id)
     result = BuildResult.read(result_or_none(call))
     with session.multicall(strict=False) as multicall:
-        calls = [multicall.getBuild(build) for build in result.builds]
-    return Finished(root, result, builds=[build for build in map(result_or_none, calls) if build])
+        builds = [multicall.getBuild(build) for build in result.builds]
+    return Finished(root, result, builds=[build for build in map(result_or_none, builds) if build])
 
 
-def _fault(session: HubSession, *tasks: TaskState) -> str:
-    """Return the error message of the first of the tasks that has one."""
-    with session.multicall(strict=False) as multicall:
-        calls = [multicall.getTaskResult(task.id, raise_fault=False) for task in tasks]
-    faults = [fault for fault in map(result_or_none, calls) if isinstance(fault, Mapping) and fault.get("faultString")]
-    return fault_message(str(faults[0]["faultString"])) if faults else ""
+def first_failed(root: TaskState, tasks: Sequence[TaskState]) -> TaskState:
+    """Return the descendant of a failed task that failed first, or else the task itself.
+
+    :param tasks: all tasks of the tree
+    """
+    failed = [task for task in tasks if task.state == "FAILED" and task.id != root.id]
+    return min(failed, key=lambda task: (task.completed or math.inf, task.id), default=root)
+
+
+def failed_outcome(
+    root: TaskState, first: TaskState, results: Sequence[object], logs: Sequence[tuple[int, str]]
+) -> Finished:
+    """Return the outcome of a task tree that has failed.
+
+    :param first: result of ``first_failed``
+    :param results: results of ``getTaskResult`` with ``raise_fault=False``; the first fault is used
+    :param logs: task ID and name of every log
+    """
+    fault = next((fault for result in results if (fault := fault_of(result))), "")
+    names = tuple(printable_line(name) for task_id, name in logs if task_id == first.id)
+    return Finished(root, fault=fault, failed=first, logs=names)
 
 
 def result_or_none(call: Call[Result] | None) -> Result | None:
@@ -56,6 +71,15 @@ def result_or_none(call: Call[Result] | None) -> Result | None:
         return None if call is None else call.result
     except koji.GenericError:
         return None
+
+
+def refusal(call: Call[object]) -> str:
+    """Return why the hub refused a call in a multicall; empty if it did not."""
+    try:
+        _ = call.result
+    except koji.GenericError as error:
+        return printable(str(error))
+    return ""
 
 
 def task_state(info: TaskInfo, host: str) -> TaskState:
@@ -84,6 +108,12 @@ def ended_tasks(session: HubSession, ids: Iterable[int]) -> set[int]:
         calls = [multicall.getTaskInfo(task) for task in tasks]
     infos = [call.result for call in calls]
     return {task for task, info in zip(tasks, infos) if not info or info["state"] not in running}
+
+
+def fault_of(result: object) -> str:
+    """Return the message of a fault that was returned as the result of a task; empty if it is not a fault."""
+    fault = result.get("faultString") if isinstance(result, Mapping) else None
+    return fault_message(str(fault)) if fault else ""
 
 
 def fault_message(fault: str) -> str:

@@ -47,6 +47,11 @@ class Finding:
         return printable(f"{self._location}{self.severity}: {self.message} [{self.code}]{solution}")
 
 
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Return findings by file and line; those without a file come first, and the checks keep their order."""
+    return sorted(findings, key=lambda finding: (finding.file, finding.line))
+
+
 #: Code → what is checked. The codes are stable: scripts use them.
 CHECKS: dict[str, str] = {
     # the checkout

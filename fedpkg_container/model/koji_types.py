@@ -98,8 +98,8 @@ class BuildInfo(TypedDict, total=False):
 class TaskInfo(TypedDict, total=False):
     """A task, from ``getTaskInfo``, ``getTaskDescendents`` or ``listTasks``.
 
-    ``state`` is an index in ``koji.TASK_STATES``; ``request`` holds the arguments, if they were requested; times are in
-    seconds since the epoch.
+    ``state`` is an index in ``koji.TASK_STATES``; ``request`` holds the arguments, if they were requested, and
+    ``result``, from ``listTasks`` only, the result or fault; times are in seconds since the epoch.
     """
 
     id: int
@@ -116,6 +116,7 @@ class TaskInfo(TypedDict, total=False):
     start_ts: float | None
     completion_ts: float | None
     request: Sequence[object]
+    result: object
 
 
 #: The tasks of a tree by the ID of their parent, as text, from ``getTaskDescendents``.
@@ -129,6 +130,18 @@ class HostInfo(TypedDict, total=False):
     name: str
     arches: str | None
     update_ts: float | None
+    enabled: bool
+    ready: bool
+    task_load: float
+    capacity: float
+
+
+class ChannelInfo(TypedDict, total=False):
+    """A channel, from ``getChannel``; old hubs have no ``enabled``."""
+
+    id: int
+    name: str
+    enabled: bool
 
 
 class TargetInfo(TypedDict, total=False):
@@ -178,9 +191,10 @@ class BuildTaskResult(TypedDict, total=False):
 
 
 class RepoInfo(TypedDict, total=False):
-    """A yum repository of a Koji tag."""
+    """A yum repository of a Koji tag; ``create_ts``: seconds since the epoch."""
 
     id: int
+    create_ts: float | None
 
 
 class ExternalRepoInfo(TypedDict, total=False):

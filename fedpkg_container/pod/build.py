@@ -31,7 +31,7 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import build_artifact
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.signals import Interrupted, interruptible, shield_signals
-from fedpkg_container.text import os_error_text
+from fedpkg_container.text import os_error_text, reason_text
 
 #: Size limit of the unpacked spec, bytes.
 MAX_SPEC_SIZE = 16 << 20
@@ -90,7 +90,7 @@ class Inputs:
             packed = json.loads(content)
             topurl = (directory / contract.TOPURL_FILE).read_text()
         except (OSError, EOFError, ValueError) as error:
-            raise BuildFailedError(f"cannot read the inputs of the pod: {error}") from error
+            raise BuildFailedError(f"cannot read the inputs of the pod: {reason_text(error)}") from error
         if len(content) > MAX_SPEC_SIZE or not isinstance(packed, Mapping):
             raise BuildFailedError("the inputs of the pod are not a build spec")
         return cls(BuildSpec.unpack(packed), read_builder_config(directory / contract.SITE_FILE), topurl, policed)

@@ -26,6 +26,7 @@ from fedpkg_container.model.pod import CHECKED, SITE_FILE, TerminationMessage
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.registry.staging import STAGING
+from fedpkg_container.text import reason_text
 
 #: Known layers of the small build, with files of two owners: of buildah 1.28, and of 1.39 and 1.43.
 EXPECTED = (
@@ -58,7 +59,7 @@ def check(state: Path, inputs: Path) -> dict[str, str]:
         try:
             results[name] = f"ok {function()}".strip()
         except (FedpkgContainerError, OSError, ValueError, LookupError) as error:
-            reason = error.reason if isinstance(error, FedpkgContainerError) else str(error)
+            reason = error.reason if isinstance(error, FedpkgContainerError) else reason_text(error)
             results[name] = f"failed: {reason}"
 
     attempt("user namespace", lambda: "yes" if in_user_namespace() else "no (root of the pod is root of the node)")

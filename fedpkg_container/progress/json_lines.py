@@ -22,6 +22,7 @@ from fedpkg_container.hub.events import (
 )
 from fedpkg_container.model.findings import Finding
 from fedpkg_container.progress.plain import Renderer
+from fedpkg_container.stdio import write_text
 
 #: Version of the format, incremented when an existing field changes its meaning.
 FORMAT = 1
@@ -45,7 +46,8 @@ class JsonRenderer(Renderer):
                 for text in event.lines
             )
         elif isinstance(event, Submitted):
-            self.write("submitted", task_id=event.task_id, url=event.url, nvr=event.nvr, average=event.average)
+            nvr = event.nvr or None
+            self.write("submitted", task_id=event.task_id, url=event.url, nvr=nvr, average=event.average)
         elif isinstance(event, TaskChanged):
             self.write("task", **task_fields(event.task))
         elif isinstance(event, ContactLost):
@@ -69,8 +71,7 @@ class JsonRenderer(Renderer):
         """Write several objects and flush once."""
         now = round(time.time(), 3)
         lines = (json.dumps({"format": FORMAT, "time": now, **fields}) for fields in objects)
-        self.stream.write("".join(f"{line}\n" for line in lines))
-        self.stream.flush()
+        write_text(self.stream, "".join(f"{line}\n" for line in lines))
 
 
 def task_fields(task: TaskState) -> Mapping[str, object]:

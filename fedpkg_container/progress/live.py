@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
+from dataclasses import replace
 from types import TracebackType
 from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions, Group, RenderableType
 from rich.control import Control
 from rich.live import Live
@@ -23,12 +27,17 @@ from fedpkg_container.hub.events import (
     Event,
     LogLines,
     NoBuilder,
+    Requesting,
+    Responded,
     Submitted,
     TaskChanged,
     TaskState,
 )
 from fedpkg_container.progress.formatting import format_clock, format_percentage
-from fedpkg_container.progress.plain import STATE_NAMES, Renderer
+from fedpkg_container.progress.keyboard import KeyboardEcho
+from fedpkg_container.progress.look import ASCII_SIGNS, LOOKS, RICH_STYLES, task_text
+from fedpkg_container.progress.plain import Renderer
+from fedpkg_container.signals import on_suspend, suspend
 from fedpkg_container.text import format_duration
 
 #: Redraws per second; they also advance the displayed times.
@@ -36,20 +45,14 @@ REDRAWS = 4
 #: Lines of each log, and warnings, that the view can display.
 MAX_LOG_LINES = 40
 MAX_WARNINGS = 5
+#: Lines of one message, which is wrapped.
+MAX_MESSAGE_LINES = 4
 #: Empty lines below the view.
 MARGIN = 2
-
-#: State → mark and style.
-_STATE_STYLES = {
-    "FREE": ("○", "dim"),
-    "ASSIGNED": ("○", "dim"),
-    "OPEN": ("●", "cyan"),
-    "CLOSED": ("✔", "green"),
-    "CANCELED": ("✘", "yellow"),
-    "FAILED": ("✘", "bold red"),
-}
-#: Marks for terminals without Unicode.
-_ASCII_MARKS = {"○": "o", "●": "*", "✔": "+", "✘": "x"}
+#: Parts of the line of a task.
+ALL_PARTS = frozenset({"column", "state", "koji", "host", "task"})
+#: Seconds after which a request without a response is displayed.
+SLOW_RESPONSE = 2.0
 
 
 class LiveRenderer(Renderer):
@@ -68,11 +71,18 @@ class LiveRenderer(Renderer):
         self.warnings: deque[str] = deque(warnings, maxlen=MAX_WARNINGS)
         self.lost: tuple[ContactLost, float] | None = None
         self.no_builder: dict[str, NoBuilder] = {}
+        self._requested: float | None = None
         self._clock_skew: float | None = None
         self._size: ConsoleDimensions | None = None
         self._lock = threading.RLock()  # rich redraws in a separate thread
         self._started = time.time()
-        self._live = Live(
+        self._echo = KeyboardEcho(stream)
+        self._is_recording = self._is_suspend_pending = False
+        self._signals = contextlib.ExitStack()
+        self._live = self._make_live()
+
+    def _make_live(self) -> Live:
+        return Live(
             console=self.console,
             refresh_per_second=REDRAWS,
             transient=True,
@@ -83,20 +93,46 @@ class LiveRenderer(Renderer):
         )
 
     def __enter__(self) -> LiveRenderer:
+        self._echo.turn_off()
         self._live.start(refresh=True)
+        self._signals.enter_context(on_suspend(self._request_suspend))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._live.stop()
+        self._signals.close()
+        try:
+            self._live.stop()
+        finally:
+            self._echo.restore()
         for line in self._summary():
             self.console.print(line, soft_wrap=True)
 
     def __call__(self, event: Event) -> None:
         """Record one event; it is displayed with the next redraw."""
+        self._is_recording = True
         with self._lock:
             self._record(event)
+        self._is_recording = False
+        if self._is_suspend_pending:
+            self._suspend()
+
+    def _request_suspend(self) -> None:
+        """Suspend on Ctrl-Z, but not while the lock is held that a redraw may wait for."""
+        self._is_suspend_pending = True
+        if not self._is_recording:
+            self._suspend()
+
+    def _suspend(self) -> None:
+        """Erase the view, show the cursor and the echo of keys, and stop; after that, draw the view again."""
+        self._is_suspend_pending = False
+        self._live.stop()
+        self._echo.restore()
+        suspend()
+        self._echo.turn_off()
+        self._live = self._make_live()
+        self._live.start(refresh=True)
 
     def _record(self, event: Event) -> None:
         if isinstance(event, LogLines):
@@ -106,6 +142,8 @@ class LiveRenderer(Renderer):
             self.tasks[event.task.id] = event.task
         elif isinstance(event, Submitted):
             self.submitted = event
+        elif isinstance(event, (Requesting, Responded)):
+            self._requested = time.time() if isinstance(event, Requesting) else None
         elif isinstance(event, ContactLost):
             self.lost = (event, time.time() - event.seconds)
         elif isinstance(event, ContactRegained):
@@ -161,12 +199,20 @@ class LiveRenderer(Renderer):
         rows = self._rows(height - len(header) - len(footer))
         return Group(*header, *rows, *footer)
 
+    def _header_of_several(self, roots: list[TaskState]) -> list[RenderableType]:
+        ended = sum(task.ended for task in roots)
+        title = Text(f"{len(roots)} container builds", style="bold")
+        return [_cut(title), _cut(Text(f"{ended} ended, {len(roots) - ended} not ended"))]
+
     def _header(self) -> list[RenderableType]:
+        roots = [task for task in self.tasks.values() if task.parent not in self.tasks]
+        if len(roots) > 1:
+            return self._header_of_several(roots)
         submitted, root = self.submitted, self._root
         title = Text(submitted.title if submitted and submitted.title else "container build", style="bold")
         if submitted:
             title.append(f"  task {submitted.task_id}", style="not bold")
-            if submitted.url:
+            if submitted.url and title.cell_len + len(submitted.url) + 2 <= self.console.width:
                 title.append(f"  {submitted.url}", style="dim not bold")
         elapsed = self._elapsed(root) if root else None
         average = submitted.average if submitted else None
@@ -183,7 +229,7 @@ class LiveRenderer(Renderer):
                     if percentage
                     else f", above the average of {format_clock(average)}"
                 )
-        head: list[RenderableType] = [_cut(title), _cut(Text(times))]
+        head: list[RenderableType] = [*self._wrapped(title), *self._wrapped(Text(times))]
         if average and percentage:
             bar = Table.grid(padding=(0, 1))
             width = min(40, self.console.width - 8)
@@ -197,7 +243,7 @@ class LiveRenderer(Renderer):
 
     def _rows(self, height: int) -> list[RenderableType]:
         """Return the task tree in at most ``height`` lines: running tasks first, with the last lines of their logs."""
-        tasks = sorted(self.tasks.values(), key=lambda task: (task.parent is not None, task.ended, task.id))
+        tasks = self._tree(running_first=True)
         shown = tasks if len(tasks) <= height else tasks[: max(height - 1, 1)]
         with_log = [task for task in shown if task.state == "OPEN" and self.lines.get(task.id)]
         free = height - len(shown) - (len(tasks) > len(shown))
@@ -212,6 +258,17 @@ class LiveRenderer(Renderer):
             rows.append(_cut(Text(f"  … {len(tasks) - len(shown)} more tasks", style="dim")))
         return rows
 
+    def _tree(self, *, running_first: bool = False) -> list[TaskState]:
+        """Return the tasks, each followed by its descendants."""
+        children: dict[int | None, list[TaskState]] = {}
+        for task in sorted(self.tasks.values(), key=lambda task: (running_first and task.ended, task.id)):
+            children.setdefault(task.parent if task.parent in self.tasks else None, []).append(task)
+        tasks, pending = [], children.get(None, [])[::-1]
+        while pending:
+            tasks.append(task := pending.pop())
+            pending += children.get(task.id, [])[::-1]
+        return tasks
+
     def _indent(self, task: TaskState) -> str:
         depth = 0
         while task.parent in self.tasks and depth < 8:
@@ -219,49 +276,82 @@ class LiveRenderer(Renderer):
             depth += 1
         return "  " * depth
 
+    @staticmethod
+    def _name(task: TaskState) -> str:
+        return task.label or task.method
+
+    def _name_width(self) -> int:
+        """Return the width of the first column: indentation, sign and name of every task."""
+        return max(cell_len(f"{self._indent(task)}x {self._name(task)}") for task in self.tasks.values())
+
     def _row(self, task: TaskState) -> Text:
-        mark, style = _STATE_STYLES[task.state]
-        if not self._unicode:
-            mark = _ASCII_MARKS[mark]
+        """Return the line of a task; in a narrow terminal without the less important parts, and cut."""
+        for parts in (ALL_PARTS, {"state", "host", "task"}, {"state", "task"}, {"state"}, {"task"}):
+            row = self._row_of(task, parts)
+            if row.cell_len <= self.console.width:
+                break
+        return _cut(row)
+
+    def _row_of(self, task: TaskState, parts: Collection[str]) -> Text:
+        """Return the line of a task.
+
+        :param parts: ``column`` (aligned with other tasks), ``state`` (words for the state), ``koji`` (Koji's word for
+            the state), ``host``, ``task`` (the word before the ID)
+        """
+        look = LOOKS[task.state]
+        style = RICH_STYLES[look.style]
         elapsed = self._elapsed(task)
         row = Text(f"{self._indent(task)}")
-        row.append(mark, style=style)
-        row.append(f" {task.label or task.method}", style="bold")
-        row.append(f" {STATE_NAMES[task.state]}" + (f" on {task.host}" if task.host else ""), style=style)
+        row.append(look.sign if self._unicode else ASCII_SIGNS[look.sign], style=style)
+        row.append(f" {self._name(task)}", style="bold")
+        if "column" in parts:
+            row.append(" " * (self._name_width() - row.cell_len))
+        if "state" in parts:
+            shown = task if "host" in parts else replace(task, host="")
+            row.append(f" {task_text(shown, koji='koji' in parts)}", style=style)
         if elapsed is not None:
             row.append(f"  {format_clock(elapsed)}")
-        row.append(f"  task {task.id}", style="dim")
-        return _cut(row)
+        row.append(f"  {'task ' if 'task' in parts else ''}{task.id}", style="dim")
+        return row
 
     @property
     def _unicode(self) -> bool:
         return self.console.encoding.lower().startswith("utf")
 
     def _footer(self) -> list[RenderableType]:
-        footer: list[RenderableType] = [_cut(Text(line, style="yellow")) for line in self.warnings]
-        footer += [_cut(Text(line, style="bold yellow")) for line in self._waiting()]
+        messages = [Text(line, style="yellow") for line in self.warnings]
+        messages += [Text(line, style="bold yellow") for line in self._waiting()]
+        if contact := self._contact():
+            messages.append(Text(contact, style="bold yellow"))
+        return [line for message in messages for line in self._wrapped(message)]
+
+    def _contact(self) -> str:
+        """Return what is displayed about a hub that does not respond; empty if it does."""
+        now = time.time()
         if self.lost:
             event, since = self.lost
             reason = f" ({event.reason})" if event.reason else ""
-            left = max(event.retry_timeout - (time.time() - since), 0.0)
-            footer.append(
-                _cut(
-                    Text(
-                        f"no response from the hub for {format_clock(time.time() - since)}{reason}; "
-                        f"retrying for another {format_clock(left)}",
-                        style="bold yellow",
-                    )
-                )
+            left = max(event.retry_timeout - (now - since), 0.0)
+            return (
+                f"no response from the hub for {format_clock(now - since)}{reason}; "
+                f"retrying for another {format_clock(left)}"
             )
-        return footer
+        if self._requested is not None and now - self._requested >= SLOW_RESPONSE:
+            return f"no response from the hub for {format_clock(now - self._requested)}"
+        return ""
+
+    def _wrapped(self, message: Text) -> list[Text]:
+        """Return the lines of a message: it is wrapped rather than cut before its number."""
+        lines = list(message.wrap(self.console, self.console.width))
+        return [_cut(line) for line in lines[:MAX_MESSAGE_LINES]]
 
     def _waiting(self) -> list[str]:
         return [f"task {event.task.id} is still waiting: {event.text}" for event in self.no_builder.values()]
 
     def _summary(self) -> list[Text]:
         """Return the lines that remain after the view: the final state of the task tree."""
-        tasks = sorted(self.tasks.values(), key=lambda task: (task.parent is not None, task.id))
-        return [self._row(task) for task in tasks] + [
+        tasks = self._tree()
+        return [self._row_of(task, ALL_PARTS) for task in tasks] + [
             Text(line, style="yellow") for line in (*self.warnings, *self._waiting())
         ]
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from types import TracebackType
 from typing import Optional, TextIO
 
@@ -19,6 +20,8 @@ from fedpkg_container.hub.events import (
     TaskState,
 )
 from fedpkg_container.progress.formatting import Style
+from fedpkg_container.progress.look import state_sign, task_text
+from fedpkg_container.stdio import write_text
 from fedpkg_container.text import format_duration
 
 
@@ -41,15 +44,8 @@ class Renderer(ABC):
         """Display one event."""
 
 
-#: Koji's task states in words.
-STATE_NAMES = {
-    "FREE": "waiting for a builder",
-    "ASSIGNED": "assigned",
-    "OPEN": "running",
-    "CLOSED": "completed",
-    "CANCELED": "canceled",
-    "FAILED": "failed",
-}
+#: Name of the root task in the prefix of its log lines; the others are named after their architecture.
+ROOT_LABEL = "build"
 
 
 class PlainRenderer(Renderer):
@@ -90,7 +86,7 @@ class PlainRenderer(Renderer):
 
     def _prefix(self, event: LogLines) -> str:
         """Return the prefix that names the architecture, if the build has several."""
-        return f"{event.task.label or 'build'} | " if len(self._arches) > 1 else ""
+        return f"{event.task.label or ROOT_LABEL} | " if len(self._arches) > 1 else ""
 
     def _submitted(self, event: Submitted) -> None:
         if event.average:
@@ -99,19 +95,18 @@ class PlainRenderer(Renderer):
     def _task(self, task: TaskState) -> None:
         if task.label:
             self._arches.add(task.label)
-        on = f" on {task.host}" if task.host and task.state in ("OPEN", "FAILED") else ""
-        line = f"task {task.name}: {STATE_NAMES[task.state]}{on}"
+        shown = task if task.state in ("OPEN", "FAILED") else replace(task, host="")
+        line = f"{state_sign(task.state, self.stream)} task {task.name}: {task_text(shown)}"
         self._write((self.style.bad(line) if task.state == "FAILED" else self.style.strong(line)) + "\n")
 
     def _write(self, text: str) -> None:
-        self.stream.write(text)
-        self.stream.flush()
+        write_text(self.stream, text)
 
 
 class LogRenderer(PlainRenderer):
     """Writes log lines only.
 
-    :param arch: architecture of the logs to write; empty for all
+    :param arch: architecture of the logs to write, or ``build`` for the root task; empty for all
     """
 
     def __init__(self, stream: TextIO, arch: str) -> None:
@@ -122,7 +117,7 @@ class LogRenderer(PlainRenderer):
         """Write the lines of a log; record architectures."""
         if isinstance(event, TaskChanged) and event.task.label:
             self._arches.add(event.task.label)
-        if isinstance(event, LogLines) and self.arch in ("", event.task.label):
+        if isinstance(event, LogLines) and self.arch in ("", event.task.label or ROOT_LABEL):
             prefix = "" if self.arch else self._prefix(event)
             self._write("".join(f"{prefix}{line}\n" for line in event.lines))
 

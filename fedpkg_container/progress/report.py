@@ -65,10 +65,19 @@ def failure_lines(event: Finished, tails: LogTails, addresses: SiteUrls) -> Iter
     failed = event.failed or event.task
     for name, lines in tails.of(failed.id).items():
         yield f"last lines of {name} of task {failed.id}:"
-        yield from (f"    {line}" for line in lines)
+        yield from (f"    {line}" for line in lines if not _repeats(line, event.fault))
     for name in event.logs:
         if url := addresses.log(failed.id, name):
             yield f"log: {url}"
+
+
+#: Prefixes of the lines in a log that state why the build failed: of the builder, and of buildah.
+_REASON_PREFIXES = ("failed: ", "Error: ", "error: ")
+
+
+def _repeats(line: str, fault: str) -> bool:
+    """Return whether a line of a log is (a part of) the reason of the failure, which is printed after the log."""
+    return any(line.startswith(prefix) and line[len(prefix) :].strip() in fault for prefix in _REASON_PREFIXES)
 
 
 def failure_reason(event: Finished) -> str:

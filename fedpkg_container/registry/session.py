@@ -27,6 +27,7 @@ from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.credentials import normalize_host
+from fedpkg_container.text import reason_text
 
 #: Maximum number of pooled connections: as many as there may be threads.
 MAX_CONNECTIONS = 128
@@ -277,6 +278,6 @@ def _certificate_errors(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:  # base classes of ssl's errors
         raise ConfigurationError(
-            f"{path} cannot be used: {error}",
+            f"{path} cannot be used: {reason_text(error)}",
             solution="use PEM files for certificates and keys; see containers-certs.d(5)",
         ) from error

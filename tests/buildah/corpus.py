@@ -56,6 +56,7 @@ ACCEPTED: dict[str, str] = {
     "earlier stage": "FROM localhost/plain:1 AS x\nARG A=1\nENV B=$A\nLABEL a=1\nFROM x\nLABEL b=$B c=$FGC\n",
     "two earlier stages": "FROM scratch AS x\nENV A=1\nFROM x AS y\nENV B=$A$A\nFROM y\nLABEL b=$B\n",
     "stage by number": "FROM scratch\nCOPY a /a\nFROM scratch\nCOPY --from=0 /a /b\nLABEL a=1\n",
+    "stage by number in FROM": "FROM scratch\nENV A=1\nFROM 0\nLABEL a=$A\n",
     "stage that is not built": "FROM scratch AS x\nLABEL a=${A-d}\nSTOPSIGNAL x\nFROM scratch\nLABEL a=1\n",
     "copy from a stage": 'FROM scratch AS x\nCOPY a /f\nFROM scratch\nCOPY --from="x" /f /g\nLABEL a=1\n',
     "copy with variables": "FROM scratch\nARG TARGETARCH\nARG V=1\nCOPY x-$V bin-${TARGETARCH} $V /d/\n",

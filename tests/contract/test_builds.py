@@ -102,6 +102,13 @@ def test_builds_in_order(importer: ImageImporter, build: dict[str, Any], anonymo
     assert found == [importer.nvr("1"), importer.nvr("2")]
 
 
+def test_builds_by_time_of_completion(build: dict[str, Any], anonymous: Any) -> None:
+    completed = anonymous.getBuild(build["build_id"])["completion_ts"]
+    for seconds, found in ((-3600, [build["nvr"]]), (3600, [])):
+        after = completed + seconds
+        assert nvrs(anonymous.listBuilds(packageID=build["package_id"], completeAfter=after)) == found
+
+
 def test_count_of_builds(importer: ImageImporter, build: dict[str, Any], anonymous: Any) -> None:
     importer.reserve("2")
     assert anonymous.listBuilds(packageID=build["package_id"], queryOpts={"countOnly": True}) == 2

@@ -101,6 +101,14 @@ def test_hosts_of_a_channel_by_its_id(anonymous: Any, host_name: str) -> None:
     assert host_name in [info["name"] for info in anonymous.listHosts(channelID=channel, enabled=True)]
 
 
+def test_disabled_hosts_of_a_channel(admin: Any, anonymous: Any, host_name: str) -> None:
+    channel = anonymous.getChannel("container-binary")["id"]
+    admin.disableHost(host_name)
+    listed = {info["name"]: info["enabled"] for info in anonymous.listHosts(channelID=channel)}
+    admin.enableHost(host_name)
+    assert listed[host_name] is False
+
+
 def test_the_last_check_in_of_listed_hosts(anonymous: Any, host: Any, host_name: str) -> None:
     host.host.updateHost(0.0, False)
     (info,) = (each for each in anonymous.listHosts(enabled=True) if each["name"] == host_name)

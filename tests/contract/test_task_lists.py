@@ -86,6 +86,15 @@ def test_by_time_of_creation(bench: TaskBench, anonymous: Any, mine: dict[str, A
     assert all(task_id >= first for task_id in ids)
 
 
+def test_by_time_of_completion(bench: TaskBench, anonymous: Any, mine: dict[str, Any]) -> None:
+    first, second = bench.failed_task(1005, "boom"), bench.failed_task(1005, "boom")
+    bench.open_task()
+    after = anonymous.getTaskInfo(first)["completion_ts"]
+    failed = {**mine, "parent": None, "state": [koji.TASK_STATES["FAILED"]], "completeAfter": after}
+    assert [t["id"] for t in anonymous.listTasks(failed, {"order": "id"})][-1] == second
+    assert anonymous.listTasks({**failed, "completeAfter": after + 3600}, {}) == []
+
+
 def test_order_and_limit(bench: TaskBench, anonymous: Any, mine: dict[str, Any]) -> None:
     first, second, third = bench.free_task(), bench.free_task(), bench.free_task()
     assert [t["id"] for t in newest(anonymous, mine, 2)] == [third, second]

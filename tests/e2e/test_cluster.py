@@ -206,9 +206,9 @@ def test_a_pod_that_waits(packager: Packager, box: Box, cluster: Cluster) -> Non
     task_id = submit(packager, "--scratch")
     child = wait_for_line(box, task_id, "\nwaiting: the namespace's quota is used up")
     shown = packager.run("fedpkg", "container-status", str(task_id)).stdout
-    assert f"task {child} is waiting for its pod: the namespace's quota is used up: Error creating" in shown
+    assert "waits because the namespace's quota is used up: Error creating" in shown
     fields = json.loads(packager.run("fedpkg", "container-status", "--json", str(task_id)).stdout)
-    assert [each["task"] for each in fields["waiting"]] == [child]
+    assert [each["task_id"] for each in fields["waiting"]] == [child]
     session = box.session(ADMIN)
     session.cancelTask(task_id)
     session.logout()

@@ -118,11 +118,14 @@ def test_packager(packager: Packager) -> None:
     page.names["4711"] = _task(shown)
     _build(packager, "2")
     page.run("fedpkg container-status", f"{name}-2")
+    page.run("fedpkg container-status --failed", "no such builds")
     page.run("fedpkg container-status --mine", packager.name)
     page.run("fedpkg container-status --watch", "buildContainer|completed")
     page.run("fedpkg container-status 4711", "RUN echo 1")
     page.run("fedpkg container-status hello-1-2", f"{name}-2")
     page.run("fedpkg container-status hello-1-2 --diff", f"{name}-1")
+    page.run("fedpkg container-status --cancel", "ended tasks cannot be canceled", status=3)
+    page.run("fedpkg container-status --format", f"COMPLETE {name}-2")
     text = f"platforms:\n  only: [{MACHINE}]\ncompose:\n  packages: [httpd]\n"
     file = packager.checkout / "container.yaml"
     file.write_text(text)

@@ -139,7 +139,7 @@ def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Bo
     assert process.returncode == 130
     assert f"task {task_id} is still running" in said
     assert f"fedpkg container-status --watch {task_id}" in said
-    assert f"koji cancel {task_id}" in said
+    assert f"fedpkg container-status --cancel {task_id}" in said
     assert "Traceback" not in said
     if number == signal.SIGINT:
         watched = packager.run("koji", "watch-task", "--quiet", str(task_id), check=False)

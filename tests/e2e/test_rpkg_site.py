@@ -6,6 +6,7 @@ from __future__ import annotations
 import configparser
 import http.server
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -68,12 +69,14 @@ def test_container_builds_have_a_profile_of_their_own(packager: Packager) -> Non
     assert packager.build("--scratch", "--nowait").returncode == 0
 
 
-def test_the_way_to_cancel_names_the_profile(packager: Packager) -> None:
+def test_the_way_to_cancel_uses_the_profile(packager: Packager) -> None:
     profile = Path(packager.environment["HOME"]) / ".koji" / "config"
     profile.write_text(profile.read_text().replace("[koji]", "[koji-container]"))
     _configure(packager, "fedpkg.container-build", kojiprofile="koji-container", build_client="koji")
     said = packager.build("--scratch", "--nowait").stdout
-    assert "cancel it: koji --profile koji-container cancel" in said
+    command = re.search(r"cancel it: (fedpkg container-status --cancel (\d+))\n", said)
+    assert command
+    assert packager.run(*command[1].split()).stdout == f"✘ task {command[2]}  canceled\n"
 
 
 @pytest.mark.parametrize("status", [400, 500])

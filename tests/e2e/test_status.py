@@ -9,10 +9,12 @@ import signal
 import subprocess
 from dataclasses import dataclass
 
+import jsonschema
 import pytest
 
 from fedpkg_container.box.box import Box
 from tests.support.packager import Packager, pull_specs
+from tests.support.status_client import SCHEMA
 from tests.support.waiting import PATIENCE, slowed
 
 
@@ -49,7 +51,7 @@ def test_checkout_without_builds(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     done = _status(packager)
     assert done.returncode == 0
-    assert done.stdout == f"{packager.name}-container: HEAD has not been built, nor any earlier commit\nno builds yet\n"
+    assert done.stdout == f"{packager.name}-container  HEAD has not been built, nor any earlier commit\nno builds yet\n"
 
 
 def test_checkout_with_builds(built: Built) -> None:
@@ -57,15 +59,16 @@ def test_checkout_with_builds(built: Built) -> None:
     by_tag, _ = pull_specs(built.output)
     nvr = f"{packager.name}-container-1.0-1"
     done = _status(packager)
-    assert f"{packager.name}-container: HEAD has been built: {nvr}\n" in done.stdout
+    assert f"{packager.name}-container  HEAD has been built: {nvr}\n" in done.stdout
     assert "\nrawhide\n" in done.stdout
-    line = next(line for line in done.stdout.splitlines() if line.startswith(f"    {nvr}  "))
-    assert re.search(r"complete, just now, by packager, in rawhide-container-candidate$", line)
-    assert f"        {by_tag}\n" in done.stdout
+    line = next(line for line in done.stdout.splitlines() if line.startswith(f"  ✔ {nvr}  "))
+    assert re.search(r"complete +just now +by packager +in rawhide-container-candidate$", line)
+    assert f"      {by_tag}\n" in done.stdout
     for step in ("RUN true # 2", "RUN true # 3"):
         packager.commit(packager.dockerfile(step))
     assert f"HEAD is 2 commits ahead of {nvr}\n" in _status(packager).stdout
     output = json.loads(_status(packager, "--json").stdout)
+    jsonschema.validate(output, SCHEMA)
     assert output["head"]["ahead"] == 2
     assert [build["nvr"] for build in output["builds"]] == [nvr]
 
@@ -86,11 +89,12 @@ def test_running_builds(packager: Packager) -> None:
     while "RUN sleep" not in process.stdout.readline():
         assert process.poll() is None
     done = _status(packager)
-    assert "running: scratch build of rawhide (" in done.stdout
-    assert re.search(r"    task \d+ buildContainer: running on builder-\d, \d+ s\n", done.stdout)
-    assert re.search(r"        task \d+ createContainer \(x86_64\): running on builder-\d", done.stdout)
+    assert re.search(
+        r"  ● scratch build of rawhide \(\w+\) +running on builder-\d \(open\) +\d+ s +by packager", done.stdout
+    )
+    assert re.search(r"    ● x86_64 +running on builder-\d \(open\) +\d+ s +task \d+\n", done.stdout)
     mine = _status(packager, "--mine")
-    assert "running: scratch build of rawhide (" in mine.stdout
+    assert f"  ● scratch build of container/{packager.name}, rawhide  running on builder-" in mine.stdout
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=PATIENCE) == 6
 
@@ -99,8 +103,16 @@ def test_failed_build_is_shown_to_its_owner(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN false"))
     assert packager.build().returncode == 1
     nvr = f"{packager.name}-container-1.0-1"
-    assert re.search(rf"    {nvr}  (failed|canceled), just now, by packager, task \d+\n", _status(packager).stdout)
-    assert re.search(r"\n  (failed  |canceled) just now, in \d+ s, by packager\n", _status(packager, nvr).stdout)
+    assert re.search(
+        rf"  ✘ {nvr} +(failed|canceled) +just now +by packager +task \d+\n +building the image .*RUN false",
+        _status(packager).stdout,
+    )
+    shown = _status(packager, nvr).stdout
+    assert re.match(rf"✘ {nvr}  (failed|canceled)  just now\n  reason    building the image", shown)
+    assert "\n  owner     packager\n" in shown
+    fields = json.loads(_status(packager, nvr, "--json").stdout)
+    jsonschema.validate(fields, SCHEMA)
+    assert fields["instruction"] == "RUN false"
 
 
 def test_build_and_its_changes(built: Built) -> None:
@@ -108,9 +120,9 @@ def test_build_and_its_changes(built: Built) -> None:
     by_tag, by_digest = pull_specs(built.output)
     first, second = (f"{packager.name}-container-1.0-{release}" for release in (1, 2))
     shown = _status(packager, first).stdout
-    assert f"  pull     {by_tag}\n           {by_digest}\n" in shown
-    assert "  branch   rawhide\n" in shown
-    assert re.search(r"\n  parent   demo-base-container-\S+\n", shown)
+    assert f"  pull      {by_tag}\n            {by_digest}\n" in shown
+    assert "  branch    rawhide\n" in shown
+    assert re.search(r"\n  parent    demo-base-container-\S+\n", shown)
     packager.commit(packager.dockerfile("RUN dnf --version || true", summary="another", extra="x"))
     assert packager.build().returncode == 0
     changed = _status(packager, second, "--diff", first)
@@ -121,7 +133,12 @@ def test_build_and_its_changes(built: Built) -> None:
     rpms = _status(packager, first, "--rpms").stdout.split()
     assert len(rpms) > 2
     assert rpms == sorted(rpms)
-    assert json.loads(_status(packager, second, "--diff", first, "--json").stdout)["labels"]["extra"] == ["", "x"]
+    changes = json.loads(_status(packager, second, "--diff", first, "--json").stdout)
+    jsonschema.validate(changes, SCHEMA)
+    assert changes["labels"]["extra"] == ["", "x"]
+    both = json.loads(_status(packager, first, second, "--json").stdout)
+    jsonschema.validate(both, SCHEMA)
+    assert [fields["nvr"] for fields in both] == [first, second]
 
 
 def test_task_and_its_logs(built: Built) -> None:
@@ -129,8 +146,8 @@ def test_task_and_its_logs(built: Built) -> None:
     found = re.search(r"Created task: (\d+)", built.output)
     assert found
     shown = _status(packager, found[1]).stdout
-    assert shown.startswith(f"task {found[1]} buildContainer: completed on builder-")
-    assert f"built {packager.name}-container-1.0-1 (build " in shown
+    assert shown.startswith(f"✔ build of container/{packager.name}  completed on builder-")
+    assert f"  built {packager.name}-container-1.0-1 (build " in shown
     logs = _status(packager, f"{packager.name}-container-1.0-1", "--logs", "x86_64")
     assert "STEP 1/" in logs.stdout
     watched = _status(packager, found[1], "--watch")
@@ -141,7 +158,7 @@ def test_task_and_its_logs(built: Built) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (("no-such-1-1",), 3, "the hub has no build no-such-1-1"),
+        (("no-such-1-1",), 3, "the hub has no build or package no-such-1-1"),
         (("--tail", "3"), 2, "--tail: only allowed with --logs"),
         (("--tail", "many", "--logs"), 2, "'many' is not a number of lines"),
         (("--rpms",), 2, "exactly one build is required"),

@@ -48,7 +48,7 @@ def test_plain_lines_of_one_architecture_have_no_prefix(played: PlayedBuilder, t
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     output = _end(played.watch(task))
     assert "\ncompiling\n" in output
-    assert f"task {child} createContainer (x86_64): completed\n" in output
+    assert f"task {child} createContainer (x86_64): completed (closed)\n" in output
     assert re.search(rf"task {task} completed in \d+ s\n    r.io/hello:1\n    r.io/hello@sha256:0\n", output)
     assert "\x1b" not in output
 
@@ -130,7 +130,7 @@ def test_interrupt_detaches_from_a_build(played: PlayedBuilder, task: int, numbe
     assert process.returncode == 130
     assert f"interrupted; task {task} is still running\n" in output
     assert f"fedpkg container-status --watch {task}\n" in output
-    assert f"koji cancel {task}\n" in output
+    assert f"fedpkg container-status --cancel {task}\n" in output
     assert played.packager.getTaskInfo(task)["state"] == 1
 
 
@@ -155,7 +155,7 @@ def test_failed_cancellation_is_reported(hub: RunningHub, played: PlayedBuilder,
         hub.service.wait_ready()
     assert process.returncode == 5
     assert f"error: cannot cancel task {task}: " in output
-    assert f"koji cancel {task}\n" in output
+    assert f"fedpkg container-status --cancel {task}\n" in output
 
 
 def test_second_interrupt_exits_immediately(hub: RunningHub, played: PlayedBuilder, task: int) -> None:
@@ -235,7 +235,7 @@ def test_live_view_and_its_report(played: PlayedBuilder, task: int) -> None:
     screen = Screen(played, "container-status", "--watch", str(task))
     screen.child.expect("compiling")
     screen.child.setwinsize(12, 60)
-    screen.child.expect("x86_64.{1,12} running on builder-1")
+    screen.child.expect("x86_64.{1,40}running on builder-1")
     played.close(child)
     played.close(task, repositories=["r.io/hello:1", "r.io/hello@sha256:0"], koji_builds=[])
     rest = screen.end()

@@ -258,7 +258,7 @@ def test_lock_conflict_has_its_own_status(make_hub: MakeHub, monkeypatch: pytest
     with Journal(hub.bench.site.journal).locks.hold(str(hub.bench.place(candidate))):
         (result,) = hub.bench.promote(candidate)
     assert "another process has held the lock" in result.error
-    assert status([result]) == 7
+    assert status([result]) == 8
     assert status([result, replace(result, exit_code=1)]) == 1
     (result,) = hub.bench.promote(candidate)
     assert status([result]) == 0

@@ -87,7 +87,7 @@ def _install(folder: Path) -> Path:
     shutil.copytree(
         PROJECT / "fedpkg_container", copy / "fedpkg_container", ignore=shutil.ignore_patterns("__pycache__")
     )
-    for name in ("setup.py", "pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md"):
         shutil.copy(PROJECT / name, copy)
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--target", str(site)]
     run([PYTHON, "-m", "pip", "install", *options, copy], timeout=INSTALL_TIMEOUT)

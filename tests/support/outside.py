@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import socket
 import subprocess
 import sys
@@ -13,7 +13,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from tests.support.waiting import PATIENCE, eventually
 
@@ -23,8 +22,9 @@ OWN, OUTSIDE = "198.51.100.1", "198.51.100.2"
 #: Further external addresses: the cloud metadata service, and a network denied by the site.
 METADATA, DENIED = "169.254.169.254", "203.0.113.7"
 PORT = 8765
-#: Lock: one process per machine has the external network, since the addresses are the machine's.
-_LOCK = Path("/run/lock/fedpkg-container-outside")
+#: Lock: one process per machine has the external network, since the addresses are the machine's. It is an abstract
+#: socket, which belongs to the network namespace like the addresses: directory trees entered by chroot share it.
+_LOCK = "\0fedpkg-container-outside"
 #: Responses of the external server, and of those on this machine.
 PUBLIC, INTERNAL = "from-the-outside", "from-the-builder-itself"
 
@@ -43,16 +43,19 @@ def outside(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
     """Wait until no other process has one."""
-    with _LOCK.open("a") as file:
-        eventually(lambda: _lock(file), lambda: f"another process still holds {_LOCK}")
+    with socket.socket(socket.AF_UNIX) as lock:
+        eventually(lambda: _lock(lock), lambda: "another process still has the external network", seconds=500)
         yield
 
 
-def _lock(file: TextIO) -> bool:
-    with contextlib.suppress(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
+def _lock(lock: socket.socket) -> bool:
+    try:
+        lock.bind(_LOCK)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import koji.xmlrpcplus
 
 from tests.support.box_hub import RunningHub
 
-FEDPKG = Path(sys.executable).parent / "fedpkg"
+FEDPKG = Path(sys.executable).parent / "fedpkg-container"
 
 
 def session(hub: RunningHub, certificate: str, *, port: int = 0) -> Any:

@@ -50,7 +50,7 @@ def run(
     :raises subprocess.TimeoutExpired: if the command was killed after ``timeout`` seconds
     """
     program = shutil.which(command[0], path=env.get("PATH"))
-    if program is None or Path(program).parent != Path(sys.executable).parent or Path(program).name not in _PROGRAMS:
+    if program is None or Path(program).name not in _PROGRAMS or _installed(program) != Path(sys.executable).parent:
         return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=timeout, check=False)
     request = {"argv": [program, *command[1:]], "cwd": str(cwd), "env": dict(env)}
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
@@ -61,6 +61,11 @@ def run(
     if status is None:
         raise subprocess.TimeoutExpired(list(command), timeout, done.stdout, done.stderr)
     return done
+
+
+def _installed(program: str) -> Path:
+    """Return the directory of a program; of the linked one for a link."""
+    return Path(program).resolve().parent
 
 
 def _at_start(env: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from fedpkg_container.activation import client_program, create_link
+
 #: Timeout, s; the first TAB loads the whole client.
 TIMEOUT = 240
 #: Writes the names of all loaded modules to the file in MODULES, at exit.
@@ -32,7 +34,8 @@ def clean_environment(home: Path) -> dict[str, str]:
     koji.parent.mkdir(parents=True, exist_ok=True)
     koji.write_text("[koji]\nserver = http://127.0.0.1:9/kojihub\n")  # the discard port is closed
     kept = {name: os.environ[name] for name in ("LANG", "TMPDIR", "PYTHONDONTWRITEBYTECODE") if name in os.environ}
-    programs = str(Path(sys.executable).parent)
+    create_link(home / "bin", "fedpkg", client_program("fedpkg"))
+    programs = f"{home / 'bin'}:{Path(sys.executable).parent}"
     return {**kept, "HOME": str(home), "PATH": f"{programs}:/usr/bin:/bin", "XDG_CACHE_HOME": str(home / "cache")}
 
 

@@ -45,6 +45,20 @@ def test_what_needs_a_running_box_says_so(command: str, folder: Path) -> None:
     assert done.stderr.endswith(f" -d {folder} up\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), "the box was not running: {}; its data is kept (start it again: "),
+        (("--remove",), "the box was not running: {}, deleted its directory\n"),
+    ],
+)
+def test_down_reports_what_it_did(arguments: tuple[str, ...], expected: str, folder: Path) -> None:
+    done = _box(folder, "down", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(expected.format(folder))
+    assert folder.exists() == (not arguments)
+
+
 @pytest.mark.parametrize("arguments", [("status",), ("--help",)])
 def test_output_that_nobody_reads_ends_it_in_silence(arguments: tuple[str, ...], folder: Path) -> None:
     reading, writing = os.pipe()

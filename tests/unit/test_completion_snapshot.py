@@ -91,7 +91,12 @@ def test_offered_values(environment: dict[str, str], checkout: Path) -> None:
     assert offered("container-build --scratch -- --") == []
     assert offered("container-build --skip-check unpu") == ["unpushed"]
     assert offered("container-build --progress j") == ["json"]
-    assert "--watch" in offered("container-status --")
+    assert {"--watch", "--cancel", "--format", "--since"} <= set(offered("container-status --"))
+    assert offered("container-status --format {{.nv") == [r"\{\{.nvr\}\}"]
+    assert offered("container-status --format j") == ["json"]
+    assert offered("container-status --since 1") == ["12h", "1d", "1w"]
+    assert offered("container-status --branch f") == ["f43"]
+    assert offered("container-status --limit ") == []
     (checkout / "some-file").touch()
     assert "some-file" in offered("local -- some")
     assert offered(f"--path {checkout} container-build --target ") == ["rawhide-container-candidate"]

@@ -130,6 +130,21 @@ RUN --mount=type=bind,from=r.io/worse:1,target=/x --network=none cat /x --from=n
     assert Dockerfile(text).foreign_sources == [("r.io/evil:1", 5), ("r.io/worse:1", 6)]
 
 
+@pytest.mark.parametrize(
+    ("text", "below"),
+    [
+        ("FROM r.io/a:1\nFROM 0", 0),
+        ("FROM r.io/a:1\nFROM 00", None),
+        ("FROM r.io/a:1\nFROM 1", None),
+        ("FROM r.io/a:1 AS a\nFROM 0", None),
+        ("FROM r.io/a:1 AS a\nFROM a", 0),
+    ],
+)
+def test_number_of_a_stage_in_from(text: str, below: int | None) -> None:
+    """buildah 1.28 looks the others up as images."""
+    assert Dockerfile(text).stages[1].below == below
+
+
 def test_stages_that_are_not_built_have_no_base() -> None:
     """buildah 1.28 commits the stages that are bases of other stages, and then fails to delete the unused ones."""
     text = "FROM r.io/a:1 AS build\nRUN x\nFROM build AS test\nRUN y\nFROM r.io/b:1\nCOPY --from=0 /a /b\n"

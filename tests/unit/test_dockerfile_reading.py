@@ -75,6 +75,32 @@ def test_labels_that_depend_on_the_builder_are_a_note() -> None:
     assert known.labels["release"] == "2.fc41"
 
 
+OVERRIDABLE = """ARG TAG=41
+FROM registry.example.com/fedora:$TAG
+ARG VERSION=1.2
+ENV V=$VERSION
+LABEL com.redhat.component=x name=x version=$V release=1
+"""
+
+
+def test_argument_that_an_unknown_parent_may_override_is_not_claimed() -> None:
+    dockerfile = Dockerfile(OVERRIDABLE)
+    label = dockerfile.label_details["version"]
+    assert (label.value, label.overridable) == ("1.2", frozenset({"VERSION"}))
+    assert dockerfile.unknown_labels == {"version"} and "version" not in dockerfile.labels
+    assert label_rules.depends_on_parents(dockerfile)
+    notes = [finding.message for finding in label_rules.check(dockerfile) if finding.code == "label-unknown"]
+    assert notes == ["label version is '1.2' unless the base image sets $VERSION"]
+
+
+@pytest.mark.parametrize(("environment", "version"), [({}, "1.2"), ({"VERSION": "9"}, "9"), ({"V": "9"}, "1.2")])
+def test_argument_is_claimed_once_the_parent_is_known(environment: dict[str, str], version: str) -> None:
+    parents = {"registry.example.com/fedora:41": ParentConfig(environment)}
+    dockerfile = Dockerfile(OVERRIDABLE, BuildFacts(parents=parents))
+    assert (dockerfile.labels["version"], dockerfile.unknown_labels) == (version, frozenset())
+    assert not label_rules.depends_on_parents(dockerfile)
+
+
 def test_identity_needs_all_variables() -> None:
     assert identify(Dockerfile(FROM + IDENTITY, BuildFacts(parents=PARENTS)), {}).release == "2.fc41"
     with pytest.raises(BuildFailedError, match=r"label name = '/c' is incomplete: \$FGC has no value"):

@@ -19,6 +19,7 @@ from fedpkg_container.distgit import effective
 from fedpkg_container.distgit.container_yaml_schema import keys
 from fedpkg_container.distgit.effective import SETTINGS
 from fedpkg_container.model.findings import CHECKS
+from fedpkg_container.model.options import option_problems, unavailable_options
 from fedpkg_container.registry_cli import make_parser
 
 #: A module in a code span of a page, with its directory.
@@ -49,6 +50,25 @@ def _documented(name: str, section: str = "") -> set[str]:
     return set(re.findall(r"--[a-z][a-z-]+", text))
 
 
+def test_options_that_hubs_refuse() -> None:
+    """The man page names exactly the options that the hub plugin refuses."""
+    text = (MAN / "fedpkg-container.1").read_text().replace("\\-", "-")
+    entries = [entry for entry in text.split("\n.TP\n") if re.search("refused by (hubs|the hub)", entry)]
+    documented = {option for entry in entries for option in re.findall(r"--([a-z-]+)", entry.splitlines()[0])}
+    samples: dict[str, object] = {
+        "compose_ids": [1], "signing_intent": "x", "dependency_replacements": ["x"], "skip_build": True,
+        "koji_parent_build": "a-1-1", "yum_repourls": ["https://example.org/x.repo"], "userdata": {}, "release": "1",
+    }  # fmt: skip
+    required = {"git_branch": "rawhide"}
+    refused = {
+        name
+        for name, value in samples.items()
+        if unavailable_options({name: value}) or option_problems({**required, name: value})
+    }
+    names = {"compose_ids": "compose-id", "dependency_replacements": "replace-dependency"}
+    assert documented == {names.get(name, name.replace("_", "-")) for name in refused}
+
+
 def test_the_box() -> None:
     assert _documented("fedpkg-container-box.1") == _options(_parser())
 
@@ -61,7 +81,9 @@ def test_the_clusters_program() -> None:
     assert _documented("fedpkg-container-cluster.1") == _options(cluster_cli.make_parser())
 
 
-@pytest.mark.parametrize("command", ["container-build", "container-status", "container-build-config"])
+@pytest.mark.parametrize(
+    "command", ["container-build", "container-status", "container-build-config", "container-enable"]
+)
 def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr("sys.argv", ["fedpkg", command])

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fedpkg_container.commands.status_checkout import _running
-from fedpkg_container.hub.builds import RequestedBuild, valid_average
+from fedpkg_container.commands.status_lists import running_rows
+from fedpkg_container.hub.builds import valid_average
 from fedpkg_container.hub.events import Submitted, TaskChanged, TaskState
+from fedpkg_container.hub.requested_builds import RequestedBuild
 from fedpkg_container.progress.live import LiveRenderer
 
 
@@ -78,4 +79,6 @@ def test_local_clock_is_ahead() -> None:
 )
 def test_container_status(ago: float, said: str) -> None:
     running = RequestedBuild("git://x#abc", "t", "rawhide", False, "me", (_task(time.time() - ago),))
-    assert next(iter(_running(running, 100.0))) == f"running: build of rawhide (abc), by me, {said}"
+    row = next(iter(running_rows(running, 100.0)))
+    assert row.cells[0].text == "build of rawhide (abc)"
+    assert f"by me, {said}" in [cell.text for cell in row.cells]

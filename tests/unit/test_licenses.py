@@ -12,13 +12,20 @@ IDENTIFIER = "SPDX-License-Identifier: GPL-2.0-or-later"
 #: Globs of the source files, relative to the root.
 SOURCES = (
     ".ci/*",
+    ".github/**/*",
+    ".gitlab-ci.yml",
+    ".packit.yaml",
     ".pre-commit-config.yaml",
     "Makefile",
     "completion/*",
     "docs/man/*",
+    "packaging/rpm/*",
+    "tests/systems/*",
     "packaging/setup-system",
+    "packaging/systemd/*",
+    "debian/rules",
+    "debian/*.postinst",
     "pyproject.toml",
-    "setup.py",
     *(f"{folder}/**/*.{suffix}" for folder in ("benchmarks", "fedpkg_container", "tests") for suffix in ("py", "conf")),
     "docs/*.py",
     "fedpkg_container/**/*.sql",
@@ -48,10 +55,10 @@ def test_every_source_file_has_the_identifier() -> None:
     [
         (f"# {IDENTIFIER}\n", []),
         (f"#!/bin/sh\n# {IDENTIFIER}\n", []),
-        (f'"""Text."""\n# {IDENTIFIER}\n', ["setup.py"]),
-        ("", ["setup.py"]),
+        (f'"""Text."""\n# {IDENTIFIER}\n', ["pyproject.toml"]),
+        ("", ["pyproject.toml"]),
     ],
 )
 def test_a_file_without_the_identifier_is_found(tmp_path: Path, text: str, found: list[str]) -> None:
-    (tmp_path / "setup.py").write_text(text)
+    (tmp_path / "pyproject.toml").write_text(text)
     assert _without_identifier(tmp_path) == found

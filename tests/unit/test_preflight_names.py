@@ -20,6 +20,9 @@ class _Hub:
 
     baseurl = "https://hub"
 
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
     def getBuildTarget(self, _: str) -> dict[str, Any]:
         return {"build_tag": 1, "dest_tag": 2, "build_tag_name": "b", "dest_tag_name": "d"}
 
@@ -31,6 +34,7 @@ class _Hub:
             "getNextRelease": "7",
             "getBuildConfig": {"name": "b", "arches": "x86_64"},
             "getBuild": None,
+            **self.answers,
         }
         yield SimpleNamespace(
             **{
@@ -59,3 +63,19 @@ def test_no_nvr_is_claimed_that_only_the_builder_knows(
     found = preflight(session, request, {"com.redhat.component": "c", **labels}, unknown=unknown)
     assert found.nvr == nvr
     assert found.release_is_next == (nvr == "c-1-7")
+
+
+@pytest.mark.parametrize(
+    ("package", "message", "advice"),
+    [
+        (None, "package c is not listed in d", "koji add-pkg --owner … d c"),
+        ({"blocked": True}, "package c is blocked in d", "koji unblock-pkg d c"),
+    ],
+)
+def test_advice_about_a_package(package: dict[str, Any] | None, message: str, advice: str) -> None:
+    session = cast(HubSession, _Hub(getPackageConfig=package))
+    request = BuildRequest("git+https://x/c#0", "t", {})
+    found = preflight(session, request, {"com.redhat.component": "c", "version": "1"})
+    (finding,) = [finding for finding in found.findings if finding.code == "package"]
+    assert finding.message == message
+    assert finding.solution.endswith(advice)

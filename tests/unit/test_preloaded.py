@@ -21,8 +21,8 @@ ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ
 @pytest.mark.parametrize(
     "command",
     [
-        ("fedpkg", "container-build", "--dry-run", "--offline"),
-        ("fedpkg", "container-build", "--help"),
+        ("fedpkg-container", "container-build", "--dry-run", "--offline"),
+        ("fedpkg-container", "container-build", "--help"),
         ("fedpkg-container-registry", "promote", "\udcff"),
         ("git", "status"),
     ],
@@ -42,4 +42,4 @@ def test_status_and_output_are_those_of_a_new_interpreter(
 
 def test_what_takes_too_long_is_killed(tmp_path: Path) -> None:
     with pytest.raises(subprocess.TimeoutExpired):
-        preloaded.run(("fedpkg", "container-build", "--help"), cwd=tmp_path, env=ENVIRONMENT, timeout=0)
+        preloaded.run(("fedpkg-container", "container-build", "--help"), cwd=tmp_path, env=ENVIRONMENT, timeout=0)

@@ -48,6 +48,9 @@ IN_COMMAND: list[Callable[[str], list[str]]] = [
     lambda secret: ["sh", "-c", f"curl -H 'Authorization: Basic {secret}' https://host/"],
     lambda secret: ["sh", "-c", f"cd / && password={secret} program"],
     lambda secret: ["env", f"x-auth-token={secret} {secret}"],
+    lambda secret: ["env", f"DB_PASS={secret}", f"MYSQL_PWD={secret}", f"pass={secret}", "program"],
+    lambda secret: ["program", "--pass", secret, f"--db-pwd={secret}"],
+    lambda secret: ["sh", "-c", f"cd / && pwd={secret} program"],
 ]
 #: How a secret gets into a message.
 IN_MESSAGE: list[Callable[[str], str]] = [
@@ -56,6 +59,8 @@ IN_MESSAGE: list[Callable[[str], str]] = [
     lambda secret: f'https://storage:443 "GET /blob?X-Amz-Signature={secret}&a=b HTTP/1.1" 403',
     lambda secret: f"headers: {{'Authorization': 'Bearer {secret}', 'Accept': 'text/plain'}}",
     lambda secret: f"Authorization: Basic {secret}",
+    lambda secret: f"cannot connect with user=me pass={secret} to db",
+    lambda secret: f'{{"pwd": "{secret}", "db_pass": "{secret}"}}',
     lambda secret: f"Proxy-Authorization: Basic {secret}",
     lambda secret: f'WWW-Authenticate: Bearer realm="https://auth/token",service="{secret}"',
     lambda secret: f'the server answered {{"token": "{secret}", "expires_in": 300}}',

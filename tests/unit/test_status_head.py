@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What ``container-status`` reports about HEAD and the tags of a build."""
+"""What ``container-status`` reports about HEAD, and about a build in a list."""
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from fedpkg_container.commands.status_checkout import _build, _head_line
-from fedpkg_container.hub.builds import Build, RequestedBuild
+from fedpkg_container.commands.status_checkout import _head_line
+from fedpkg_container.commands.status_lists import build_rows
+from fedpkg_container.hub.builds import Build
 from fedpkg_container.hub.events import TaskState
+from fedpkg_container.hub.requested_builds import RequestedBuild
+from fedpkg_container.progress.look import Page
 
 HEAD = "a" * 40
 
@@ -33,13 +38,18 @@ def test_state_of_head(nvr: str | None, ahead: int | None, running: list[Request
     assert _head_line({"commit": HEAD, "nvr": nvr, "ahead": ahead, "behind": behind}, running) == line
 
 
+def _line(build: Build) -> str:
+    return " ".join(Page(io.TextIOWrapper(io.BytesIO(), "utf-8")).table(build_rows(build))[0].split())
+
+
 def test_tags_are_separated_by_commas() -> None:
     build = Build(1, "web-1-1", "web", "COMPLETE", "me", None, None, "", 17, tags=("candidate", "updates"))
-    assert list(_build(build)) == ["    web-1-1  complete, by me, in candidate, updates"]
+    assert _line(build) == "✔ web-1-1 complete by me in candidate, updates"
 
 
-@pytest.mark.parametrize("state", ["FAILED", "CANCELED", "BUILDING"])
-def test_task_of_an_incomplete_build_is_named(state: str) -> None:
+@pytest.mark.parametrize(("state", "shown"), [("FAILED", "✘ web-1-1 failed"), ("CANCELED", "✘ web-1-1 canceled"),
+                                              ("BUILDING", "● web-1-1 running (building)")])  # fmt: skip
+def test_task_of_an_incomplete_build_is_named(state: str, shown: str) -> None:
     """Its number is needed to read the logs."""
     build = Build(1, "web-1-1", "web", state, "me", None, None, "", 17)
-    assert list(_build(build)) == [f"    web-1-1  {state.lower()}, by me, task 17"]
+    assert _line(build) == f"{shown} by me task 17"

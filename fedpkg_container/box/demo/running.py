@@ -19,7 +19,7 @@ from fedpkg_container.engines.sandbox import containers_conf
 from fedpkg_container.engines.workspace import Workspace, Workspaces
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run, run_in_background
-from fedpkg_container.text import printable
+from fedpkg_container.text import printable, reason_text
 
 #: Timeout of fetching the page, seconds.
 TIMEOUT = 60.0
@@ -81,5 +81,5 @@ def _get(url: str, check: Callable[[], None]) -> str:
                 return str(answer.read().decode())
         except (urllib.error.URLError, OSError) as error:
             if time.monotonic() > deadline:
-                raise FedpkgContainerError(f"the container does not respond at {url}: {error}") from error
+                raise FedpkgContainerError(f"the container does not respond at {url}: {reason_text(error)}") from error
             time.sleep(0.1)

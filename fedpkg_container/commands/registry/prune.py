@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.registry.arguments import whole_days
@@ -60,6 +60,8 @@ def garbage_collection(registry: str) -> str:
 
 
 def _table(report: Report) -> Iterator[str]:
+    from fedpkg_container.commands.terminal import format_table
+
     rows = [("WHAT", "AGE", "SIZE", "WHY")]
     for entry in report.emptied:
         tags = pluralize(entry.staged.tags, "image")
@@ -67,7 +69,7 @@ def _table(report: Report) -> Iterator[str]:
         rows.append((f"{entry.staged.repository} ({tags})", "", "", why))
     rows += [_image_row(image) for image in report.images]
     if len(rows) > 1:
-        yield from _aligned(rows)
+        yield from format_table(rows, right=(1, 2))
         yield ""
 
 
@@ -104,12 +106,6 @@ def _bytes(number: int) -> str:
             return f"{number:.0f} {unit}"
         number //= 1000
     return f"{number} GB"
-
-
-def _aligned(rows: Sequence[tuple[str, str, str, str]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    for what, age, size, why in rows:
-        yield f"{what:{widths[0]}}  {age:>{widths[1]}}  {size:>{widths[2]}}  {why}"
 
 
 def _kept_lines(report: Report) -> Iterator[str]:

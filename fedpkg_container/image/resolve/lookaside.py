@@ -26,6 +26,7 @@ from fedpkg_container.image.resolve.source import PROXY_VARIABLES
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.process import run
 from fedpkg_container.redaction import host_and_path
+from fedpkg_container.text import reason_text
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def read_sources(checkout: Path) -> list[SourcesEntry]:
         from pyrpkg.sources import SourcesFile
     except ModuleNotFoundError as error:
         raise BuildFailedError(
-            f"cannot read {SOURCES_FILE}: {error}", solution="install rpkg on the builders of this site"
+            f"cannot read {SOURCES_FILE}: {reason_text(error)}", solution="install rpkg on the builders of this site"
         ) from error
     try:
         entries = [
@@ -71,7 +72,7 @@ def read_sources(checkout: Path) -> list[SourcesEntry]:
         ]
     except (rpkgError, OSError, ValueError) as error:
         raise BuildFailedError(
-            f"cannot read {SOURCES_FILE}: {error}", solution="create it again: fedpkg new-sources"
+            f"cannot read {SOURCES_FILE}: {reason_text(error)}", solution="create it again: fedpkg new-sources"
         ) from error
     for entry in entries:
         _check_entry(entry)
@@ -193,7 +194,7 @@ def main() -> None:
     try:
         cache.download(name, file, digest, target, hashtype)
     except (rpkgError, OSError) as error:
-        sys.exit(str(error))
+        sys.exit(reason_text(error))
 
 
 if __name__ == "__main__":

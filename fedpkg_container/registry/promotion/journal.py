@@ -92,10 +92,14 @@ class Journal:
         if self.path is None:
             return
         location = self.path if self.path.exists() else self.path.parent
-        if not location.exists() or not os.access(location, os.W_OK) or self.path.is_dir():
+        if (
+            not location.exists()
+            or not os.access(location, os.W_OK)
+            or (location == self.path and not location.is_file())
+        ):
             raise ConfigurationError(
                 f"the promotion journal {self.path} cannot be written",
-                solution="create its directory, or correct [promotion] record",
+                solution="create its directory, or correct [promotion] record: it must be a regular file",
             )
 
     def close(self) -> None:

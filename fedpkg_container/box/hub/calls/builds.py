@@ -160,7 +160,7 @@ def get_build(buildInfo: BuildLookup, strict: bool = False) -> Row | None:
     return known_build(buildInfo) if strict else build_row(buildInfo)
 
 
-@call("listBuilds", used_by="the client (completion); koji taskinfo, list-builds")
+@call("listBuilds", used_by="the client; koji taskinfo, list-builds")
 def list_builds(
     packageID: Lookup | None = None, userID: UserLookup | None = None, taskID: int | None = None, *,
     state: int | None = None, source: str | None = None,

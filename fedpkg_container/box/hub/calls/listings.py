@@ -194,7 +194,7 @@ def get_last_host_update(hostID: int, ts: bool = False) -> Any:
     return seconds if ts else timestamp(seconds)
 
 
-@call("getChannel", used_by="the builder plugin; koji.daemon.TaskManager; koji add-host-to-channel")
+@call("getChannel", used_by="the client; the builder plugin; koji.daemon.TaskManager; koji add-host-to-channel")
 def get_channel(channelInfo: Lookup, strict: bool = False) -> Row | None:
     """A channel by ID or name."""
     row = find("channels", channelInfo)

@@ -113,7 +113,7 @@ def _shown(row: Row) -> Row:
     }
 
 
-@call("getRepo", used_by="the builder plugin; pyrpkg")
+@call("getRepo", used_by="the client; the builder plugin; pyrpkg")
 def get_repo(
     tag: Lookup,
     state: int | None = None,

@@ -25,7 +25,7 @@ _TIMES = {"created": "create_time", "started": "start_time", "complete": "comple
           "completed": "completion_time"}  # fmt: skip
 
 
-@call("listTasks", used_by="the client (after a lost reply); koji list-tasks, watch-task --mine, watch-logs --mine")
+@call("listTasks", used_by="the client; koji list-tasks, watch-task --mine, watch-logs --mine")
 def list_tasks(opts: TaskFilter | None = None, queryOpts: QueryOptions | None = None) -> object:
     """Tasks by architecture, state, owner, host, channel, parent, method, times; ``decode`` parses their content."""
     opts = opts or {}

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A site's program name, e.g. ``fedpkg``, for this project's client: opt-in, set up and undone with one command.
+
+No package of this project installs that name, since it belongs to the site's own package. The client is run under it by
+a link in a directory that precedes the site's program in PATH, or by a shell function.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from fedpkg_container.errors import UsageError
+
+SUFFIX = "-container"
+#: Directory of links for all users, and of those for one user.
+FOR_ALL, FOR_USER = Path("/usr/local/bin"), Path("~/.local/bin")
+_POSIX = '{site}() {{ command {site}-container "$@"; }}'
+#: Shell → function that runs the client under the site's name.
+FUNCTIONS = {
+    "bash": _POSIX,
+    "zsh": _POSIX,
+    "fish": "function {site} --wraps {site}-container; command {site}-container $argv; end",
+}
+
+
+def client_program(site: str) -> Path:
+    """Return the path of the installed client.
+
+    :raises UsageError: if it is not installed
+    """
+    sibling = Path(sys.executable).parent / f"{site}{SUFFIX}"
+    found = str(sibling) if os.access(sibling, os.X_OK) else shutil.which(f"{site}{SUFFIX}")
+    if found is None:
+        raise UsageError(
+            f"program not found: {site}{SUFFIX}", solution="install it, or create a link to fedpkg-container"
+        )
+    return Path(found)
+
+
+def create_link(directory: Path, site: str, program: Path) -> Path:
+    """Link a site's name to the client, replacing an earlier link to it.
+
+    :returns: path of the link
+    :raises UsageError: if there is another file of that name, or it cannot be created
+    """
+    path = directory / site
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if _is_link(path, site):
+            path.unlink()
+        if os.path.lexists(path):
+            reason = f"{path} already exists, and is not a link to {site}{SUFFIX}"
+            raise UsageError(reason, solution="remove or rename it, or use --print-function")
+        path.symlink_to(program)
+    except OSError as error:
+        raise UsageError(f"cannot create {path}: {error.strerror}", solution=_solution(directory)) from error
+    return path
+
+
+def remove_link(directory: Path, site: str) -> bool:
+    """Remove the link that ``create_link`` created; return whether there was one.
+
+    :raises UsageError: if there is another file of that name, or the link cannot be removed
+    """
+    path = directory / site
+    if not os.path.lexists(path):
+        return False
+    if not _is_link(path, site):
+        raise UsageError(f"{path} is not a link to {site}{SUFFIX}", solution="remove it manually")
+    try:
+        path.unlink()
+    except OSError as error:
+        raise UsageError(f"cannot remove {path}: {error.strerror}", solution=_solution(directory)) from error
+    return True
+
+
+def _is_link(path: Path, site: str) -> bool:
+    return path.is_symlink() and path.readlink().name == f"{site}{SUFFIX}"
+
+
+def _solution(directory: Path) -> str:
+    return "run the command as root" if directory == FOR_ALL else f"check the permissions of {directory}"
+
+
+def check_link(directory: Path, site: str, search_path: str) -> None:
+    """Check, before a link is created, that it would be run, and would run all commands of the site's program.
+
+    :param search_path: PATH of the user
+    :raises UsageError: if it would not
+    """
+    directories = search_path.split(os.pathsep)
+    if str(directory) not in directories:
+        solution = f'write export PATH="{directory}:$PATH" to the shell\'s startup file, or use --print-function'
+        raise UsageError(f"{directory} is not in PATH", solution=solution)
+    others = [each for each in directories if each != str(directory)]
+    own = shutil.which(site, path=os.pathsep.join(others))
+    if own is None or _is_link(Path(own), site):
+        return
+    if directories.index(str(directory)) > directories.index(str(Path(own).parent)):
+        solution = f"move {directory} to the start of PATH, or use --print-function"
+        raise UsageError(f"{own} precedes {directory} in PATH", solution=solution)
+    check_commands(site, own)
+
+
+def check_commands(site: str, own: str) -> None:
+    """Check that this installation has the commands of the site's program.
+
+    :param own: path of the site's program
+    :raises UsageError: if the site's client cannot be imported
+    """
+    if importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"):
+        return
+    solution = (
+        f"install the package fedpkg-container of the distribution, or install with pipx --system-site-packages; or run"
+        f" {site}{SUFFIX} instead of {site}"
+    )
+    raise UsageError(f"the commands of {own} are not available in this installation", solution=solution)
