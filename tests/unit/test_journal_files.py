@@ -196,6 +196,14 @@ def test_mirror_reads_on_across_files(journal: Journal, parsed: list[bytes]) -> 
     assert journal_changes(journal.path, after.position).repositories == frozenset()
 
 
+def test_other_kinds_of_files_are_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(ConfigurationError, match="is not a regular file"):
+        Journal(tmp_path / "fifo").repositories()
+    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+        Journal(tmp_path).repositories()
+
+
 @pytest.mark.parametrize("text", ["", "[1]", '{"file": "x"}', '{"file": 0, "offset": 0}', "123 sha256:0"])
 def test_invalid_positions(text: str) -> None:
     assert Position.from_text(text) is None

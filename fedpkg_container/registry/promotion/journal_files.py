@@ -142,6 +142,10 @@ class JournalFiles:
             path = self._path(file)
             if path is None:
                 return None
+            if not path.is_file() and not path.is_dir():  # reading a FIFO would not end
+                raise ConfigurationError(
+                    f"the promotion journal {path} is not a regular file", solution="correct [promotion] record"
+                )
             with self._errors(), contextlib.suppress(FileNotFoundError):
                 stream = path.open("rb")
                 if path != self.path or file == self.last:
