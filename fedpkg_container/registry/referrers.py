@@ -61,7 +61,7 @@ def attach(repository: Repository, image: str, artifact: Artifact) -> str:
     :param image: its digest
     :raises RegistryError: if it cannot be pushed
     """
-    subject = repository.manifest(image)
+    subject = repository.pushed_manifest(image)
     manifest = Manifest.of(
         {
             "schemaVersion": 2,

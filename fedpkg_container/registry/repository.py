@@ -105,6 +105,16 @@ class Repository:
             raise RegistryError(f"{self.reference}: {name} has an unknown media type: {manifest.media_type[:100]!r}")
         return manifest
 
+    def pushed_manifest(self, digest: str) -> Manifest:
+        """Return a manifest that was pushed before; wait for a registry that shows it late.
+
+        :raises NoSuchImageError: if it does not exist after the retry timeout
+        """
+        with contextlib.suppress(NoSuchImageError):
+            return self.manifest(digest)
+        self.http.wait_until(lambda: bool(self.head(digest)))
+        return self.manifest(digest)
+
     def put_manifest(self, name: str, manifest: Manifest) -> Response:
         """Store a manifest under a tag, or under its digest; everything that it refers to must exist.
 

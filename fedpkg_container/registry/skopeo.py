@@ -170,7 +170,7 @@ class Registry:
         :raises RegistryError: if a tag cannot be set
         """
         with self.repository(image) as repository:
-            manifest = repository.manifest(image.digest)
+            manifest = repository.pushed_manifest(image.digest)
             for tag in tags:
                 repository.put_manifest(tag, manifest)
 
