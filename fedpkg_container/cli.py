@@ -136,6 +136,8 @@ def run(arguments: list[str]) -> int:
     client = None
     try:
         os.getcwd()  # noqa: PTH109  # raises FileNotFoundError if the directory was deleted
+        if arguments[:1] == ["lint"] and (status := _lint(arguments[1:])) is not None:
+            return status
         with _gc_disabled():
             client = make_client(site_name(sys.argv[0]), arguments)
         if getattr(client.args, "command", None) is None:
@@ -155,6 +157,13 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+
+
+def _lint(arguments: list[str]) -> int | None:
+    """Run ``lint`` without loading the site's client, which needs a configuration; None if rpmlint is meant."""
+    from fedpkg_container.commands.lint import run_alone
+
+    return run_alone(arguments)
 
 
 def _os_error(error: OSError) -> FedpkgContainerError:

@@ -80,7 +80,7 @@ class Box:
 
     @cached_property
     def registry(self) -> Service:
-        """The registry of candidates and of images being built."""
+        """The registry of candidates and of images being built; its nginx also serves the files of Koji's topdir."""
         layout, ca = self.layout, self.authority.certificate_path
         address, behind = layout.registry_address, f"127.0.0.1:{layout.ports.registry_storage}"
         client = self.authority.issue(registry.FRONT)
@@ -92,7 +92,8 @@ class Box:
             [registry.program(), "serve", configuration],
             lambda: answers(f"https://{behind}/v2/", 200, ca=ca, client=client),
         )
-        command = nginx.command(layout.registry / "front", registry.front(address, behind, self.authority))
+        servers = (registry.front(address, behind, self.authority), nginx.files(layout.topdir, layout.ports.files))
+        command = nginx.command(layout.registry / "front", "".join(servers))
         made = self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
         return replace(made, backend=storage)
 

@@ -59,6 +59,7 @@ class Ports(_Chosen):
     distgit: int
     distgit_anonymous: int
     registry_storage: int
+    files: int
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,14 @@ def _section(name: str) -> str:
     return f"builder {name}"
 
 
+#: Variable with the directory of the box.
+DIRECTORY_VARIABLE = "FEDPKG_CONTAINER_BOX"
+
+
 def default_folder() -> Path:
-    """The default directory of the box, below the XDG state directory."""
+    """The directory of the box in the environment, or else the default one, below the XDG state directory."""
+    if named := os.environ.get(DIRECTORY_VARIABLE):
+        return Path(named)
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "fedpkg-container" / "box"
 
@@ -312,6 +319,11 @@ class Layout:
     def hub_url(self) -> str:
         """Koji's ``server`` setting."""
         return f"https://127.0.0.1:{self.ports.hub}/kojihub"
+
+    @property
+    def files_url(self) -> str:
+        """URL of Koji's topdir (topurl)."""
+        return f"http://127.0.0.1:{self.ports.files}"
 
     @property
     def registry_address(self) -> str:

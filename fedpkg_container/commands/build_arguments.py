@@ -80,9 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _checks() -> dict[str, str]:
-    from fedpkg_container.model.findings import CHECKS
+    from fedpkg_container.model.checks import CHECKS
 
-    return CHECKS
+    return {code: check.what for code, check in CHECKS.items()}
 
 
 def _own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:

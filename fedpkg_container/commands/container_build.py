@@ -182,9 +182,9 @@ def _check(
 def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Dockerfile | None]:
     """Return the findings about the files of the checkout, and the Dockerfile; None if it cannot be read."""
     from fedpkg_container.commands.parents import known_parents
-    from fedpkg_container.distgit import rules
+    from fedpkg_container.distgit import file_rules, rules
 
-    dockerfile, _ = rules.read(checkout.path)
+    dockerfile, _ = file_rules.read(checkout.path)
     if dockerfile is not None and not client.args.offline:
         dockerfile = known_parents(dockerfile)
     findings = rules.check(checkout, local=client.args.local, dockerfile=dockerfile)

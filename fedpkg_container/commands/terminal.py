@@ -70,16 +70,17 @@ def print_findings_json(findings: Iterable[Finding]) -> None:
     JsonRenderer(sys.stdout).findings(in_order(findings))
 
 
-def print_findings(findings: Iterable[Finding]) -> None:
-    """Write findings to standard error."""
+def print_findings(findings: Iterable[Finding], stream: TextIO | None = None) -> None:
+    """Write findings to a stream; by default to standard error."""
     from fedpkg_container.model.findings import ERROR, in_order
     from fedpkg_container.progress.formatting import Style
 
-    style = Style(sys.stderr)
+    stream = stream or sys.stderr
+    style = Style(stream)
     for finding in in_order(findings):
         mark = style.bad if finding.severity == ERROR else style.warning
         word = f"{finding.severity}:"
-        write_text(sys.stderr, str(finding).replace(word, mark(word), 1) + "\n")
+        write_text(stream, str(finding).replace(word, mark(word), 1) + "\n")
 
 
 def print_error(reason: str, solution: str = "") -> None:

@@ -18,7 +18,7 @@ from fedpkg_container.cli import make_client, site_name
 from fedpkg_container.distgit import effective
 from fedpkg_container.distgit.container_yaml_schema import keys
 from fedpkg_container.distgit.effective import SETTINGS
-from fedpkg_container.model.findings import CHECKS
+from fedpkg_container.model.checks import CHECKS
 from fedpkg_container.model.options import option_problems, unavailable_options
 from fedpkg_container.registry_cli import make_parser
 
@@ -82,7 +82,7 @@ def test_the_clusters_program() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["container-build", "container-status", "container-build-config", "container-enable"]
+    "command", ["container-build", "container-status", "container-build-config", "container-enable", "lint"]
 )
 def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))

@@ -44,6 +44,13 @@ class _Hub:
         )
 
 
+@pytest.mark.parametrize("tag", [None, {"locked": False}], ids=["missing", "existing"])
+def test_a_destination_tag_that_does_not_exist(tag: object) -> None:
+    request = BuildRequest("git+https://x/c#0", "t", {})
+    found = preflight(cast(HubSession, _Hub(getTag=tag)), request, {})
+    assert ("dest-tag" in [finding.code for finding in found.findings]) is (tag is None)
+
+
 @pytest.mark.parametrize(
     ("labels", "unknown", "release", "nvr"),
     [
