@@ -24,7 +24,8 @@ from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.errors import error_for_image, no_such_image, program_errors
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, Manifest
-from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.pages import repositories
+from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.retry import retry
 
 _log = logging.getLogger(__name__)
@@ -171,7 +172,7 @@ class Registry:
         :raises RegistryError: if a tag cannot be set
         """
         with self.repository(image) as repository:
-            manifest = repository.manifest(image.digest)
+            manifest = repository.pushed_manifest(image.digest)
             for tag in tags:
                 repository.put_manifest(tag, manifest)
 

@@ -161,7 +161,7 @@ def test_concurrent_runs_on_one_tree(it: Mirrored) -> None:
     it.site("rate = 1M\n")
     with it.start() as first:
         wait_for_part(it)
-        said = it.call(status=1)
+        said = it.call(status=8)
         assert f"is locked by process {first.pid} on " in said and " since 20" in said
         with pytest.raises(FedpkgContainerError, match=f"process {first.pid}"):
             it.run()

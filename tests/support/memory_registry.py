@@ -193,7 +193,7 @@ class MemoryRegistry:
         elif request.command == "DELETE":
             send(request, 204, b"")
         else:
-            _send_blob(request, held.blobs.get(name))
+            send_blob(request, held.blobs.get(name))
 
     def _manifests(self, request: http.server.BaseHTTPRequestHandler, held: Held, name: str, body: bytes) -> None:
         if request.command == "PUT":
@@ -230,7 +230,7 @@ def _referrers(held: Held, subject: str) -> list[dict[str, Any]]:
     return listed
 
 
-def _send_blob(request: http.server.BaseHTTPRequestHandler, content: bytes | None) -> None:
+def send_blob(request: http.server.BaseHTTPRequestHandler, content: bytes | None) -> None:
     """Send a blob, or the requested rest of it."""
     found = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
     if content is None:

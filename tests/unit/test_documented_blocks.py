@@ -16,7 +16,7 @@ NOT_RUN = 15
 OTHER = re.compile(
     r"\[(?:candidate|mirror|redirects|policy|kojid|engine|registry|components|repositories)\]|\{|GET /|# /etc/systemd/"
     r"|repos:\n|# nginx|\*/10 |action = |candidate registry "
-    r"|/srv/pub/containers/\n|policy violation|(?:promote|list|unpromote) \["
+    r"|/srv/pub/containers/\n|policy violation|(?:promote|list|unpromote|check-target) \["
 )
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 
