@@ -33,8 +33,9 @@ def test_there_are_two() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_the_checks_of_a_build(path: Path, tmp_path: Path) -> None:
     (tmp_path / "Containerfile").write_text(path.read_text())
-    copied = ["setup.py", "pyproject.toml", "README.md", "fedpkg_container/__init__.py"]
+    copied = ["pyproject.toml", "README.md", "LICENSE", "fedpkg_container/__init__.py"]
     for name in copied:
+        assert (ROOT / name).is_file()
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     checkout = dataclasses.replace(
