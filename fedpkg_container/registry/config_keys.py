@@ -38,9 +38,9 @@ ACCESS_KEYS = (
     Key(
         ANY_REGISTRY, "retry_timeout", number("seconds", minimum=0),
         "seconds for which requests to an unreachable registry, or one that returns 429 or 5xx, are retried; at least "
-        "five times. It is also the time for which a tag that was set is read back, since some registries show changes "
-        "late. `Retry-After` is honored up to this time, at least 15 seconds and at most two minutes; with a longer "
-        "one the request fails at once",
+        "five times. It is also the maximum time to wait until a tag that was set can be read back, because in some "
+        "registries changes become visible late. A `Retry-After` up to this time (at least 15 seconds, at most two "
+        "minutes) is honored; after a longer one the request fails at once",
         "60", old=("patience",),
     ),
 )  # fmt: skip

@@ -114,7 +114,7 @@ def _finish(
         return
     tags = None if approving is None else approving.get(result.nvr, ())
     if tags is None:
-        note = f"Koji cannot be reached; the next promote --koji-tag promotes {result.nvr} again unless it is untagged"
+        note = f"Koji cannot be reached; unless {result.nvr} is untagged, the next promote --koji-tag promotes it again"
         result.warnings = [*result.warnings, note]
     elif tags and not untags:
         note = (
