@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.box.tls_server import tls_server
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import OCI_INDEX, Manifest
 from tests.support import storage
@@ -34,7 +35,6 @@ from tests.support.registry_profiles import (
     UNREFERENCED,
     Profile,
 )  # fmt: skip
-from tests.support.tls_server import tls_server
 
 _DIGEST_TAG = re.compile(r"sha256-[0-9a-f]{64}")
 _EMPTY_INDEX = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}).encode()
