@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "unpromote": "unpromote",
     "mirror": "mirror",
     "redirects": "redirects",
+    "catalog": "catalog",
     "import-base": "import_base",
     "prune": "prune",
 }
