@@ -56,7 +56,13 @@
     status.textContent = query ? `${shown} of ${rows.length} shown` : "";
   }
 
+  let requested = !table.dataset.search;
+
   async function load() {
+    if (requested) {
+      return;
+    }
+    requested = true;
     const response = await fetch(table.dataset.search);
     if (!response.ok) {
       throw new Error(response.status);
@@ -67,9 +73,9 @@
     update();
   }
 
-  if (table.dataset.search) {
-    // Not possible for files that are opened without a server: then only names and descriptions are searched.
-    input.addEventListener("focus", () => load().catch(() => {}), { once: true });
+  // Not possible for files that are opened without a server: then only names and descriptions are searched.
+  for (const event of ["focus", "input"]) {
+    input.addEventListener(event, () => load().catch(() => {}));
   }
   input.addEventListener("input", update);
   filter.hidden = false;
