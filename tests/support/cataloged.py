@@ -16,6 +16,7 @@ from fedpkg_container.registry.catalog.views import Labels, image_path, reposito
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import OCI_INDEX, OCI_MANIFEST, Manifest
+from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.promotion.journal import Journal, JournalEntry, TagMove
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository
@@ -140,13 +141,13 @@ class Cataloged:
         Journal(self.journal).append(entry)
         return entry
 
-    def update(self, *, journal: bool = False, **options: Any) -> Summary:
+    def update(self, *, journal: bool = False, progress: Progress | None = None, **options: Any) -> Summary:
         """Update the catalog."""
         labels = replace(self.labels, has_feed=journal)
         values: dict[str, Any] = {"directory": self.site, "labels": labels, "now": lambda: self.time}
         values |= {"journal": self.journal if journal else None, **options}
         access = replace(self.access, retry_timeout=0.0, attempts=1)
-        return update_catalog(Target("stable", self.host, access, self.prefix), Options(**values))
+        return update_catalog(Target("stable", self.host, access, self.prefix), Options(**values), progress)
 
     def page(self, path: str = "index.html") -> Page:
         """A parsed page."""

@@ -15,11 +15,13 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError, RegistryError, UsageError
+from fedpkg_container.registry.catalog import reader
 from fedpkg_container.registry.catalog.facts import MAX_DESCRIPTION, clean, safe_url, utc_time
 from fedpkg_container.registry.catalog.run import FULL_INTERVAL
 from fedpkg_container.registry.catalog.spdx import parse_spdx
 from fedpkg_container.registry.catalog.views import file_name, image_path, repository_path
 from fedpkg_container.registry.mirror.lock import locked
+from fedpkg_container.registry.progress import Progress
 from tests.support.cataloged import Cataloged, Page, cataloged, labels_of, spdx
 
 HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\u202e{{ 7 * 7 }}\x00\ufffe"
@@ -310,6 +312,43 @@ def test_a_repository_that_cannot_be_read_keeps_its_pages(it: Cataloged) -> None
     assert len(summary.errors) == 1 and summary.errors[0].startswith("f42/httpd: ")
     assert files < it.files()
     assert "other-2-1" in it.repository_page("other").text
+
+
+def test_an_unavailable_registry_is_reported_once(it: Cataloged) -> None:
+    for number in range(40):
+        it.push(f"image-{number}", "1", labels={}, arches=())
+    assert it.memory
+    it.memory.faults["tags/list|/v2/$"] = [503] * 1000
+    errors = it.update().errors
+    assert re.fullmatch("[0-9]+ more repositories were skipped because the registry is unavailable", errors[-1])
+    assert len(errors) < 30
+
+
+def test_interrupted_run_continues(it: Cataloged) -> None:
+    class Interrupting(Progress):
+        done = 0
+
+        def advanced(self) -> None:
+            self.done += 1
+            if self.done == 3:
+                raise KeyboardInterrupt
+
+    for number in range(12):
+        it.push(f"image-{number}", "1", labels={"summary": str(number)}, arches=("amd64",))
+    with pytest.raises(KeyboardInterrupt):
+        it.update(progress=Interrupting())
+    assert "index.html" not in it.files()
+    summary = it.update()
+    assert (summary.repositories, summary.queried) == (12, 12)
+    assert summary.fetched == 10
+
+
+def test_sbom_that_is_too_large_is_ignored(it: Cataloged, monkeypatch: pytest.MonkeyPatch) -> None:
+    sbom = spdx([("bash", "1")])
+    digest = it.push("hello", "1", labels={}, sbom=sbom)
+    monkeypatch.setattr(reader, "MAX_SBOM_SIZE", len(sbom) - 1)
+    assert it.update().errors == []
+    assert "Unknown: there is no SBOM that" in it.image_page("hello", digest).text
 
 
 def test_an_unreadable_registry_changes_nothing(it: Cataloged) -> None:

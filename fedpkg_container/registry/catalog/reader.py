@@ -30,11 +30,13 @@ from fedpkg_container.registry.manifests import (
     ImageConfiguration,
     Manifest,
 )
-from fedpkg_container.registry.referrers import content, fallback_tag, fallback_tag_of, list_referrers
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, list_referrers
 from fedpkg_container.registry.repository import Repository
 
 _log = logging.getLogger(__name__)
 
+#: Maximum size of an SBOM, bytes: twice that of an image with 10,000 RPMs. Several are parsed at the same time.
+MAX_SBOM_SIZE = 24 * 1024 * 1024
 _OCI = "org.opencontainers.image."
 #: Labels or annotations, the first that is set counts.
 _SUMMARY = ("summary", "io.k8s.display-name", f"{_OCI}title")
@@ -237,7 +239,13 @@ def _sbom(repository: Repository, digest: str, referrers: Iterable[Referrer]) ->
         if referrer.subject != digest or referrer.kind != MEDIA_TYPE:
             continue
         try:
-            raw = content(repository, referrer.name)
+            artifact = repository.manifest(referrer.name)
+            if len(artifact.blobs) < 2 or artifact.blobs[1].size > MAX_SBOM_SIZE:
+                _log.warning(
+                    "%s has no file of at most %d bytes", repository.reference.at(referrer.name), MAX_SBOM_SIZE
+                )
+                continue
+            raw = repository.blob(artifact.blobs[1])
         except RegistryUnavailableError:
             raise
         except RegistryError as error:

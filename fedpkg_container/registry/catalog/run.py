@@ -26,7 +26,7 @@ from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.repository import Repository, repositories
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.staging import STAGING
-from fedpkg_container.registry.workers import WorkerPool
+from fedpkg_container.registry.workers import JobSkippedError, WorkerPool
 from fedpkg_container.text import printable_line
 
 _log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 #: Version of the JSON report.
 FORMAT = 1
 #: Number of repositories that are read at the same time.
-MAX_REQUESTS = 16
+MAX_REQUESTS = 8
 #: Seconds after which all repositories and referrers are read, to find changes made without ``promote``.
 FULL_INTERVAL = 86400.0
 
@@ -96,7 +96,10 @@ def update_catalog(target: Target, options: Options, progress: Progress | None =
         recorded = _promotions(target, options)
         with Registry(target.access).http(target.registry) as http:
             is_due = options.full or not 0 <= options.now() - state.checked < FULL_INTERVAL
-            _read(http, target, options, state, store, summary, progress or Progress(), recorded, is_due=is_due)
+            try:
+                _read(http, target, options, state, store, summary, progress or Progress(), recorded, is_due=is_due)
+            finally:
+                store.write(state)  # what was read is not read again, also if the run is interrupted
             summary.requests = http.requests
         promoted: dict[str, dict[str, str]] = {}
         for promotion in recorded:
@@ -169,17 +172,21 @@ def _read(
         refresh = is_due or changed is not None
         return read_repository(Repository(http, name), state.images.get(name, {}), refresh=refresh)
 
+    skipped = 0
     with WorkerPool(MAX_REQUESTS, is_registry_down=lambda: _is_down(http), cancel=http.cancel) as pool:
         for outcome in pool.as_completed(queried, read):
             progress.advanced()
             if isinstance(outcome.error, OSError):
                 raise outcome.error
-            if outcome.error is not None or outcome.result is None:
-                reason = outcome.error.reason if outcome.error else "no result"
-                summary.errors.append(printable_line(f"{outcome.job}: {reason}"))
-                continue
-            _store(outcome.job, outcome.result, state, store)
-            summary.fetched += len(outcome.result.packages)
+            if isinstance(outcome.error, JobSkippedError):
+                skipped += 1
+            elif outcome.error is not None:
+                summary.errors.append(printable_line(f"{outcome.job}: {outcome.error.reason}"))
+            elif outcome.result is not None:
+                _store(outcome.job, outcome.result, state, store)
+                summary.fetched += len(outcome.result.packages)
+    if skipped:
+        summary.errors.append(f"{skipped} more repositories were skipped because the registry is unavailable")
     if not summary.errors:
         state.position = changes.position if changes else ""
         state.checked = options.now() if is_due else state.checked

@@ -149,7 +149,7 @@ class SiteWriter:
             candidates = (image_path(promotion.repository, promotion.digest), repository_path(promotion.repository))
             return next((each for each in candidates if each in paths), "index.html")
 
-        feed_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{self._labels.url or self._labels.title}/feed.xml").urn
+        feed_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{self._labels.title}/feed.xml").urn
         self._page("feed.xml", "feed.xml", promotions=promotions[:MAX_FEED], path_of=path, feed_id=feed_id)
 
     def _page(self, path: str, template: str, key: str = "", /, **values: object) -> None:
