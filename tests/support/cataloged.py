@@ -6,10 +6,12 @@ from __future__ import annotations
 import contextlib
 import html.parser
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from fedpkg_container.registry.catalog.run import Options, Summary, update_catalog
 from fedpkg_container.registry.catalog.views import Labels, image_path, repository_path
@@ -226,3 +228,53 @@ class _Parser(html.parser.HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+
+
+def two_builds(it: Cataloged) -> tuple[str, str]:
+    """Push two builds of an image; return their digests."""
+    base = f"registry.example.org/fedora@sha256:{64 * 'a'}"
+    values = {"parent": base, "source": "git+https://src.example.org/container/httpd@0123abcd"}
+    first = it.push("f42/httpd", "2.4-9", labels=labels_of("httpd-container", "2.4", "9"),
+                    sbom=spdx([("bash", "5.2-1"), ("httpd", "2.4.61-1"), ("old", "1-1")], **values))  # fmt: skip
+    labels = labels_of("httpd-container", "2.4", "10", summary="Web server", description="Serves files.")
+    second = it.push("f42/httpd", "2.4-10", "latest", signed=True, labels=labels,
+                     sbom=spdx([("bash", "5.2-1"), ("httpd", "2.4.62-1"), ("7zip", "24-1")], **values))  # fmt: skip
+    return first, second
+
+
+def check_pages(it: Cataloged) -> list[Page]:
+    """Check the properties that every page has, and return all pages."""
+    pages = [it.page(path) for path in sorted(it.files()) if path.endswith(".html")]
+    for page in pages:
+        assert page.all("html") == [{"lang": "en"}]
+        assert len(page.all("h1")) == len(page.all("main")) == len(page.all("header")) == len(page.all("footer")) == 1
+        levels = [int(name[1]) for name, _ in page.elements if re.fullmatch("h[1-6]", name)]
+        assert levels[0] == 1 and all(after - before <= 1 for before, after in zip(levels, levels[1:]))
+        assert page.elements[[name for name, _ in page.elements].index("body") + 1][1]["href"] == "#main"
+        assert [each["href"] for each in page.all("link") if each["rel"] == "stylesheet"]
+        assert all("aria-label" in each for each in page.all("nav")), "several landmarks of a kind need names"
+        assert all(each.get("scope") in ("row", "col") for each in page.all("th"))
+        assert len(page.all("caption")) == len(page.all("table"))
+        identifiers = [each["id"] for _, each in page.elements if "id" in each]
+        assert len(set(identifiers)) == len(identifiers)
+        assert [each.get("for") for each in page.all("label")] == [each["id"] for each in page.all("input")]
+        assert not page.all("style", "img", "iframe", "object", "embed", "form", "base")
+        assert all("src" in each for each in page.all("script")), "no inline script"
+        assert not [each for _, each in page.elements if "style" in each or any(name.startswith("on") for name in each)]
+        (policy,) = [each["content"] for each in page.all("meta") if "http-equiv" in each]
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        _check_links(it, page)
+    return pages
+
+
+def _check_links(it: Cataloged, page: Page) -> None:
+    where = f"http://catalog.example.org/{page.path.relative_to(it.site)}"
+    for link in page.links():
+        parts = urlsplit(urljoin(where, link))
+        assert parts.scheme in ("http", "https")
+        if parts.netloc == "catalog.example.org":
+            assert (it.site / parts.path.lstrip("/")).is_file(), f"{page.path}: {link}"
+        else:
+            assert not page.all("link", "script") or link not in [
+                each.get("href", each.get("src")) for each in page.all("link", "script")
+            ], "no external resources"

@@ -5,24 +5,39 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 import uuid
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from fedpkg_container.errors import FedpkgContainerError, RegistryError, UsageError
 from fedpkg_container.registry.catalog import reader
-from fedpkg_container.registry.catalog.facts import MAX_DESCRIPTION, clean, safe_url, utc_time
-from fedpkg_container.registry.catalog.run import FULL_INTERVAL
+from fedpkg_container.registry.catalog.facts import (
+    MAX_DESCRIPTION,
+    ArchImage,
+    ImageFacts,
+    Package,
+    Referrer,
+    clean,
+    safe_url,
+    utc_time,
+)
+from fedpkg_container.registry.catalog.site import SiteWriter
 from fedpkg_container.registry.catalog.spdx import parse_spdx
-from fedpkg_container.registry.catalog.views import file_name, image_path, repository_path
-from fedpkg_container.registry.mirror.lock import locked
-from fedpkg_container.registry.progress import Progress
-from tests.support.cataloged import Cataloged, Page, cataloged, labels_of, spdx
+from fedpkg_container.registry.catalog.state import State, Store
+from fedpkg_container.registry.catalog.views import (
+    Labels,
+    Promotion,
+    arrange,
+    file_name,
+)
+from tests.support.cataloged import Cataloged, Page, cataloged, check_pages, spdx, two_builds
 
 HOSTILE = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(1)>\x1b[31m\u202e{{ 7 * 7 }}\x00\ufffe"
 ATOM = "{http://www.w3.org/2005/Atom}"
@@ -33,56 +48,6 @@ ASSETS = Path(__file__).parents[2] / "fedpkg_container" / "registry" / "catalog"
 def it(tmp_path: Path) -> Iterator[Cataloged]:
     with cataloged(tmp_path) as found:
         yield found
-
-
-def two_builds(it: Cataloged) -> tuple[str, str]:
-    """Push two builds of an image; return their digests."""
-    base = f"registry.example.org/fedora@sha256:{64 * 'a'}"
-    values = {"parent": base, "source": "git+https://src.example.org/container/httpd@0123abcd"}
-    first = it.push("f42/httpd", "2.4-9", labels=labels_of("httpd-container", "2.4", "9"),
-                    sbom=spdx([("bash", "5.2-1"), ("httpd", "2.4.61-1"), ("old", "1-1")], **values))  # fmt: skip
-    labels = labels_of("httpd-container", "2.4", "10", summary="Web server", description="Serves files.")
-    second = it.push("f42/httpd", "2.4-10", "latest", signed=True, labels=labels,
-                     sbom=spdx([("bash", "5.2-1"), ("httpd", "2.4.62-1"), ("7zip", "24-1")], **values))  # fmt: skip
-    return first, second
-
-
-def check_pages(it: Cataloged) -> list[Page]:
-    """Check the properties that every page has, and return all pages."""
-    pages = [it.page(path) for path in sorted(it.files()) if path.endswith(".html")]
-    for page in pages:
-        assert page.all("html") == [{"lang": "en"}]
-        assert len(page.all("h1")) == len(page.all("main")) == len(page.all("header")) == len(page.all("footer")) == 1
-        levels = [int(name[1]) for name, _ in page.elements if re.fullmatch("h[1-6]", name)]
-        assert levels[0] == 1 and all(after - before <= 1 for before, after in zip(levels, levels[1:]))
-        assert page.elements[[name for name, _ in page.elements].index("body") + 1][1]["href"] == "#main"
-        assert [each["href"] for each in page.all("link") if each["rel"] == "stylesheet"]
-        assert all("aria-label" in each for each in page.all("nav")), "several landmarks of a kind need names"
-        assert all(each.get("scope") in ("row", "col") for each in page.all("th"))
-        assert len(page.all("caption")) == len(page.all("table"))
-        identifiers = [each["id"] for _, each in page.elements if "id" in each]
-        assert len(set(identifiers)) == len(identifiers)
-        assert [each.get("for") for each in page.all("label")] == [each["id"] for each in page.all("input")]
-        assert not page.all("style", "img", "iframe", "object", "embed", "form", "base")
-        assert all("src" in each for each in page.all("script")), "no inline script"
-        assert not [each for _, each in page.elements if "style" in each or any(name.startswith("on") for name in each)]
-        (policy,) = [each["content"] for each in page.all("meta") if "http-equiv" in each]
-        assert "default-src 'none'" in policy and "unsafe" not in policy
-        _check_links(it, page)
-    return pages
-
-
-def _check_links(it: Cataloged, page: Page) -> None:
-    where = f"http://catalog.example.org/{page.path.relative_to(it.site)}"
-    for link in page.links():
-        parts = urlsplit(urljoin(where, link))
-        assert parts.scheme in ("http", "https")
-        if parts.netloc == "catalog.example.org":
-            assert (it.site / parts.path.lstrip("/")).is_file(), f"{page.path}: {link}"
-        else:
-            assert not page.all("link", "script") or link not in [
-                each.get("href", each.get("src")) for each in page.all("link", "script")
-            ], "no external resources"
 
 
 def test_pages_show_what_is_in_the_registry(it: Cataloged) -> None:
@@ -216,61 +181,6 @@ def test_documents_of_our_builds_are_understood() -> None:
     assert found.commit == commit and found.source.endswith(url.partition("//")[2])
 
 
-def test_nothing_is_read_or_written_again(it: Cataloged) -> None:
-    two_builds(it)
-    assert it.memory
-    it.update(journal=True)
-    times = {path: path.stat().st_mtime_ns for path in it.site.rglob("*.html")}
-    it.memory.seen.clear()
-    summary = it.update(journal=True)
-    assert (summary.queried, summary.fetched, summary.written) == (0, 0, 0)
-    assert it.memory.seen == []
-    assert {path: path.stat().st_mtime_ns for path in it.site.rglob("*.html")} == times
-
-
-def test_without_a_journal_only_tags_are_read_again(it: Cataloged) -> None:
-    two_builds(it)
-    assert it.memory
-    it.update()
-    it.memory.seen.clear()
-    summary = it.update()
-    assert (summary.queried, summary.fetched, summary.written) == (1, 0, 0)
-    assert {method for method, path, _ in it.memory.seen if "manifests" in path} == {"HEAD"}
-    assert it.memory.asked("blobs|referrers") == 0
-
-
-def test_the_journal_names_what_changed(it: Cataloged) -> None:
-    two_builds(it)
-    it.push("other", "1", labels={})
-    assert it.memory
-    it.update(journal=True)
-    it.push("other", "2", labels={"summary": "two"})
-    third = it.push("f42/httpd", "2.4-11", labels=labels_of("httpd-container", "2.4", "11"))
-    assert it.update(journal=True).queried == 0
-    it.promoted("f42/httpd", "httpd-container-2.4-11", third, "2.4")
-    it.memory.seen.clear()
-    summary = it.update(journal=True)
-    assert (summary.queried, summary.fetched) == (1, 1)
-    assert it.memory.asked("/v2/other/") == 0
-    assert "httpd-container-2.4-11" in it.repository_page("f42/httpd").text
-    it.time += FULL_INTERVAL
-    assert it.update(journal=True).fetched == 1, "changes made without promote are found within a day"
-    assert it.update(journal=True, full=True).queried == 2
-
-
-def test_new_signatures_of_known_images_are_found(it: Cataloged) -> None:
-    values = {"labels": labels_of("hello", "1"), "sbom": spdx([("bash", "1")])}
-    digest = it.push("hello", "1", **values)
-    it.update()
-    assert "0 signatures" in it.image_page("hello", digest).text
-    assert it.push("hello", "1", signed=True, **values) == digest
-    it.update()
-    assert "0 signatures" in it.image_page("hello", digest).text
-    it.time += FULL_INTERVAL
-    it.update()
-    assert "1 signature," in it.image_page("hello", digest).text
-
-
 def test_cosign_tags_are_signatures_and_no_builds(it: Cataloged) -> None:
     digest = it.push("hello", "1", labels={})
     it.push("hello", f"{digest.replace(':', '-')}.sig", labels={"summary": "signature"})
@@ -280,108 +190,12 @@ def test_cosign_tags_are_signatures_and_no_builds(it: Cataloged) -> None:
     assert it.update().images == 1
 
 
-def test_pages_of_what_is_gone_are_deleted(it: Cataloged) -> None:
-    first, second = two_builds(it)
-    gone = it.push("gone/image", "1", labels={}, sbom=spdx([("zlib", "1")]))
-    (it.site / "packages").mkdir(parents=True)
-    it.site.joinpath("packages").rmdir()
-    it.update()
-    own = it.site / "packages" / "notes.txt"
-    own.write_text("not ours")
-    assert {repository_path("gone/image"), image_path("gone/image", gone), "packages/z.html"} <= it.files()
-    assert it.memory
-    del it.memory.repositories["gone/image"], it.memory["f42/httpd"].manifests["2.4-9"]
-    it.update()
-    assert not [path for path in it.files() if "gone" in path or "/z.html" in path]
-    assert image_path("f42/httpd", first) not in it.files() and image_path("f42/httpd", second) in it.files()
-    assert not (it.site / "repositories" / "gone~image").exists()
-    assert own.read_text() == "not ours"
-    assert len(list((it.site / ".catalog" / "packages").iterdir())) == 1
-    check_pages(it)
-
-
-def test_a_repository_that_cannot_be_read_keeps_its_pages(it: Cataloged) -> None:
-    two_builds(it)
-    it.push("other", "1", labels={})
-    it.update()
-    files = it.files()
-    it.push("other", "2", labels=labels_of("other", "2"))
-    assert it.memory
-    it.memory.faults["/v2/f42/httpd/tags"] = [403]
-    summary = it.update()
-    assert len(summary.errors) == 1 and summary.errors[0].startswith("f42/httpd: ")
-    assert files < it.files()
-    assert "other-2-1" in it.repository_page("other").text
-
-
-def test_an_unavailable_registry_is_reported_once(it: Cataloged) -> None:
-    for number in range(40):
-        it.push(f"image-{number}", "1", labels={}, arches=())
-    assert it.memory
-    it.memory.faults["tags/list|/v2/$"] = [503] * 1000
-    errors = it.update().errors
-    assert re.fullmatch("[0-9]+ more repositories were skipped because the registry is unavailable", errors[-1])
-    assert len(errors) < 30
-
-
-def test_interrupted_run_continues(it: Cataloged) -> None:
-    class Interrupting(Progress):
-        done = 0
-
-        def advanced(self) -> None:
-            self.done += 1
-            if self.done == 3:
-                raise KeyboardInterrupt
-
-    for number in range(12):
-        it.push(f"image-{number}", "1", labels={"summary": str(number)}, arches=("amd64",))
-    with pytest.raises(KeyboardInterrupt):
-        it.update(progress=Interrupting())
-    assert "index.html" not in it.files()
-    summary = it.update()
-    assert (summary.repositories, summary.queried) == (12, 12)
-    assert summary.fetched == 10
-
-
 def test_sbom_that_is_too_large_is_ignored(it: Cataloged, monkeypatch: pytest.MonkeyPatch) -> None:
     sbom = spdx([("bash", "1")])
     digest = it.push("hello", "1", labels={}, sbom=sbom)
     monkeypatch.setattr(reader, "MAX_SBOM_SIZE", len(sbom) - 1)
     assert it.update().errors == []
     assert "Unknown: there is no SBOM that" in it.image_page("hello", digest).text
-
-
-def test_an_unreadable_registry_changes_nothing(it: Cataloged) -> None:
-    two_builds(it)
-    it.update()
-    before = it.page().path.read_bytes()
-    assert it.memory
-    it.memory.faults["_catalog"] = [503]
-    with pytest.raises(RegistryError):
-        it.update()
-    it.memory.repositories.clear()
-    with pytest.raises(RegistryError, match="lists no repositories"):
-        it.update()
-    assert it.page().path.read_bytes() == before
-
-
-def test_registry_without_catalog_shows_what_was_promoted(it: Cataloged) -> None:
-    _, second = two_builds(it)
-    it.push("other", "1", labels={})
-    it.promoted("f42/httpd", "httpd-container-2.4-10", second, "2.4")
-    assert it.memory
-    it.memory.faults["_catalog"] = [404]
-    assert it.update(journal=True).repositories == 1
-
-
-def test_prefix_and_staging(it: Cataloged) -> None:
-    for name in ("fedora/hello", "fedorax/hello", "staging/1"):
-        it.push(name, "1", labels={})
-    it.prefix = "fedora"
-    assert it.update().repositories == 1
-    it.prefix = ""
-    assert it.update().repositories == 2
-    assert not [path for path in it.files() if "staging" in path]
 
 
 def test_images_of_other_kinds(it: Cataloged) -> None:
@@ -439,49 +253,6 @@ def test_feed(it: Cataloged) -> None:
     assert "feed.xml" not in it.files() and "feed.xml" not in " ".join(it.page().links())
 
 
-def test_directories_that_are_refused(it: Cataloged, tmp_path: Path) -> None:
-    it.push("hello", "1", labels={})
-    for path, reason in ((tmp_path, "is not empty, and not a catalog"), (tmp_path / "file", "is not a directory")):
-        (tmp_path / "file").touch()
-        with pytest.raises(UsageError, match=reason):
-            it.update(directory=path)
-    it.update()
-    with locked(it.site / ".catalog" / "lock", it.site), pytest.raises(FedpkgContainerError, match="is locked by"):
-        it.update()
-
-
-def test_permissions_do_not_depend_on_the_umask(it: Cataloged) -> None:
-    import os
-
-    two_builds(it)
-    umask = os.umask(0o077)
-    try:
-        it.update()
-    finally:
-        os.umask(umask)
-    for path in it.site.rglob("*"):
-        private = ".catalog" in path.relative_to(it.site).parts
-        if not private:
-            assert path.stat().st_mode & 0o777 == (0o755 if path.is_dir() else 0o644), path
-    assert it.site.stat().st_mode & 0o777 == 0o755
-    assert (it.site / ".catalog").stat().st_mode & 0o777 == 0o700
-
-
-def test_damaged_state_and_pages_are_made_again(it: Cataloged) -> None:
-    two_builds(it)
-    it.update()
-    content = it.page().path.read_bytes()
-    state = it.site / ".catalog" / "state.json"
-    for damage in ("", '{"format": 1, "images": {"a": {"b": {}}}}'):
-        state.write_text(damage)
-        assert it.update().fetched == 2
-    page = next((it.site / "repositories").rglob("sha256-*.html"))
-    page.write_text("")
-    it.update(full=True)
-    assert page.read_text()
-    assert it.page().path.read_bytes() == content
-
-
 def test_file_names_are_unique_and_short() -> None:
     names = ["a/b", "a-b", "a.b", "a", "a/b/c", *(f"{'a' * 240}{number}" for number in range(3))]
     found = {file_name(name) for name in names}
@@ -513,3 +284,31 @@ def test_contrast_is_that_of_wcag_aa(theme: dict[str, str]) -> None:
 def test_assets_load_nothing_from_elsewhere() -> None:
     for path in ASSETS.iterdir():
         assert not re.search(r"https?:|//[a-z]|@import|url\(|innerHTML|eval\(", path.read_text()), path
+
+
+_TEXT = st.text(max_size=60) | st.sampled_from(["<", '"', "&amp;", "javascript:x", "a" * 5000, "-->", "{% x %}"])
+
+
+@given(values=st.lists(_TEXT, min_size=8, max_size=8))
+@settings(max_examples=25)
+def test_any_text_gives_well_formed_pages(values: list[str]) -> None:
+    """Labels, annotations, SBOMs and types of artifacts of any content."""
+    title, arch, kind, *rest = map(clean, values)
+    digest = f"sha256:{64 * '1'}"
+    facts = ImageFacts(
+        digest, *rest[:3], "", *rest[3:5], source=values[0], commit=title, parent=title,
+        arches=(ArchImage(arch, digest, 1, 1),), referrers=(Referrer(digest, title, kind),),
+    )  # fmt: skip
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        store, state = Store(folder), State()
+        store.write_packages(digest, [Package(title or "x", arch, (arch,))])
+        view = arrange("hello", {"latest": digest}, {digest: facts}, {})
+        promotion = Promotion("urn:x", "2026-01-02T03:04:05Z", "hello", title, digest, (arch,))
+        writer = SiteWriter(folder, state, store, Labels(title, "registry.example.org", has_feed=True), full=False)
+        writer.write([view], [promotion])
+        pages = [Page.read(folder / path) for path in state.pages if path.endswith(".html")]
+        assert len(pages) >= 4
+        assert not [each for page in pages for each in page.all("img", "style", "iframe")]
+        assert all(len(page.all("script")) == 1 for page in pages)
+        ET.parse(folder / "feed.xml")  # noqa: S314
