@@ -102,6 +102,10 @@ def make_client(site: str, arguments: list[str]) -> Client:
     client.parse_cmdline()
     if not client.args.path:
         client.args.path = str(Path.cwd())
+    if hasattr(client.args, "hub_timeout"):
+        from fedpkg_container.commands.client_config import apply_defaults
+
+        apply_defaults(client)
     log = importlib.import_module("pyrpkg").log
     client.setupLogging(log)
     _show_log(client)
@@ -136,6 +140,8 @@ def run(arguments: list[str]) -> int:
     client = None
     try:
         os.getcwd()  # noqa: PTH109  # raises FileNotFoundError if the directory was deleted
+        if arguments[:1] == ["lint"] and (status := _lint(arguments[1:])) is not None:
+            return status
         with _gc_disabled():
             client = make_client(site_name(sys.argv[0]), arguments)
         if getattr(client.args, "command", None) is None:
@@ -155,6 +161,13 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return 130
+
+
+def _lint(arguments: list[str]) -> int | None:
+    """Run ``lint`` without loading the site's client, which needs a configuration; None if rpmlint is meant."""
+    from fedpkg_container.commands.lint import run_alone
+
+    return run_alone(arguments)
 
 
 def _os_error(error: OSError) -> FedpkgContainerError:

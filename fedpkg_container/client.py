@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.errors import ConfigurationError
@@ -196,6 +197,29 @@ class Client:
         from fedpkg_container.commands.container_enable import run as run_enable
 
         return run_enable(self)
+
+    def register_lint(self) -> None:
+        """Extend rpkg's ``lint``, which runs rpmlint, by the checks of containers."""
+        from fedpkg_container.commands import lint
+
+        super().register_lint()  # type: ignore[misc]
+        self.lint_parser = self.subparsers.choices["lint"]
+        lint.add_arguments(self.lint_parser)
+        for action in self.subparsers._choices_actions:
+            if action.dest == "lint":
+                action.help = lint.HELP
+
+    def lint(self) -> int:
+        """Run ``lint``: rpmlint in the checkout of an RPM package, else the checks of containers."""
+        from fedpkg_container.commands import lint
+
+        directory = Path(self.args.path)
+        directory = Path() if directory == Path.cwd() else directory
+        has_own_arguments = self.args.paths or self.args.explain is not None
+        if self.args.info or self.args.rpmlintconf or (not has_own_arguments and lint.is_package(directory)):
+            status: int | None = super().lint()  # type: ignore[misc]
+            return status or 0
+        return lint.run(self.args, directory)
 
     def container_build(self, flatpak: bool = False) -> int:
         """Run ``container-build``; Flatpaks are built by rpkg's own code."""

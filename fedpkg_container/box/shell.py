@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fedpkg_container.activation import client_program, create_link
 from fedpkg_container.box.box import PLUGINS, Box
-from fedpkg_container.box.layout import CONTENT_GENERATOR, PACKAGER
+from fedpkg_container.box.layout import CONTENT_GENERATOR, DIRECTORY_VARIABLE, PACKAGER
 from fedpkg_container.box.pki import write_trust
 from fedpkg_container.process import run
 
@@ -33,11 +33,11 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
     if box.distribution:
         site = box.distribution.site(box.credentials(CONTENT_GENERATOR))
         _save(site, home / ".config" / "fedpkg-container" / "registry.conf")
-    _write_bashrc(home)
+    _write_startup_files(home)
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("XDG_CONFIG", "XDG_CACHE", "KOJI", "GIT_"))
+        if not name.startswith(("XDG_CONFIG", "XDG_CACHE", "KOJI", "GIT_", "ZDOTDIR"))
     }
     programs = Path(sys.executable).parent
     links = home / "bin"
@@ -47,6 +47,7 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
         "HOME": str(home),
         "PATH": f"{links}:{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "BOX": str(box.layout.folder),
+        DIRECTORY_VARIABLE: str(box.layout.folder),
     }
 
 
@@ -69,7 +70,7 @@ def _write_koji(box: Box, home: Path, user: str) -> None:
         "cert": str(box.credentials(user)),
         "serverca": str(box.authority.certificate_path),
         "topdir": str(box.layout.topdir),
-        "topurl": box.layout.topdir.as_uri(),
+        "topurl": box.layout.files_url,
         "weburl": "",  # the box has no web interface
         "plugin_paths": str(PLUGINS / "cli"),
         "poll_interval": "2",
@@ -121,9 +122,34 @@ def _write_containers(box: Box, home: Path, user: str) -> None:
         write_trust(box.authority, home / ".config" / "containers" / "certs.d" / address, user)
 
 
-def _write_bashrc(home: Path) -> None:
-    """Write bash completion and a prompt that names the box; keep the user's own lines."""
-    if not (home / ".bashrc").exists():
-        # Not in the shell's start directory: Python would look for modules there.
-        command = f"cd / && {shlex.quote(sys.executable)} -m fedpkg_container.completion bash"
-        _write(home / ".bashrc", f'eval "$({command})"\nPS1="(box) $PS1"\n')
+#: Startup files of bash, zsh and fish: completion (the result of a command), and a prompt that names the box.
+#: Without a .zshrc, zsh starts with a dialog. Like bash and fish, it accepts comments in pasted commands.
+_STARTUP_FILES = {
+    ("bash", ".bashrc"): """\
+eval "$({command})"
+PS1="(box) $PS1"
+""",
+    ("zsh", ".zshrc"): """\
+setopt interactive_comments
+autoload -Uz compinit bashcompinit && compinit -u && bashcompinit
+eval "$({command})"
+PS1="(box) $PS1"
+""",
+    ("fish", ".config/fish/config.fish"): """\
+{command} | source
+functions --copy fish_prompt box_fish_prompt
+function fish_prompt
+    echo -n '(box) '
+    box_fish_prompt
+end
+""",
+}
+
+
+def _write_startup_files(home: Path) -> None:
+    """Write the startup files that do not exist."""
+    for (shell, name), text in _STARTUP_FILES.items():
+        if not (home / name).exists():
+            # Not in the shell's start directory: Python would look for modules there.
+            command = f"cd / && exec {shlex.quote(sys.executable)} -m fedpkg_container.completion {shell}"
+            _write(home / name, text.format(command=f"sh -c {shlex.quote(command)}"))

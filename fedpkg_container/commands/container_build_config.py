@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import format_table, print_findings, print_json, print_lines, print_stderr
 from fedpkg_container.completion import complete_with
-from fedpkg_container.text import pluralize
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -179,24 +178,17 @@ def _difference(before: str, after: str, file: str) -> str:
 
 
 def _check(directory: Path, *, as_json: bool) -> int:
-    from fedpkg_container.distgit.rules import check_files
-    from fedpkg_container.model.findings import ERROR, WARNING, in_order
+    from fedpkg_container.commands.finding_formats import findings_json
+    from fedpkg_container.commands.findings import count_findings
+    from fedpkg_container.distgit.file_rules import check_files
+    from fedpkg_container.model.findings import ERROR, in_order
 
-    findings = in_order(check_files(directory))
-    errors = sum(finding.severity == ERROR for finding in findings)
-    warnings = sum(finding.severity == WARNING for finding in findings)
+    findings = in_order(check_files(directory, is_fetched=True))
     if as_json:
-        import dataclasses
-
-        print_json(
-            {"findings": [dataclasses.asdict(finding) for finding in findings], "errors": errors, "warnings": warnings}
-        )
+        print_lines(findings_json(findings))
     else:
-        for finding in findings:
-            print_lines(str(finding))
-        counts = [pluralize(number, noun) for number, noun in ((errors, "error"), (warnings, "warning")) if number]
-        print_lines(", ".join(counts) or "no findings")
-    return 3 if errors else 0
+        print_lines(*map(str, findings), count_findings(findings))
+    return 3 if any(finding.severity == ERROR for finding in findings) else 0
 
 
 def _get(client: Client, directory: Path) -> int:

@@ -9,22 +9,23 @@ from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.terminal import is_json, is_quiet, print_findings, print_findings_json
 from fedpkg_container.errors import RefusedError, UsageError
-from fedpkg_container.model.findings import CHECKS, ERROR, WARNING, Finding, did_you_mean
+from fedpkg_container.model.checks import CHECKS
+from fedpkg_container.model.findings import ERROR, WARNING, Finding, did_you_mean
 from fedpkg_container.text import pluralize
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
 
 
-def check_codes(codes: Sequence[str]) -> None:
-    """Check the values of ``--skip-check``.
+def check_codes(codes: Sequence[str], *, option: str = "--skip-check") -> None:
+    """Check the values of an option that are codes of checks.
 
     :raises UsageError: if there is no check with one of the codes
     """
     for code in codes:
         if code not in CHECKS:
             raise UsageError(
-                f"argument --skip-check: unknown check {code!r}{did_you_mean(code, CHECKS)}",
+                f"argument {option}: unknown check {code!r}{did_you_mean(code, CHECKS)}",
                 solution="see docs/reference/checks.md; each finding shows its check in brackets",
             )
 
@@ -39,6 +40,15 @@ def apply_overrides(findings: Sequence[Finding], *, skip: Collection[str] = (), 
     if not strict:
         return remaining
     return [replace(finding, severity=ERROR) if finding.severity == WARNING else finding for finding in remaining]
+
+
+def count_findings(findings: Sequence[Finding]) -> str:
+    """Return the numbers of errors and warnings in words; ``no findings`` if there are neither."""
+    severities = [finding.severity for finding in findings]
+    counts = [
+        pluralize(severities.count(severity), severity) for severity in (ERROR, WARNING) if severity in severities
+    ]
+    return ", ".join(counts) or "no findings"
 
 
 def raise_on_errors(findings: Sequence[Finding], what: str = "not submitted", *, note: str = "") -> None:

@@ -133,7 +133,7 @@ def _json_type(value: object) -> str:
 
 FILE = "container.yaml"
 #: File names that are easily confused with it, but not read.
-_MISNAMED = ("container.yml", "Container.yaml", "container.yaml.in", "containers.yaml")
+MISNAMED = ("container.yml", "Container.yaml", "container.yaml.in", "containers.yaml")
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,7 @@ def check(directory: Path) -> list[Finding]:
 
 def _misnamed_files(directory: Path) -> Iterator[Finding]:
     existing = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
-    for file in _MISNAMED:
+    for file in MISNAMED:
         if file in existing:
             yield Finding("yaml-name", WARNING, f"{file} is ignored", f"rename it to {FILE}", file)
 

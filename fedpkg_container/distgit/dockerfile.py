@@ -79,13 +79,14 @@ class Dockerfile:
         self._text = text
 
     @classmethod
-    def read(cls, directory: Path, facts: BuildFacts = NOTHING_KNOWN) -> Dockerfile:
+    def read(cls, directory: Path, facts: BuildFacts = NOTHING_KNOWN, *, name: str = "") -> Dockerfile:
         """Read and parse the Containerfile or Dockerfile in a directory; links out of the directory are not followed.
 
         :param facts: what is known of the build
+        :param name: file name; by default the one that buildah uses
         :raises RefusedError: if there is none, or it is not text
         """
-        name = find_file(directory)
+        name = name or find_file(directory)
         content = read_bytes(directory, name, max_bytes=MAX_FILE_BYTES)
         if content is None:
             reason = f"there is no {' or '.join(FILES[::-1])} in {directory}"
@@ -102,6 +103,11 @@ class Dockerfile:
         dockerfile = Dockerfile(self._text, facts)
         dockerfile.file = self.file
         return dockerfile
+
+    @property
+    def text(self) -> str:
+        """The content of the file."""
+        return self._text
 
     @property
     def has_here_documents(self) -> bool:

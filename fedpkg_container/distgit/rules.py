@@ -1,27 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checks of a checkout and its files, without a hub."""
+"""Checks of a checkout, which need git, and of its files."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, dockerfile_rules, label_rules
+from fedpkg_container.distgit import additional_tags, container_yaml, copy_rules, file_rules, label_rules
 from fedpkg_container.distgit.checkout import NAMESPACES, Checkout
-from fedpkg_container.distgit.dockerfile import FILE, FILES, Dockerfile, find_file
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile, find_file
 from fedpkg_container.distgit.dockerfile_facts import TARGET_ARGUMENTS
 from fedpkg_container.distgit.dockerfile_rules import named
+from fedpkg_container.distgit.file_rules import HELP
 from fedpkg_container.distgit.ignore_file import find_ignore_file
-from fedpkg_container.distgit.safe_read import read_bytes
-from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.nvr import COMPONENT_LABEL
 from fedpkg_container.model.options import default_components
 from fedpkg_container.model.platforms import platform_of
-
-HELP = "help.md"
 
 
 def check(checkout: Checkout, *, local: bool = False, dockerfile: Dockerfile | None = None) -> list[Finding]:
@@ -31,9 +26,9 @@ def check(checkout: Checkout, *, local: bool = False, dockerfile: Dockerfile | N
     :param dockerfile: the Dockerfile, if it has been read; None to read it
     """
     if local:
-        return check_files(checkout.path, checkout.submodules)
-    dockerfile, unreadable = (dockerfile, []) if dockerfile else read(checkout.path)
-    files = _files(checkout.path, dockerfile, checkout.tracked, checkout.submodules)
+        return file_rules.check_files(checkout.path, checkout.submodules)
+    dockerfile, unreadable = (dockerfile, []) if dockerfile else file_rules.read(checkout.path)
+    files = file_rules.check(checkout.path, dockerfile, checkout.tracked, checkout.submodules)
     findings = [*_state(checkout), *_untracked_files(checkout), *unreadable, *files]
     if dockerfile is not None:
         about_checkout = [*_name(checkout, dockerfile), *_untracked_copies(checkout, dockerfile)]
@@ -58,62 +53,6 @@ def check_architectures(checkout: Checkout, dockerfile: Dockerfile, arches: Sequ
     known = copy_rules.check(dockerfile, checkout.path, checkout.tracked, checkout.submodules)
     reported = set(named(known, dockerfile))
     return [finding for finding in findings if finding not in reported]
-
-
-def check_files(path: Path, submodules: frozenset[str] = frozenset()) -> list[Finding]:
-    """Return all findings about the files of a checkout on disk, ignoring git.
-
-    :param submodules: paths of git submodules
-    """
-    dockerfile, unreadable = read(path)
-    return [*unreadable, *_files(path, dockerfile, None, submodules)]
-
-
-def read(path: Path) -> tuple[Dockerfile | None, list[Finding]]:
-    """Read the Dockerfile; return it, or a finding if it cannot be read."""
-    try:
-        return Dockerfile.read(path), []
-    except RefusedError as error:
-        return None, [Finding("no-dockerfile", ERROR, error.reason, error.solution, find_file(path))]
-
-
-def _files(
-    path: Path, dockerfile: Dockerfile | None, tracked: frozenset[str] | None, submodules: frozenset[str]
-) -> Iterator[Finding]:
-    """Yield findings about files.
-
-    :param tracked: files tracked by git; None to check files on disk
-    :param submodules: paths of git submodules
-    """
-    if dockerfile is not None:
-        findings = [
-            *dockerfile_rules.check(dockerfile),
-            *dockerfile_rules.check_run(dockerfile),
-            *copy_rules.check(dockerfile, path, tracked, submodules),
-            *label_rules.check(dockerfile),
-        ]
-        yield from named(findings, dockerfile)
-        yield from _other_dockerfile(path, dockerfile)
-    yield from container_yaml.check(path)
-    yield from additional_tags.check(path)
-    yield from _help(path)
-
-
-def _other_dockerfile(path: Path, dockerfile: Dockerfile) -> Iterator[Finding]:
-    """Check that a Dockerfile beside a Containerfile has the same content."""
-    for name in FILES:
-        if name == dockerfile.file or not os.path.lexists(path / name):
-            continue
-        try:
-            is_equal = read_bytes(path, name) == read_bytes(path, dockerfile.file)
-        except RefusedError:
-            is_equal = False
-        if not is_equal:
-            message, solution = (
-                f"{dockerfile.file} is used; {name} is ignored",
-                f"delete {name}, or link it to the other",
-            )
-            yield Finding("dockerfile-ignored", WARNING, message, solution, name)
 
 
 def _name(checkout: Checkout, dockerfile: Dockerfile) -> Iterator[Finding]:
@@ -207,13 +146,3 @@ def _branch(checkout: Checkout) -> Iterator[Finding]:
             f"{checkout.upstream} has {checkout.behind} {commits} missing in this checkout",
             "to include them in the build, pull first: fedpkg pull",
         )
-
-
-def _help(directory: Path) -> Iterator[Finding]:
-    try:
-        content = read_bytes(directory, HELP)
-    except RefusedError as error:
-        yield Finding("help", ERROR, error.reason, error.solution, HELP)
-        return
-    if content is not None and not content.strip():
-        yield Finding("help", WARNING, f"{HELP} is empty", "describe the image in it, or delete it", HELP)

@@ -26,6 +26,7 @@ import koji
 import pytest
 
 from tests.contract.images import ImageImporter
+from tests.contract.koji_program import Program
 from tests.contract.support import Connect, HubAccess, call_with_number, log_in, new_name, unauthenticated
 from tests.contract.tasks import Target, TaskBench
 
@@ -143,6 +144,15 @@ def generator(admin: Any, packager_name: str) -> str:
     name = new_name("cg")
     admin.grantCGAccess(packager_name, name, create=True)
     return name
+
+
+@pytest.fixture
+def koji_program(
+    admin: Any, packager: Any, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Program:
+    """The koji program, logged in already."""
+    monkeypatch.setattr("koji_cli.commands.activate_session", lambda *_: None)
+    return Program(admin, packager, capsys)
 
 
 @pytest.fixture

@@ -93,6 +93,24 @@ def test_a_build_that_is_waited_for(packager: Packager) -> None:
     assert f"/{packager.name}@sha256:" in result.splitlines()[-1]
 
 
+def test_files_of_builds_are_downloaded(box: Box, tmp_path: Path) -> None:
+    env = environment(box)
+    session = box.session(PACKAGER)
+    (pages,) = session.listTagged(site.BUILD_TAG, package="hello-web-pages", latest=True)
+    (image,) = session.listBuilds(type="image", queryOpts={"order": "build_id", "limit": 1})
+    names = {archive["filename"] for archive in session.listArchives(image["build_id"], type="image")}
+    names |= {f"{rpm['nvr']}.{rpm['arch']}.rpm" for rpm in session.listRPMs(buildID=pages["build_id"])}
+    log_out(session)
+    for arguments in ((pages["nvr"],), ("--type", "image", image["nvr"])):
+        command = (KOJI, "download-build", "--noprogress", *arguments)
+        done = subprocess.run(
+            command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert len(names) > 1
+
+
 def test_what_is_sent(person: Person) -> None:
     options = ("--scratch", "--arch-override", "x86_64,aarch64", "--background", "--nowait", "--release", "7")
     more = ("--repo-url", "https://x/a.repo", "--repo-url", "https://x/b.repo", "--userdata", '{"a": [1]}')

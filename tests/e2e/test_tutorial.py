@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands of docs/tutorial.md, run as they are written there, and their results."""
+"""The commands of docs/tutorial.md, typed as they are written there into bash, zsh and fish, and their results."""
 
 from __future__ import annotations
 
-import re
+import os
 import shlex
 import subprocess
 import sys
@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.documented import blocks
+from tests.support.documented import DOCS
+from tests.support.typed import SHELLS, TypingShell, lines, link_source
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "tutorial.md"
+PAGE = DOCS / "tutorial.md"
 DIRECTORY = "/var/tmp/first-look"
-#: Seconds for all commands: the demonstration, and three builds.
-TIMEOUT = 1500
+#: Seconds for all commands (the demonstration, and three builds), and for one.
+TIMEOUT, LINE_TIMEOUT = 1500, 900
+#: The command that is refused is the one after this.
+MISTAKE = "echo 'RUNN dnf update' >> Dockerfile"
+REFUSED = 3
 #: What the output must contain, in this order.
 EXPECTED = (
     "The demonstration took ",
@@ -39,52 +42,26 @@ EXPECTED = (
 )
 
 
-def script(directory: Path, programs: Path) -> str:
-    """Return the commands of the page as a shell script; those of a shell in the box become its input."""
-    found = [block for block in blocks(PAGE) if block.has_commands and not block.reason]
-    lines = [line for block in found for line in block.text.splitlines() if line != "make setup"]
-    result = ["set -eu"]
-    inside = False
-    for line in lines:
-        line = line.replace(DIRECTORY, str(directory)).replace(".venv/bin", str(programs))
-        result.append("$box shell << 'END OF INPUT'" if line == "$box shell" else line)
-        inside = inside or line == "$box shell"
-        if inside and line == "exit":
-            result.append("END OF INPUT")
-            inside = False
-    assert not inside
-    return "\n".join([*result, ""])
-
-
-def test_the_script_has_every_command() -> None:
-    text = script(Path("/tmp/x"), Path("/opt/bin"))
-    assert text.count("$box shell << 'END OF INPUT'") == text.count("\nEND OF INPUT\n") == 2
-    assert len(re.findall(r"^fedpkg container-build", text, re.MULTILINE)) == 3
-    assert "first-look" not in text
-    assert ".venv" not in text
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(TIMEOUT + 60)
-def test_the_tutorial(tmp_path: Path) -> None:
-    programs = Path(sys.executable).parent
-    box = [str(programs / "fedpkg-container-box"), "-d", str(tmp_path / "box")]
+@pytest.mark.parametrize("name", SHELLS)
+def test_the_tutorial(name: str, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    link_source(source)
+    typed = lines(PAGE)
+    output = ""
+    environment = {**os.environ, "MAKEFLAGS": "n"}  # print the commands of make setup only: they have been run
+    shell = TypingShell(name, environment, source, timeout=LINE_TIMEOUT)
     try:
-        done = subprocess.run(
-            ["bash", "-c", script(tmp_path, programs)],
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=TIMEOUT,
-            check=False,
-        )
+        for before, line in zip(["", *typed], typed):
+            result = shell.type(line.replace(DIRECTORY, str(tmp_path)))
+            output += f"{line}\n{result.output}"
+            assert result.status == (REFUSED if before == MISTAKE else 0), output[-4000:]
     finally:
+        shell.close()
+        box = [str(Path(sys.executable).parent / "fedpkg-container-box"), "-d", str(tmp_path / "box")]
         subprocess.run([*box, "down", "--remove"], timeout=120, check=False, capture_output=True)
-    assert done.returncode == 0, done.stdout[-4000:]
     position = 0
     for part in EXPECTED:
-        assert part in done.stdout[position:], (
-            f"{shlex.quote(part)} is missing after:\n{done.stdout[:position][-2000:]}"
-        )
-        position = done.stdout.index(part, position) + len(part)
+        assert part in output[position:], f"{shlex.quote(part)} is missing after:\n{output[:position][-2000:]}"
+        position = output.index(part, position) + len(part)

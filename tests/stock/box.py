@@ -177,7 +177,7 @@ class StockBox(Box):
         kojid: Mapping[str, Any] = {
             "server": self.layout.hub_url,
             "topdir": self.layout.topdir,
-            "topurl": self.layout.topdir.as_uri(),
+            "topurl": self.layout.files_url,
             "workdir": folder / "work",
             "mockdir": folder / "mock",
             "cert": self.authority.issue(name),

@@ -19,7 +19,8 @@ from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import OCI_INDEX, OCI_MANIFEST, Manifest
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.promotion.journal import Journal, JournalEntry, TagMove
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.journal_entry import JournalEntry, TagMove
 from fedpkg_container.registry.referrers import Artifact, attach
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access, Registry

@@ -17,9 +17,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 PAGES = (DOCS / "tutorial.md", *sorted((DOCS / "howto").glob("*.md")))
 #: First words of commands.
 PROGRAMS = frozenset(
-    "$EDITOR $box .venv/bin/python /opt/venv/bin/python cat cd curl dnf echo exit fedpkg fedpkg-container"
+    "$EDITOR .venv/bin/python /opt/venv/bin/python cat cd curl dnf echo exit export fedpkg fedpkg-container"
     " fedpkg-container-box fedpkg-container-cluster fedpkg-container-registry for git koji ln make mkdir pipx podman"
-    " python3 rm sed systemctl tail touch".split()
+    " python3 rm sed skopeo systemctl tail touch".split()
 )
 _ASSIGNMENT = re.compile(r"[a-z_]+=")
 _MARK = re.compile(r"<!-- not run: (.+?) -->\s*")

@@ -20,20 +20,23 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs" / "tutorial.md", *sorted((ROOT / "docs").glob("[hri]*/*.md"))]
 PROGRAMS = (
     "fedpkg container-",
+    "fedpkg-container ",
     "fedpkg-container-registry ",
     "fedpkg-container-box ",
     "fedpkg-container-cluster ",
-    "$box ",
 )
+#: A row of a table of commands.
+ROW = re.compile(r"\| `([^`]+)` \|")
 #: Lines that show the syntax of a command rather than a call of it.
-SYNTAX = re.compile(r"NVR…|\[--| \| |\bKOJI-TAG\b")
+SYNTAX = re.compile(r"…|\[--| \| |\bKOJI-TAG\b")
 
 
 def commands(text: str) -> Iterator[str]:
-    """Yield the calls of our programs in the code blocks of a page."""
+    """Yield the calls of our programs in the code blocks and tables of a page."""
     for line in text.replace("\\\n", " ").splitlines():
-        command = line.strip()
-        if line.startswith("    ") and command.startswith(PROGRAMS) and not SYNTAX.search(command):
+        row = ROW.match(line)
+        command = row[1] if row else line.strip()
+        if (row or line.startswith("    ")) and command.startswith(PROGRAMS) and not SYNTAX.search(command):
             yield re.sub(r"\s+>\s.*", "", re.sub(r"\s+#.*", "", command))
 
 
@@ -53,14 +56,16 @@ CASES = [(page.relative_to(ROOT), command) for page in PAGES for command in comm
 def test_a_documented_command_is_accepted(client: argparse.ArgumentParser, page: Path, command: str) -> None:
     program, *arguments = shlex.split(command)
     others = {"fedpkg-container-registry": make_parser, "fedpkg-container-cluster": cluster_cli.make_parser}
-    parser = client if program == "fedpkg" else others.get(program, _parser)()
+    parser = client if program in ("fedpkg", "fedpkg-container") else others.get(program, _parser)()
     parser.parse_args(arguments)
 
 
 def test_commands_are_found() -> None:
-    text = "    fedpkg container-build --x   # why\nfedpkg container-build\n    $box shell \\\n    --user a\n"
+    text = "    fedpkg container-build --x   # why\nfedpkg container-build\n"
+    text += "    fedpkg-container-box up \\\n    --user a\n| `fedpkg container-status` | builds |\n"
     assert [" ".join(command.split()) for command in commands(text)] == [
         "fedpkg container-build --x",
-        "$box shell --user a",
+        "fedpkg-container-box up --user a",
+        "fedpkg container-status",
     ]
     assert len(CASES) > 60

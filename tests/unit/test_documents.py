@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from docs import make_registries
 from fedpkg_container import cluster_cli
 from fedpkg_container.box.cli import _parser
 from fedpkg_container.cli import make_client, site_name
 from fedpkg_container.distgit import effective
 from fedpkg_container.distgit.container_yaml_schema import keys
 from fedpkg_container.distgit.effective import SETTINGS
-from fedpkg_container.model.findings import CHECKS
+from fedpkg_container.model.checks import CHECKS
 from fedpkg_container.model.options import option_problems, unavailable_options
 from fedpkg_container.registry_cli import make_parser
 
@@ -81,7 +82,7 @@ def test_the_clusters_program() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["container-build", "container-status", "container-build-config", "container-enable"]
+    "command", ["container-build", "container-status", "container-build-config", "container-enable", "lint"]
 )
 def test_the_client(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -164,3 +165,9 @@ def test_modules_in_the_documentation_exist() -> None:
     missing = {(page, name) for page, name in named if not any((place / name).exists() for place in places)}
     assert len(named) > 50
     assert {name for _, name in missing} == FOREIGN, missing
+
+
+def test_every_registry_is_documented() -> None:
+    assert (MAN.parent / "reference" / "registries.md").read_text() == make_registries.text(), (
+        "regenerate it: python -m docs.make_registries"
+    )

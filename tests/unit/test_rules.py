@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fedpkg_container.distgit import rules
+from fedpkg_container.distgit import file_rules, rules
 from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.model.findings import Finding
 from tests.support.checkout import read_nothing
@@ -155,7 +155,7 @@ def test_labels_are_not_missing_if_an_instruction_label_cannot_be_read(tmp_path:
         ("COPY he*.txt /x", ["copy-untracked"], []),
         ("COPY cached.tar.gz /x", [], ["copy-missing"]),
         ('COPY ["nosuch file", "/x"]', ["copy-missing"], ["copy-missing"]),
-        ("ADD https://example.com/x.tar.gz /x", [], []),
+        ("ADD https://example.com/x.tar.gz /x", ["add-network"], ["add-network"]),
         ("COPY --chown=0:0 nosuch /x", ["copy-missing"], ["copy-missing"]),
         ("ENV N=nosuch\nCOPY $N /x", ["copy-missing"], ["copy-missing"]),
         ("ARG N\nCOPY ${N} /x", [], []),
@@ -263,7 +263,7 @@ def test_sources_by_architecture(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text(f"FROM r.io/base:1\nARG TARGETARCH\nCOPY nosuch bin-$TARGETARCH /x/\n{LABELS}")
     checkout = _checkout(tmp_path, tracked=frozenset({"bin-amd64", "bin-s390x"}))
     assert [(each.code, each.line) for each in rules.check(checkout)] == [("copy-missing", 3)]
-    dockerfile, _ = rules.read(tmp_path)
+    dockerfile, _ = file_rules.read(tmp_path)
     assert dockerfile is not None
     assert rules.check_architectures(checkout, dockerfile, ["x86_64", "s390x"]) == []
     found = rules.check_architectures(checkout, dockerfile, ["x86_64", "aarch64"])

@@ -24,6 +24,7 @@ _TABLES = {
     "package": "packages",
     "channels": "channels",
     "content_generator": "content_generators",
+    "permissions": "permission_names",
 }
 
 

@@ -169,6 +169,28 @@ HostChanges = Annotated[
         "comment": Maybe(Text()),
     }),
 ]  # fmt: skip
+#: Changes of a channel, as ``**`` parameter.
+ChannelChanges = Annotated[
+    Any, Fields({"name": Text(MAX_NAME), "description": Maybe(Text()), "comment": Maybe(Text())})
+]  # fmt: skip
+#: One or more types of users.
+UserTypes = Annotated[Union[int, list[int]], AnyOf([Integer(), ListOf(Integer(), 10)])]
+_LINK = Fields(
+    {
+        "parent_id": Integer(),
+        "priority": Integer(),
+        "maxdepth": Maybe(Integer()),
+        "intransitive": Maybe(Flag()),
+        "noconfig": Maybe(Flag()),
+        "pkg_filter": Maybe(Text(MAX_NAME)),
+        "name": Text(MAX_NAME),
+        "child_id": Integer(),
+        "delete link": Flag(),
+    },
+    ("parent_id",),
+)
+#: One or more links from a tag to its parents.
+InheritanceChanges = Annotated[Union[_ROW, list[_ROW]], AnyOf([_LINK, ListOf(_LINK, 1000)])]
 #: Filters of ``listBuildroots``, as ``**`` parameter.
 BuildrootFilter = Annotated[Any, Fields({"queryOpts": Maybe(Fields())})]
 #: A build to reserve.

@@ -14,6 +14,16 @@ CREATE TABLE IF NOT EXISTS passwords (
 CREATE TABLE IF NOT EXISTS permissions (
     user_id INTEGER NOT NULL REFERENCES users(id), permission TEXT NOT NULL, PRIMARY KEY (user_id, permission)
 );
+-- The permissions that can be granted: those that this hub evaluates, and added ones.
+CREATE TABLE IF NOT EXISTS permission_names (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, description TEXT
+);
+INSERT OR IGNORE INTO permission_names (id, name, description) VALUES
+    (1, 'admin', 'All actions'),
+    (2, 'host', 'Add and change hosts and channels'),
+    (3, 'repo', 'Create repositories'),
+    (4, 'tag', 'Add and change tags and their package lists'),
+    (5, 'target', 'Add and change build targets');
 CREATE TABLE IF NOT EXISTS group_members (
     group_id INTEGER NOT NULL REFERENCES users(id), member_id INTEGER NOT NULL REFERENCES users(id),
     PRIMARY KEY (group_id, member_id)

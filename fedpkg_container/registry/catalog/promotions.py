@@ -10,7 +10,7 @@ from fedpkg_container.errors import UsageError
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.catalog.facts import clean, utc_time
 from fedpkg_container.registry.catalog.views import Promotion
-from fedpkg_container.registry.promotion.journal import DONE, PROMOTE, JournalEntry
+from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, JournalEntry
 
 
 def promotions(entries: Iterable[JournalEntry], target: str, registry: str) -> list[Promotion]:

@@ -30,7 +30,7 @@ from fedpkg_container.registry.manifests import (
     ImageConfiguration,
     Manifest,
 )
-from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, list_referrers
+from fedpkg_container.registry.referrers import content, fallback_tag, fallback_tag_of, list_referrers
 from fedpkg_container.registry.repository import Repository
 
 _log = logging.getLogger(__name__)
@@ -239,13 +239,7 @@ def _sbom(repository: Repository, digest: str, referrers: Iterable[Referrer]) ->
         if referrer.subject != digest or referrer.kind != MEDIA_TYPE:
             continue
         try:
-            artifact = repository.manifest(referrer.name)
-            if len(artifact.blobs) < 2 or artifact.blobs[1].size > MAX_SBOM_SIZE:
-                _log.warning(
-                    "%s has no file of at most %d bytes", repository.reference.at(referrer.name), MAX_SBOM_SIZE
-                )
-                continue
-            raw = repository.blob(artifact.blobs[1])
+            raw = content(repository, referrer.name, max_size=MAX_SBOM_SIZE)
         except RegistryUnavailableError:
             raise
         except RegistryError as error:

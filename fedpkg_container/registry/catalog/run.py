@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UsageError
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UnexpectedResponseError, UsageError
 from fedpkg_container.registry.catalog.promotions import promotions
 from fedpkg_container.registry.catalog.reader import RepositoryContents, read_repository
 from fedpkg_container.registry.catalog.site import DIRECTORY_MODE, SiteWriter
@@ -21,9 +21,10 @@ from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.mirror.selection import journal_changes
+from fedpkg_container.registry.pages import repositories
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.promotion.journal import Journal
-from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.staging import STAGING
 from fedpkg_container.registry.workers import JobSkippedError, WorkerPool
@@ -206,9 +207,7 @@ def _all_repositories(http: RegistryHTTP, target: Target, recorded: Iterable[Pro
     """Return the repositories of a target; those in the journal if the registry has no catalog."""
     try:
         names = set(repositories(http))
-    except RegistryUnavailableError:
-        raise
-    except RegistryError as error:
+    except UnexpectedResponseError as error:
         names = {promotion.repository for promotion in recorded}
         if not names:
             raise
@@ -222,9 +221,9 @@ def _is_wanted(name: str, target: Target) -> bool:
 
 def _is_down(http: RegistryHTTP) -> bool:
     try:
-        http.request("GET", "/v2/")
+        http.request("GET", "/v2/", expected=(200, 401, 403))
     except RegistryUnavailableError:
         return True
-    except RegistryError:  # the registry responds, if only with an error
+    except RegistryError:  # the registry responds
         return False
     return False

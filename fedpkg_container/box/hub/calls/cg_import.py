@@ -60,6 +60,14 @@ def grant_cg_access(user: UserLookup, cg: Lookup, create: bool = False) -> None:
     database().execute("INSERT INTO content_generator_users VALUES (?, ?)", row["id"], user_id)
 
 
+@call("revokeCGAccess", used_by="koji revoke-cg-access")
+def revoke_cg_access(user: UserLookup, cg: Lookup) -> None:
+    """Let a user import builds as a content generator no more."""
+    require_permission("admin")
+    user_id, row = users.known_user(user)["id"], entry("content_generator", cg)
+    database().execute("DELETE FROM content_generator_users WHERE cg_id = ? AND user_id = ?", row["id"], user_id)
+
+
 @call("CGInitBuild", used_by="the builder plugin")
 def cg_init_build(cg: Lookup, data: Reservation) -> Row:
     """Reserve an NVR; only this returns the token."""

@@ -99,7 +99,7 @@ def known_host(host: Any) -> Row:
     return row
 
 
-def _existing_host(host: Any) -> Row:
+def existing_host(host: Any) -> Row:
     """A host that must exist; error as in Koji's edits."""
     row = get_host(host)
     if row is None:
@@ -172,7 +172,7 @@ def edit_host(hostInfo: Lookup, **kw: HostChanges) -> bool:
 
 def _enable(hostname: object, enabled: bool) -> None:
     require_permission("host")
-    database().update("hosts", _existing_host(hostname)["id"], enabled=int(enabled))
+    database().update("hosts", existing_host(hostname)["id"], enabled=int(enabled))
 
 
 @call("enableHost", used_by="koji enable-host")
@@ -226,7 +226,7 @@ def _new_name(info: object) -> str:
 def add_host_to_channel(hostname: Lookup, channel_name: Lookup, create: bool = False, force: bool = False) -> None:
     """Add a host to a channel."""
     require_permission("host")
-    host = _existing_host(hostname)
+    host = existing_host(hostname)
     channel = find("channels", channel_name)
     if channel is None:
         if not create:
@@ -237,6 +237,12 @@ def add_host_to_channel(hostname: Lookup, channel_name: Lookup, create: bool = F
     if channel["id"] in [each["id"] for each in list_channels(host["id"])]:
         raise koji.GenericError(f"host {hostname} is already subscribed to the {channel_name} channel")
     database().execute("INSERT INTO host_channels VALUES (?, ?)", host["id"], channel["id"])
+
+
+@call("listVolumes", used_by="koji list-volumes, list-builds --volume")
+def list_volumes() -> list[Row]:
+    """The only volume."""
+    return [{"id": 0, "name": "DEFAULT"}]
 
 
 @call("listBuildroots", used_by="koji.daemon.TaskManager; koji taskinfo, hostinfo, rpminfo")

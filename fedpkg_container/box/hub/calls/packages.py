@@ -167,6 +167,69 @@ def package_list_block(taginfo: Lookup, pkginfo: Lookup, force: bool = False) ->
     package_list_add(tag["id"], package["name"], block=True, force=force)
 
 
+@call("packageListUnblock", used_by="koji unblock-pkg")
+def package_list_unblock(taginfo: Lookup, pkginfo: Lookup, force: bool = False) -> None:
+    """Unblock a package: remove the entry that blocks it, or list it if it is blocked otherwise."""
+    tag, package = known_tag(taginfo), entry("package", pkginfo)
+    require_package_policy()
+    before = package_list(tag["id"]).get(package["id"])
+    if before is None:
+        name = f"package {package['name']} in tag {tag['name']}"
+        raise koji.GenericError(f"no data (blocked or otherwise) for {name}")
+    if not before["blocked"]:
+        raise koji.GenericError(f"package {package['name']} NOT blocked in tag {tag['name']}")
+    _remove(tag, package)
+    after = package_list(tag["id"]).get(package["id"])
+    if after is None or after["blocked"]:
+        package_list_add(tag["id"], package["name"], before["owner_id"], False, before["extra_arches"], force=True)
+    database().event(tag["id"])
+
+
+def _remove(tag: Row, package: Row) -> None:
+    database().execute("DELETE FROM tag_packages WHERE tag_id = ? AND package_id = ?", tag["id"], package["id"])
+
+
+@call("packageListRemove", used_by="koji remove-pkg")
+def package_list_remove(taginfo: Lookup, pkginfo: Lookup, force: bool = False) -> None:
+    """Remove a package from a tag's list."""
+    tag, package = known_tag(taginfo), entry("package", pkginfo)
+    require_package_policy()
+    _remove(tag, package)
+    database().event(tag["id"])
+
+
+@call("packageListSetOwner", used_by="koji set-pkg-owner, set-pkg-owner-global")
+def package_list_set_owner(taginfo: Lookup, pkginfo: Lookup, owner: UserLookup, force: bool = False) -> None:
+    """Set the owner of a package in a tag."""
+    package_list_add(*_listed_in(taginfo, pkginfo, force=force), owner=owner, force=force)
+
+
+@call("packageListSetArches", used_by="koji set-pkg-arches")
+def package_list_set_arches(taginfo: Lookup, pkginfo: Lookup, arches: str | None, force: bool = False) -> None:
+    """Set the additional architectures of a package in a tag."""
+    package_list_add(*_listed_in(taginfo, pkginfo, force=force), extra_arches=arches, force=force)
+
+
+def _listed_in(taginfo: object, pkginfo: object, *, force: bool) -> tuple[int, str]:
+    """ID of a tag and name of a package that it lists."""
+    tag, package = known_tag(taginfo), entry("package", pkginfo)
+    if package["id"] not in package_list(tag["id"]) and not force:
+        raise koji.GenericError(f"cannot update: tag {tag['name']} has no data for package {package['name']}")
+    return int(tag["id"]), str(package["name"])
+
+
+@call("getPackage", used_by="koji list-tags --package, move-build --all and others")
+def get_package(info: Lookup, strict: bool = False, create: bool = False) -> Row | None:
+    """A package by ID or name; with ``create``, added if it does not exist."""
+    row = find("packages", info)
+    if row is None and create:
+        require_permission("admin")
+        if not isinstance(info, str):
+            raise koji.GenericError("Name must be a string")
+        row = {"id": package_id(info), "name": info}
+    return entry("package", info) if row is None and strict else row
+
+
 @call("checkTagPackage", used_by="the builder plugin")
 def check_tag_package(tag: Lookup, pkg: Lookup) -> bool:
     """Whether a package is listed in a tag and not blocked."""

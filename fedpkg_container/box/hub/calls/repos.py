@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls about repositories of tags, and external repositories."""
+"""Calls about repositories of tags."""
 
 from __future__ import annotations
 
@@ -24,66 +24,7 @@ from fedpkg_container.box.hub.lookups import (
     require_login,
     require_permission,
 )
-from fedpkg_container.box.hub.parameters import Lookup, NumberOrText, verify_name
-
-_EXTERNAL_REPOS = (
-    "SELECT external_repos.id AS external_repo_id, external_repos.name AS external_repo_name, url, priority,"
-    " merge_mode, tag_external_repos.arches AS arches, tags.id AS tag_id, tags.name AS tag_name FROM tag_external_repos"
-    " JOIN external_repos ON external_repos.id = external_repo_id JOIN tags ON tags.id = tag_id"
-)
-
-
-@call("createExternalRepo", used_by="koji add-external-repo")
-def create_external_repo(name: str, url: str) -> Row:
-    """Add an external repository."""
-    require_permission("admin")
-    verify_name(name)
-    if database().one("SELECT id FROM external_repos WHERE name = ?", name):
-        raise koji.GenericError(f'An external repo named "{name}" already exists')
-    url = url if url.endswith("/") else f"{url}/"
-    return {"id": database().insert("external_repos", name=name, url=url), "name": name, "url": url}
-
-
-@call("addExternalRepoToTag", used_by="koji add-external-repo")
-def add_external_repo_to_tag(
-    tag_info: Lookup, repo_info: Lookup, priority: int, merge_mode: str | None = "koji", arches: str | None = None
-) -> None:
-    """Include an external repository in those of a tag."""
-    require_permission("tag")
-    merge_mode = merge_mode or "koji"
-    if merge_mode not in koji.REPO_MERGE_MODES:
-        raise koji.GenericError(f"No such merge mode: {merge_mode}")
-    tag, repo = tags.known_tag(tag_info), entry("external_repo", repo_info)
-    known = database().all(f"{_EXTERNAL_REPOS} WHERE tag_id = ?", tag["id"])
-    if any(row["external_repo_id"] == repo["id"] for row in known):
-        raise koji.GenericError(f"tag {tag['name']} already associated with external repo {repo['name']}")
-    values = {"external_repo_id": repo["id"], "priority": priority, "merge_mode": merge_mode, "arches": arches}
-    database().insert("tag_external_repos", tag_id=tag["id"], **values)
-    database().event(tag["id"])
-
-
-@call("removeExternalRepoFromTag", used_by="koji remove-external-repo")
-def remove_external_repo_from_tag(tag_info: Lookup, repo_info: Lookup) -> None:
-    """Exclude an external repository from those of a tag."""
-    require_permission("tag")
-    tag, repo = tags.known_tag(tag_info), entry("external_repo", repo_info)
-    where = "tag_id = ? AND external_repo_id = ?"
-    if not database().one(f"SELECT id FROM tag_external_repos WHERE {where}", tag["id"], repo["id"]):
-        raise koji.GenericError(f"external repo {repo['name']} not associated with tag {tag['name']}")
-    database().execute(f"DELETE FROM tag_external_repos WHERE {where}", tag["id"], repo["id"])
-    database().event(tag["id"])
-
-
-@call("getExternalRepoList", used_by="the builder plugin")
-def get_external_repo_list(tag_info: Lookup, event: int | None = None) -> list[Row]:
-    """External repositories of a tag and its ancestors, without duplicates, nearest first."""
-    assert_now(event)
-    found: dict[int, Row] = {}
-    for tag_id in tags.inheritance_order(tags.known_tag(tag_info)["id"]):
-        for row in database().all(f"{_EXTERNAL_REPOS} WHERE tag_id = ? ORDER BY priority", tag_id):
-            found.setdefault(row["external_repo_id"], row)
-    return list(found.values())
-
+from fedpkg_container.box.hub.parameters import Lookup, NumberOrText
 
 INIT, READY, EXPIRED = koji.REPO_INIT, koji.REPO_READY, koji.REPO_EXPIRED
 #: Method and priority of tasks that create repositories.
@@ -130,6 +71,13 @@ def get_repo(
         entry("tag", tag)["id"], READY if state is None else state, min_event or 0,
     )  # fmt: skip
     return row and _shown(row)
+
+
+@call("repo.get", used_by="koji.util.RepoWatcher (koji wait-repo)")
+def get(tag: Lookup, min_event: int | None = None, at_event: int | None = None, opts: Row | None = None) -> Row | None:
+    """Newest ready repository of a tag that is not older than an event, or None."""
+    assert_now(at_event)
+    return None if opts else get_repo(tags.known_tag(tag)["id"], min_event=min_event)
 
 
 @call("repoInfo", used_by="koji.util (koji list-tagged --repo)")

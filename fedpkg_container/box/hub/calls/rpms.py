@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from fedpkg_container.box.hub.calls import builds
 from fedpkg_container.box.hub.database import Row, marks, query_options
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import open_to_workers, path_component, require_permission
-from fedpkg_container.box.hub.parameters import ArchList, QueryOptions, RPMLookup
+from fedpkg_container.box.hub.parameters import ArchList, BuildLookup, QueryOptions, RPMLookup
 from fedpkg_container.box.hub.uploads import upload_path
 
 _STORED = ("id", "build_id", "name", "version", "release", "epoch", "arch", "size", "payloadhash", "buildtime",
@@ -21,7 +22,8 @@ _STORED = ("id", "build_id", "name", "version", "release", "epoch", "arch", "siz
 _HEADER = ("name", "version", "release", "epoch", "sourcepackage", "arch", "buildtime", "sourcerpm")
 
 
-def _shown(row: Row) -> Row:
+def rpm_info(row: Row) -> Row:
+    """An RPM as in hub responses."""
     return {
         **{key: row[key] for key in _STORED},
         "external_repo_id": 0,
@@ -44,10 +46,10 @@ def get_rpm(rpminfo: RPMLookup, strict: bool = False, multi: bool = False) -> An
             *(meant[key] for key in ("name", "version", "release", "arch")),
         )
     if multi:
-        return [_shown(row)] if row else []
+        return [rpm_info(row)] if row else []
     if row is None and strict:
         raise koji.GenericError(f"No such rpm: {meant!r}")
-    return row and _shown(row)
+    return row and rpm_info(row)
 
 
 def _meant(rpminfo: object) -> Row:
@@ -98,7 +100,7 @@ def _arch_list(arches: Any) -> list[str]:
 
 
 def _listed(row: Row) -> Row:
-    shown = {**_shown(row), "nvr": f"{row['name']}-{row['version']}-{row['release']}"}
+    shown = {**rpm_info(row), "nvr": f"{row['name']}-{row['version']}-{row['release']}"}
     if "component_buildroot_id" in row:
         shown |= {"component_buildroot_id": row["component_buildroot_id"], "is_update": False}
     return shown
@@ -119,6 +121,23 @@ def get_rpm_headers(rpmID: RPMLookup, headers: list[str], strict: bool = False) 
     path = Path(koji.pathinfo.build(builds.known_build(row["build_id"]))) / koji.pathinfo.rpm(row)
     fields: Row = koji.fixEncodingRecurse(koji.get_header_fields(str(path), headers), remove_nonprintable=True)
     return fields
+
+
+@call("getChangelogEntries", used_by="koji buildinfo --changelog")
+def get_changelog_entries(buildID: BuildLookup, queryOpts: QueryOptions | None = None) -> object:
+    """Entries in the changelog of a build's source RPM, newest first; empty if it has none."""
+    build = builds.build_row(buildID)
+    rows = database().all("SELECT * FROM rpms WHERE build_id = ? AND arch = 'src'", build["id"]) if build else []
+    if not build or not rows:
+        return query_options([], queryOpts)
+    path = Path(koji.pathinfo.build(build), koji.pathinfo.rpm(rpm_info(rows[0])))
+    names = ("changelogtime", "changelogname", "changelogtext")
+    header = koji.get_header_fields(str(path), list(names))
+    entries = [
+        {"date": datetime.fromtimestamp(time).isoformat(" "), "date_ts": time, "author": author, "text": text}
+        for time, author, text in zip(*(header[name] for name in names))
+    ]
+    return query_options(koji.fixEncodingRecurse(entries, remove_nonprintable=True), queryOpts)
 
 
 @call("importRPM", used_by="the box's demo; koji import")

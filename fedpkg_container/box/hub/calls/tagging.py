@@ -12,6 +12,7 @@ from fedpkg_container.box.hub import policies
 from fedpkg_container.box.hub.calls import builds, hosts, tasks
 from fedpkg_container.box.hub.calls.packages import assert_listed, list_packages, package_list
 from fedpkg_container.box.hub.calls.tags import get_tag, inheritance_order, known_tag, listed_tag
+from fedpkg_container.box.hub.calls.users import permissions_of
 from fedpkg_container.box.hub.database import Row, query_options
 from fedpkg_container.box.hub.dispatch import call, database
 from fedpkg_container.box.hub.lookups import assert_now, entry, find, require_login, require_permission
@@ -27,9 +28,13 @@ def _assert_complete(build: Row) -> None:
 
 
 def _assert_unlocked(tag: Row, user_id: int, *, force: bool) -> None:
-    admin = "SELECT 1 FROM permissions WHERE user_id = ? AND permission = 'admin'"
-    if tag["locked"] and not (force and database().value(admin, user_id)):
+    granted = permissions_of(user_id)
+    if force and "admin" in granted:
+        return
+    if tag["locked"]:
         raise koji.ActionNotAllowed("tag is locked")
+    if tag["perm"] and tag["perm"] not in granted:
+        raise koji.ActionNotAllowed(f"tag requires {tag['perm']} permission")
 
 
 def _assert_allowed(
@@ -68,7 +73,7 @@ def tag_build(tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Loo
     """Create a task that tags a build, and untags it from ``fromtag`` if given; its ID."""
     user_id = require_login()
     found, row = builds.known_build(build), known_tag(tag)
-    source = entry("tag", fromtag) if fromtag else None
+    source = listed_tag(entry("tag", fromtag)) if fromtag else None
     _assert_complete(found)
     for each in (row, source):
         if each:
@@ -102,7 +107,21 @@ def tag_build_bypass(tag: Lookup, build: BuildLookup, force: bool = False, notif
     _tag(row, found, context.session.user_id, force=force)
 
 
-@call("untagBuild", used_by="koji untag-build")
+@call("moveBuild", used_by="koji move-build")
+def move_build(tag1: Lookup, tag2: Lookup, build: BuildLookup, force: bool = False) -> int:
+    """Create a task that tags a build with another tag; its ID."""
+    return tag_build(tag2, build, force=force, fromtag=tag1)
+
+
+@call("moveAllBuilds", used_by="koji move-build --all")
+def move_all_builds(tag1: Lookup, tag2: Lookup, package: Lookup, force: bool = False) -> list[int]:
+    """Create tasks that tag the builds of a package in one tag with another, oldest first; their IDs."""
+    name = entry("package", package)["name"]
+    found = list_tagged(tag1, package=name)[::-1]
+    return [move_build(tag1, tag2, build["build_id"], force=force) for build in found]
+
+
+@call("untagBuild", used_by="koji untag-build; fedpkg-container-registry unpromote")
 def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: bool = False) -> None:
     """Untag a build."""
     user_id = require_login()
@@ -111,23 +130,33 @@ def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: boo
     _untag(row, found, user_id, strict=strict, force=force)
 
 
-@call("queryHistory", used_by="koji untag-build")
+@call("queryHistory", used_by="koji untag-build, list-history")
 def query_history(
-    tag: Lookup, pkg: Lookup | None = None, package: Lookup | None = None, active: bool = True
+    tables: list[str] | None = None,
+    tag: Lookup | None = None,
+    build: BuildLookup | None = None,
+    package: Lookup | None = None,
+    pkg: Lookup | None = None,
+    active: bool | None = None,
 ) -> dict[str, list[Row]]:
-    """A tag's current builds, as history entries; this hub stores no earlier ones.
+    """The builds that are in tags now, as history entries; this hub stores no earlier ones, and no other tables.
 
     :param pkg: sent by koji untag-build; ignored by hubs
     """
-    package_id = None if package is None else entry("package", package)["id"]
+    wanted = {
+        "tag_id": None if tag is None else entry("tag", tag)["id"],
+        "build_id": None if build is None else builds.known_build(build)["id"],
+        "package_id": None if package is None else entry("package", package)["id"],
+    }
     rows = database().all(
         "SELECT tag_builds.*, users.name AS creator_name, events.time AS create_ts FROM tag_builds"
-        " JOIN users ON users.id = creator JOIN events ON events.id = event_id"
-        " WHERE tag_builds.tag_id = ? ORDER BY event_id",
-        entry("tag", tag)["id"],
+        " JOIN users ON users.id = creator JOIN events ON events.id = event_id ORDER BY event_id"
     )
-    listing = [_history_entry(row, builds.known_build(row["build_id"])) for row in rows if active]
-    return {"tag_listing": [row for row in listing if package_id in (None, row.pop("package_id"))]}
+    listing = [_history_entry(row, builds.known_build(row["build_id"])) for row in rows if active is not False]
+    listing = [row for row in listing if all(value in (None, row[key]) for key, value in wanted.items())]
+    for row in listing:
+        del row["package_id"]
+    return {**{table: [] for table in tables or ()}, "tag_listing": listing}
 
 
 def _history_entry(row: Row, build: Row) -> Row:

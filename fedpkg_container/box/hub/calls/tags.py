@@ -10,7 +10,7 @@ import koji
 
 from fedpkg_container.box.hub.database import Row, marks, query_options
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import assert_now, condition, find, path_component, require_permission
+from fedpkg_container.box.hub.lookups import assert_now, condition, entry, find, path_component, require_permission
 from fedpkg_container.box.hub.parameters import Lookup, QueryOptions, verify_name
 
 _TARGETS = (
@@ -89,7 +89,7 @@ def listed_tag(row: Row) -> Row:
     """A stored tag as in lists."""
     return {
         **{key: row[key] for key in ("id", "name", "perm_id", "arches")},
-        "perm": None,
+        "perm": row["perm_id"] and entry("permissions", row["perm_id"])["name"],
         "locked": bool(row["locked"]),
         "maven_support": False,
         "maven_include_all": False,
@@ -125,12 +125,17 @@ def _check_arches(arches: str | None) -> None:
         path_component(arch, "arch")
 
 
-@call("editTag2", used_by="koji edit-tag")
+#: Value of a parameter that was not sent.
+_UNCHANGED: Any = object()
+
+
+@call("editTag2", used_by="koji edit-tag, lock-tag, unlock-tag")
 def edit_tag(
     tagInfo: Lookup, *, name: str | None = None, arches: str | None = None, locked: bool | None = None,
     extra: Row | None = None, remove_extra: list[str] | None = None, block_extra: list[str] | None = None,
+    perm_id: Lookup | None = _UNCHANGED, perm: Lookup | None = _UNCHANGED,
 ) -> None:  # fmt: skip
-    """Edit tag name, architectures, lock or extra."""
+    """Edit tag name, architectures, lock, required permission (None for no permission) or extra."""
     require_permission("tag")
     tag = known_tag(tagInfo)
     _check_arches(arches)
@@ -145,6 +150,9 @@ def edit_tag(
     wanted = {"name": name, "arches": arches, "locked": None if locked is None else int(locked)}
     wanted["extra"] = json.dumps(changed)
     database().update("tags", tag["id"], **{key: value for key, value in wanted.items() if value is not None})
+    required = perm if perm_id is _UNCHANGED else perm_id
+    if required is not _UNCHANGED:
+        database().update("tags", tag["id"], perm_id=None if required is None else entry("permissions", required)["id"])
     database().event(tag["id"])
 
 

@@ -16,7 +16,7 @@ from fedpkg_container.box.hub import policies
 from fedpkg_container.box.hub.calls import listings
 from fedpkg_container.box.hub.database import Row, marks, query_options, seconds, timestamp
 from fedpkg_container.box.hub.dispatch import call, database
-from fedpkg_container.box.hub.lookups import one_row, require_permission
+from fedpkg_container.box.hub.lookups import one_row, require_login, require_permission
 from fedpkg_container.box.hub.parameters import Lookup, QueryOptions, TaskFilter
 
 _LIST_COLUMNS = {"arch": "arch", "state": "state", "owner": "owner", "host_id": "host_id", "channel_id": "channel_id",
@@ -244,6 +244,37 @@ def get_task_result(taskId: int, raise_fault: bool = True) -> object:
         if raise_fault:
             raise
         return {"faultCode": fault.faultCode, "faultString": fault.faultString}
+
+
+@call("resubmitTask", used_by="koji resubmit")
+def resubmit_task(taskID: int) -> int:
+    """Create a task like one that failed or was canceled; its ID."""
+    require_login()
+    row = task_row(taskID)
+    if row["state"] not in (CANCELED, FAILED):
+        raise koji.GenericError("only canceled or failed tasks may be resubmitted")
+    if row["parent"] is not None:
+        raise koji.GenericError("only top-level tasks may be resubmitted")
+    if context.session.user_id != row["owner"] and not context.session.hasPerm("admin"):
+        raise koji.GenericError("only the task owner or an admin may resubmit a task")
+    request, _ = koji.xmlrpcplus.loads(row["request"])
+    channel = one_row(listings.get_channel(row["channel_id"]))["name"]
+    return make_task(row["method"], request, arch=row["arch"], channel=channel, priority=row["priority"])
+
+
+@call("setTaskPriority", used_by="koji set-task-priority")
+def set_task_priority(task_id: int, priority: int, recurse: bool = True) -> None:
+    """Set the priority of a task, and with ``recurse`` of its descendants."""
+    require_permission("admin")
+    row = task_row(task_id)
+    if row["state"] in ENDED:
+        raise koji.GenericError("Finished task's priority can't be updated")
+    waiting = [row["id"]]
+    while waiting:
+        current = waiting.pop()
+        database().update("tasks", current, priority=priority)
+        children = database().all("SELECT id FROM tasks WHERE parent = ?", current) if recurse else []
+        waiting.extend(child["id"] for child in children)
 
 
 @call("freeTask", used_by="koji free-task")

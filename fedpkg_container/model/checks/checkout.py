@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Checks of the checkout. The commands of the examples are typed in a checkout of ``container/hello``."""
+
+from fedpkg_container.model.checks.check import Check, Example, commands
+from fedpkg_container.model.findings import ERROR, WARNING
+
+_BUILD = "fedpkg container-build"
+_EDIT = 'sed -i \'s/version="1.0"/version="1.1"/\' Dockerfile'
+
+CHECKS = {
+    "namespace": Check(
+        "the repository is in a container namespace",
+        ERROR,
+        "Builders accept sources only from the namespaces of containers. The checkout of an RPM package of the same"
+        " name is the usual reason.",
+        wrong=commands("cd ~/rpms", "fedpkg clone rpms/hello", "cd hello", _BUILD),
+        right=commands("cd ~/container", "fedpkg clone container/hello", "cd hello", _BUILD),
+    ),
+    "detached-head": Check(
+        "the checkout is on a branch",
+        ERROR,
+        "The branch decides the build target. It is only a warning if --release names a branch.",
+        wrong=commands("git checkout --quiet --detach", _BUILD),
+        right=commands("git checkout --quiet --detach", "git switch rawhide", _BUILD),
+    ),
+    "branch": Check(
+        "the name of the branch matches the site's naming rule",
+        WARNING,
+        "The target is computed from the name of the branch, and there is probably no target for this one.",
+        wrong=commands("git switch -c my-fix", "git push -u origin my-fix", _BUILD),
+        right=commands("git switch -c f44", "git push -u origin f44", _BUILD),
+    ),
+    "uncommitted": Check(
+        "there are no uncommitted changes to tracked files",
+        ERROR,
+        "Builders check out the commit from dist-git. Changes in the working tree only would not be in the image.",
+        wrong=commands(_EDIT, _BUILD),
+        right=commands(_EDIT, 'git commit -am "Update to 1.1"', "fedpkg push", _BUILD),
+    ),
+    "untracked": Check(
+        "the files that decide what is built (Dockerfile, container.yaml and others) are tracked by git",
+        ERROR,
+        "Builders do not have untracked files, so the build would differ from what was checked.",
+        wrong=commands('echo "# Hello" > help.md', _BUILD),
+        right=commands(
+            'echo "# Hello" > help.md', "git add help.md", 'git commit -m "Add a help page"', "fedpkg push", _BUILD
+        ),
+    ),
+    "no-upstream": Check(
+        "the branch tracks a dist-git branch",
+        ERROR,
+        "Builders fetch the commit from dist-git, where a branch that was never pushed does not exist.",
+        wrong=commands("git switch -c f44", _BUILD),
+        right=commands("git switch -c f44", "git push -u origin f44", _BUILD),
+    ),
+    "unpushed": Check(
+        "all commits are pushed",
+        ERROR,
+        "Builders fetch the commit from dist-git. A commit that is not there cannot be built.",
+        wrong=commands(_EDIT, 'git commit -am "Update to 1.1"', _BUILD),
+        right=commands(_EDIT, 'git commit -am "Update to 1.1"', "fedpkg push", _BUILD),
+    ),
+    "behind": Check(
+        "the checkout contains all commits of the dist-git branch",
+        WARNING,
+        "The commit of the checkout is built, without the commits that were pushed after it.",
+        wrong=commands("git reset --quiet --hard HEAD~1", _BUILD),
+        right=commands("git reset --quiet --hard HEAD~1", "fedpkg pull", _BUILD),
+    ),
+    "label-repository": Check(
+        "the package is named after its repository (builders accept other names if the site allows it)",
+        WARNING,
+        "A Dockerfile that was copied from another container has that container's name, and would replace its builds.",
+        wrong=commands("sed -i 's/hello-container/other-container/' Dockerfile", _BUILD),
+        right=commands("sed -i 's/hello-container/hello/' Dockerfile", _BUILD),
+    ),
+    "lookaside": Check(
+        "no file is both tracked by git and listed in sources",
+        ERROR,
+        "Builders fetch the files in sources into the checkout, so that one of the two files would be lost.",
+        wrong=commands(
+            "touch data.tar.gz",
+            "echo 'd41d8cd98f00b204e9800998ecf8427e  data.tar.gz' > sources",
+            "git add data.tar.gz sources",
+            _BUILD,
+        ),
+        right=commands(
+            "touch data.tar.gz",
+            "echo 'd41d8cd98f00b204e9800998ecf8427e  data.tar.gz' > sources",
+            "echo /data.tar.gz >> .gitignore",
+            "git add .gitignore sources",
+            _BUILD,
+        ),
+    ),
+    "copy-untracked": Check(
+        "sources of COPY and ADD are tracked by git",
+        ERROR,
+        "Builders have the files that are in git or in the lookaside cache, and no others.",
+        wrong=commands("touch hello.conf", "echo 'COPY hello.conf /etc/' >> Dockerfile", _BUILD),
+        right=commands("touch hello.conf", "echo 'COPY hello.conf /etc/' >> Dockerfile", "git add hello.conf", _BUILD),
+    ),
+    "copy-left-out": Check(
+        "directories copied by COPY and ADD contain no untracked files",
+        WARNING,
+        "A local build copies untracked files with their directory; builders do not have them.",
+        wrong=commands(
+            "mkdir conf",
+            "touch conf/a.conf conf/b.conf",
+            "echo 'COPY conf /etc/hello/' >> Dockerfile",
+            "git add conf/a.conf",
+            _BUILD,
+        ),
+        right=commands(
+            "mkdir conf",
+            "touch conf/a.conf conf/b.conf",
+            "echo 'COPY conf /etc/hello/' >> Dockerfile",
+            "git add conf",
+            _BUILD,
+        ),
+    ),
+    "gating": Check(
+        "gating.yaml is valid (rpkg's check; also skipped by --skip-remote-rules-validation)",
+        ERROR,
+        "Bodhi evaluates the file when the build is in an update. An invalid file is found only then, and blocks the"
+        " update. The site's Greenwave service validates it.",
+        wrong=Example({"gating.yaml": "--- !Policy\nproduct_versions:\n  - fedora-*\nrules: []\n"}, commands=(_BUILD,)),
+        right=Example(
+            {
+                "gating.yaml": "--- !Policy\nproduct_versions:\n  - fedora-*\n"
+                "decision_context: bodhi_update_push_stable\nrules: []\n"
+            },
+            commands=(_BUILD,),
+        ),
+    ),
+}
