@@ -296,7 +296,8 @@ def test_any_text_gives_well_formed_pages(values: list[str]) -> None:
     title, arch, kind, *rest = map(clean, values)
     digest = f"sha256:{64 * '1'}"
     facts = ImageFacts(
-        digest, *rest[:3], "", *rest[3:5], source=values[0], commit=title, parent=title,
+        digest, component=rest[0], version=rest[1], release=rest[2], summary=rest[3], description=rest[4],
+        source=values[0], commit=title, parent=title,
         arches=(ArchImage(arch, digest, 1, 1),), referrers=(Referrer(digest, title, kind),),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
