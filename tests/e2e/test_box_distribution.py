@@ -112,7 +112,7 @@ def test_ports_are_kept_and_are_none_of_the_others(tmp_path: Path) -> None:
     assert Layout.open(tmp_path / "box") == layout
     assert layout.distribution is not None
     ports = [*layout.ports.all.values(), *layout.distribution.ports.all.values()]
-    assert len(set(ports)) == 8
+    assert len(set(ports)) == len(ports) == 9
     parser = configparser.ConfigParser()
     parser.read(tmp_path / "box" / "box.ini")
     assert parser["box"]["format"] == "1"  # a box without a distribution is as before
