@@ -41,8 +41,8 @@ def _write(stream: TextIO, texts: Iterable[str]) -> None:
 
 
 def print_json(value: object) -> None:
-    """Write a value as JSON in ASCII; numbers that JSON does not support (YAML's ``.nan``) become strings."""
-    print_lines(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=4))
+    """Write a value as JSON in ASCII; values that JSON does not support (YAML's ``.nan``, bytes) become strings."""
+    print_lines(json.dumps(json.loads(json.dumps(value, default=str), parse_constant=str), indent=4))
 
 
 def is_json(client: Client) -> bool:
