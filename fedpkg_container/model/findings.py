@@ -49,7 +49,7 @@ class Finding:
 
 
 def as_relative(text: str) -> str:
-    """Return text that starts with a file name so that it is no workflow command of GitHub Actions (``::name::``)."""
+    """Return text that starts with a file name so that GitHub Actions reads no command (``::name::``) in it."""
     return f"./{text}" if text.lstrip().startswith("::") else text
 
 
