@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
-	@echo "make demo        start a box, build, promote, mirror, pull and run an image"
+	@echo "make demo        start a box, build, promote, mirror, pull and run an image; CLUSTER=1: build in pods"
 	@echo "make check       linters, types, import rules, documentation and tests"
 	@echo "make unit        the tests that start no program; expects .venv"
 	@echo "make check-slow  long tests, and property tests with many examples"
@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml fedpkg_container/__init__.py
 	@touch $@
 
 demo: setup
-	@$(BIN)/python -m fedpkg_container.box.demo $(if $(BASE),--base '$(BASE)')
+	@$(BIN)/python -m fedpkg_container.box.demo $(if $(BASE),--base '$(BASE)') $(if $(CLUSTER),--cluster)
 
 check: setup static test
 

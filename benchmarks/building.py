@@ -169,7 +169,7 @@ class Service:
         watcher = threading.Thread(target=steps.watch, args=[ended])
         watcher.start()
         try:
-            task = _wait(session, task_id)
+            task = wait(session, task_id)
         finally:
             ended.set()
             watcher.join()
@@ -211,7 +211,8 @@ def accounted(box: Box) -> Iterator[None]:
         group.rmdir()
 
 
-def _wait(session: Any, task_id: int) -> dict[str, Any]:
+def wait(session: Any, task_id: int) -> dict[str, Any]:
+    """Wait for the end of a task; return it."""
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         task: dict[str, Any] = session.getTaskInfo(task_id)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.cluster.client import ClusterClient
 from fedpkg_container.cluster.job import ClusterBuild
@@ -24,10 +25,10 @@ from fedpkg_container.cluster.manifests import PodBuild
 from fedpkg_container.cluster.settings import ClusterConfig, Placement
 from fedpkg_container.cluster.site_manifests import BUILDER, SiteOptions, site_objects
 from tests.support.cluster.scripted import Recorded, Run, spec
-from tests.support.cluster.server import Cluster
 
 IMAGE, NAMESPACE = "image", "builds"
-#: Seconds that a pod runs, and of the window in which requests are counted while all pods run.
+#: Seconds that a pod runs, besides half a second per build so that all of them run at a time, and of the window in
+#: which requests are counted while all pods run.
 DURATION, WINDOW = 40, 15.0
 SCRIPT = """for n in $(seq SECONDS); do echo "$n line"; sleep 1; done
 printf '{"format":1,"records":SECONDS,"artifact":"sha256:0"}' > "$FEDPKG_CONTAINER_MESSAGE"
@@ -36,13 +37,18 @@ printf '{"format":1,"records":SECONDS,"artifact":"sha256:0"}' > "$FEDPKG_CONTAIN
 
 @dataclass(frozen=True)
 class ShellBuild(PodBuild):
-    """A build whose pod runs a shell, of which hundreds can run at once."""
+    """A build whose pod runs a shell, of which hundreds can run at once.
+
+    :param duration: seconds
+    """
+
+    duration: int = DURATION
 
     def object(self, attempt: int = 0) -> dict[str, Any]:
         """Return the Job."""
         job = super().object(attempt)
         container = job["spec"]["template"]["spec"]["containers"][0]
-        container["command"] = ["sh", "-c", SCRIPT.replace("SECONDS", str(DURATION))]
+        container["command"] = ["sh", "-c", SCRIPT.replace("SECONDS", str(self.duration))]
         return job
 
 
@@ -62,11 +68,13 @@ def _cluster(directory: Path) -> Iterator[tuple[Cluster, ClusterConfig]]:
 
 def measure(directory: Path, builds: int) -> None:
     """Run builds at once; print their requests, in total and while all of them run."""
+    duration = DURATION + builds // 2
     with _cluster(directory) as (cluster, config):
+        cluster.controllers.pods_per_node = builds
         hub = f"https://hub.example.org/{uuid.uuid4()}"
         runs = []
         for task_id in range(1, builds + 1):
-            build = ShellBuild(task_id, hub, spec(task_id), "", {}, 600, config)
+            build = ShellBuild(task_id, hub, spec(task_id), "", {}, 600, config, duration=duration)
             log = Recorded()
             client = ClusterClient(config.kubeconfig)
             runs.append(Run(ClusterBuild(client, build, log, directory, lambda _: ()), log))
@@ -78,7 +86,7 @@ def measure(directory: Path, builds: int) -> None:
         for run in runs:
             run.wait(600)
         failed = [run.error for run in runs if run.error]
-        complete = sum(len(run.log.lines) == DURATION for run in runs)
+        complete = sum(len(run.log.lines) == duration for run in runs)
         kinds = Counter(" ".join(each) for each in cluster.requests)
     print(f"{builds} builds: {complete} complete, {len(failed)} failed {failed[:1] or ''}")
     print(f"  requests per build: {sum(kinds.values()) / builds:.1f}")

@@ -102,6 +102,10 @@ def make_client(site: str, arguments: list[str]) -> Client:
     client.parse_cmdline()
     if not client.args.path:
         client.args.path = str(Path.cwd())
+    if hasattr(client.args, "hub_timeout"):
+        from fedpkg_container.commands.client_config import apply_defaults
+
+        apply_defaults(client)
     log = importlib.import_module("pyrpkg").log
     client.setupLogging(log)
     _show_log(client)

@@ -77,6 +77,12 @@ class StillRunningError(FedpkgContainerError):
     exit_code = 7
 
 
+class LockedError(FedpkgContainerError):
+    """Another process holds a lock for longer than this one waits."""
+
+    exit_code = 8
+
+
 class ProgramError(FedpkgContainerError):
     """A program that this process started failed.
 
@@ -120,11 +126,34 @@ class RegistryUnavailableError(RegistryError):
     """A registry is temporarily unavailable: retrying may help.
 
     :param retry_after: seconds to wait before a retry, as the registry requests (Retry-After); 0 if it does not
+    :param status: HTTP status; 0 if there was no response
     """
 
-    def __init__(self, reason: str, *, solution: str = "", retry_after: float = 0.0) -> None:
+    def __init__(self, reason: str, *, solution: str = "", retry_after: float = 0.0, status: int = 0) -> None:
         super().__init__(reason, solution=solution)
         self.retry_after = retry_after
+        self.status = status
+
+
+class UnexpectedResponseError(RegistryError):
+    """A registry responded, but not as requested, and a retry would not help.
+
+    :param status: HTTP status; 0 if only the content is not as expected
+    :param codes: error codes in the response, e.g. ``TAG_INVALID``
+    """
+
+    def __init__(self, reason: str, *, solution: str = "", status: int = 0, codes: Sequence[str] = ()) -> None:
+        super().__init__(reason, solution=solution)
+        self.status = status
+        self.codes = tuple(codes)
+
+
+class AccessDeniedError(UnexpectedResponseError):
+    """A registry denied a request; some do so for content that does not exist."""
+
+
+class ReadOnlyRegistryError(RegistryError):
+    """A registry rejects every change for the time being, e.g. during garbage collection."""
 
 
 class WrongContentError(RegistryError):

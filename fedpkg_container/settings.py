@@ -264,14 +264,19 @@ def flag(true: str = "yes", false: str = "no") -> Callable[[str], bool]:
     return lambda text: choice(true, false)(text) == true
 
 
-def words(problem_of: Callable[[str], str] = lambda _: "") -> Callable[[str], tuple[str, ...]]:
+def words(problem_of: Callable[[str], str] = lambda _: "", *, none: bool = False) -> Callable[[str], tuple[str, ...]]:
     """Return the type of a list of words separated by whitespace.
 
     :param problem_of: returns why a word is invalid; empty if it is valid
+    :param none: whether the single word ``none`` is an empty list
     """
 
     def parse(text: str) -> tuple[str, ...]:
         found = tuple(text.split())
+        if none and "none" in found:
+            if len(found) > 1:
+                raise InvalidWordsError([("none", "must be the only word")])
+            return ()
         if problems := [(word, problem) for word in found if (problem := problem_of(word))]:
             raise InvalidWordsError(problems)
         return found

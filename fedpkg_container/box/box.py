@@ -21,7 +21,7 @@ from fedpkg_container.box.distribution import Distribution
 from fedpkg_container.box.hub.database import Database
 from fedpkg_container.box.hub.seed import seed
 from fedpkg_container.box.layout import ADMIN, CONTENT_GENERATOR, PACKAGER, Layout
-from fedpkg_container.box.machines import Machine
+from fedpkg_container.box.machines import CLUSTER, Machine
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.services import Service
 from fedpkg_container.hub.call_log import log_calls
@@ -58,7 +58,7 @@ class Box:
     @cached_property
     def _servers(self) -> list[Service]:
         beyond = self.distribution.services if self.distribution else []
-        return [self.hub, self.registry, self.distgit, *beyond]
+        return [self.hub, self.registry, self.distgit, *beyond, *([self.cluster] if self.cluster else [])]
 
     @cached_property
     def distribution(self) -> Distribution | None:
@@ -108,6 +108,22 @@ class Box:
             *("--certificate", self.authority.issue("distgit", server=True), "--ca", self.authority.certificate_path),
         ]
         return self._service("distgit", command, lambda: listens(ports.distgit) and listens(ports.distgit_anonymous))
+
+    @cached_property
+    def cluster(self) -> Service | None:
+        """The cluster in which builds run; None if they run on the builders."""
+        places, ca = self.layout.cluster, self.authority.certificate_path
+        if places is None:
+            return None
+        from fedpkg_container.box.cluster.site import write_credentials
+
+        write_credentials(places, self.authority)
+        command: list[str | Path] = [
+            *_module("fedpkg_container.box.cluster"),
+            *("--directory", places.volumes, "--port", str(places.ports.api), "--token-file", places.token),
+            *("--topdir", self.layout.topdir, "--certificate", self.authority.issue("kubernetes", server=True)),
+        ]
+        return self._service(CLUSTER, command, lambda: answers(f"{places.url}/version", 200, ca=ca))
 
     def builder(self, name: str) -> Service:
         """A builder by name."""

@@ -158,6 +158,11 @@ def write_configuration(box: Box, name: str) -> Path:
         "server_ca": str(authority.certificate_path),
     }
     site["labels"] = {"vendor": "box"}
+    if layout.cluster:
+        from fedpkg_container.box.cluster.site import builder_settings
+
+        for section, settings in builder_settings(layout.cluster.kubeconfig, certificates).items():
+            site[section] = {**(site[section] if site.has_section(section) else {}), **settings}
     _save(site, folder / "builder_containerbuild.conf")
     kojid = configparser.ConfigParser(interpolation=None)
     kojid["kojid"] = {

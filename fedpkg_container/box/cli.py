@@ -89,6 +89,11 @@ def _add_up(up: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also start a stable registry, its front end and a mirror, now and later",
     )
+    up.add_argument(
+        "--cluster",
+        action="store_true",
+        help="also start a simulated Kubernetes, and run builds in its pods, now and later; requires root",
+    )
     up.set_defaults(run=_up)
 
 
@@ -102,6 +107,11 @@ def _up(arguments: argparse.Namespace) -> int:
     if arguments.distribution:
         nginx.program()
         layout = layout.with_distribution()
+    if arguments.cluster or layout.cluster:
+        from fedpkg_container.box.cluster.site import check_usable
+
+        check_usable(os.geteuid())
+        layout = layout.with_cluster()
     rootless.enter()
     box = Box(layout)
     if wanted not in (None, box.layout.machines):
@@ -168,6 +178,8 @@ def _describe(layout: Layout) -> None:
         print(f"stable    {beyond.address} (as {beyond.no_cdn_address}: without redirects)")
         print(f"mirror    {beyond.mirror_url}/ of {beyond.tree}")
         print(f"switch    {beyond.switch}: no redirects while this file exists")
+    if layout.cluster:
+        print(f"cluster   {layout.cluster.url} (simulated; {layout.cluster.kubeconfig})")
     print(f"builders  {', '.join(map(str, layout.machines))}")
     print(f"directory {layout.folder}")
 

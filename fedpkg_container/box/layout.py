@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from fedpkg_container.box.machines import BEYOND, CAPACITY, MACHINE, Machine, machines
+from fedpkg_container.box.machines import BEYOND, CAPACITY, CLUSTER, MACHINE, Machine, machines
 from fedpkg_container.errors import UsageError
 from fedpkg_container.text import reason_text
 
@@ -21,7 +21,7 @@ _Self = TypeVar("_Self", bound="_Chosen")
 
 
 class _Chosen:
-    """TCP ports by the names of their services: base class of the two below."""
+    """TCP ports by the names of their services: base class of those below."""
 
     @classmethod
     def choose(cls: type[_Self], *, taken: Collection[int] = ()) -> _Self:
@@ -69,6 +69,13 @@ class DistributionPorts(_Chosen):
     stable: int
     mirror: int
     front_end: int
+
+
+@dataclass(frozen=True)
+class ClusterPorts(_Chosen):
+    """Ports of the cluster in which builds run."""
+
+    api: int
 
 
 #: Version of a box's stored data: its settings and its hub's tables.
@@ -174,16 +181,49 @@ class DistributionPlaces:
 
 
 @dataclass(frozen=True)
+class ClusterPlaces:
+    """Paths and addresses of a box's cluster.
+
+    :param folder: its directory
+    """
+
+    folder: Path
+    ports: ClusterPorts
+
+    @property
+    def volumes(self) -> Path:
+        """Volumes of pods."""
+        return self.folder / "volumes"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The kubeconfig of the builders."""
+        return self.folder / "kubeconfig"
+
+    @property
+    def token(self) -> Path:
+        """The token of the builders."""
+        return self.folder / "token"
+
+    @property
+    def url(self) -> str:
+        """URL of the API server."""
+        return f"https://127.0.0.1:{self.ports.api}"
+
+
+@dataclass(frozen=True)
 class Layout:
     """Directory of a box, and the paths in it.
 
     :param distribution: None if the box has none
+    :param cluster: None if builds run on the builders
     """
 
     folder: Path
     ports: Ports
     machines: tuple[Machine, ...]
     distribution: DistributionPlaces | None = None
+    cluster: ClusterPlaces | None = None
 
     @classmethod
     def open(cls, folder: Path, *, builders: Sequence[Machine] | None = None) -> Layout:
@@ -221,6 +261,8 @@ class Layout:
         layout = cls(folder, Ports.read(parser["ports"]), tuple(_machine(parser, name) for name in names))
         if parser.has_section("distribution"):
             layout = layout._with(DistributionPorts.read(parser["distribution"]))
+        if parser.has_section("cluster"):
+            layout = layout._with_api(ClusterPorts.read(parser["cluster"]))
         if set(layout.ports.all) != set(parser["ports"]):
             layout._save(settings)
         return layout
@@ -232,14 +274,36 @@ class Layout:
         """
         if self.distribution is not None:
             return self
-        if clash := sorted(BEYOND & set(self.builders)):
-            raise UsageError(
-                f"this box has a builder called {clash[0]}, which is the name of a server of the distribution",
-                solution="create another box with --directory",
-            )
+        self._check_free(BEYOND, "the distribution")
         layout = self._with(DistributionPorts.choose(taken=self.ports.all.values()))
         layout._save(self.folder / "box.ini")
         return layout
+
+    def with_cluster(self) -> Layout:
+        """Add a cluster, in which all builds of this machine's architecture run.
+
+        :raises UsageError: a builder has its name
+        """
+        if self.cluster is not None:
+            return self
+        self._check_free({CLUSTER}, "the cluster")
+        layout = self._with_api(ClusterPorts.choose(taken=self.ports.all.values()))
+        layout._save(self.folder / "box.ini")
+        return layout
+
+    def _check_free(self, names: Collection[str], owner: str) -> None:
+        """Check that no builder has the name of another server.
+
+        :raises UsageError: one has
+        """
+        if clash := sorted(set(names) & set(self.builders)):
+            raise UsageError(
+                f"this box has a builder called {clash[0]}, which is the name of a server of {owner}",
+                solution="create another box with --directory",
+            )
+
+    def _with_api(self, ports: ClusterPorts) -> Layout:
+        return replace(self, cluster=ClusterPlaces(self.folder / "cluster", ports))
 
     def _with(self, ports: DistributionPorts) -> Layout:
         return replace(self, distribution=DistributionPlaces(self.folder / "distribution", ports))
@@ -253,6 +317,8 @@ class Layout:
         if self.distribution:
             ports = self.distribution.ports.all
             parser["distribution"] = {name: str(port) for name, port in ports.items()}
+        if self.cluster:
+            parser["cluster"] = {name: str(port) for name, port in self.cluster.ports.all.items()}
         partial = path.with_suffix(".new")
         with partial.open("w") as file:
             parser.write(file)

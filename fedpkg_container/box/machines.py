@@ -21,7 +21,9 @@ ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x", "riscv64", "i386", "armhfp", 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 #: Names of other servers of a box; those of its distribution, and all.
 BEYOND = frozenset({"stable", "mirror", "front-end"})
-_TAKEN = frozenset({"hub", "registry", "registry-storage", "distgit"}) | BEYOND
+#: Name of the server of its cluster.
+CLUSTER = "cluster"
+_TAKEN = frozenset({"hub", "registry", "registry-storage", "distgit", CLUSTER}) | BEYOND
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from fedpkg_container.cluster.manifests import PodBuild
 from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import BuildSpec
+from fedpkg_container.text import printable_line
 
 #: Seconds that the pod may run, and to wait for an API server that cannot be reached.
 TIMEOUT, API_TIMEOUT = 900, 30
@@ -26,17 +27,23 @@ TIMEOUT, API_TIMEOUT = 900, 30
 class _Output:
     """The log of the pod.
 
-    :param show: called with each line of the engine
+    :param show: called with each line of the engine, and of the pod
     """
 
     show: Callable[[str], None]
-    lines: list[bytes] = field(default_factory=list)
+    results: dict[str, str] = field(default_factory=dict)
 
     def report(self, text: str) -> None:
         self.show(text)
 
     def append_output(self, text: bytes) -> None:
-        self.lines.append(text)
+        """Keep the results, which are one JSON object; show any other output, e.g. an error of the interpreter."""
+        with contextlib.suppress(ValueError):
+            results = json.loads(text)
+            if isinstance(results, dict):
+                self.results = {str(name): str(outcome) for name, outcome in results.items()}
+                return
+        self.show(printable_line(text.decode(errors="replace")))
 
     def flush(self) -> None:
         pass
@@ -70,9 +77,6 @@ def check_cluster(
         run = ClusterBuild(client, build, output, Path(directory), lambda _: ())
         run.run()
         run.delete()
-    for line in output.lines:
-        with contextlib.suppress(ValueError):
-            results = json.loads(line)
-            if isinstance(results, dict):
-                return {str(name): str(outcome) for name, outcome in results.items()}
-    raise BuildFailedError("the pod printed no results", solution="check that its image has the builders' version")
+    if not output.results:
+        raise BuildFailedError("the pod printed no results", solution="check that its image has the builders' version")
+    return output.results

@@ -24,8 +24,8 @@ _PROFILE = re.compile(r"Unconfined|RuntimeDefault|Localhost/[A-Za-z0-9._/-]+")
 
 
 @dataclass(frozen=True)
-class Topdir:
-    """How pods read Koji's topdir: as a volume.
+class Volume:
+    """A volume that pods only read.
 
     :param claim: PersistentVolumeClaim in the namespace
     :param server: NFS server, with ``path``
@@ -78,14 +78,14 @@ def _tolerations(text: str) -> tuple[Mapping[str, str], ...]:
     return tuple(found)
 
 
-def _topdir(text: str) -> Topdir | None:
-    """Return the volume with Koji's topdir; None for an empty text."""
+def _volume(text: str) -> Volume | None:
+    """Return a volume; None for an empty text."""
     kind, _, rest = text.partition(":")
     server, _, path = rest.partition(":")
     if kind == "claim" and _NAME.fullmatch(rest):
-        return Topdir(claim=rest)
+        return Volume(claim=rest)
     if kind == "nfs" and server and path.startswith("/"):
-        return Topdir(server=server, path=path)
+        return Volume(server=server, path=path)
     if text:
         raise ValueError("must be claim:NAME or nfs:SERVER:/PATH")
     return None
@@ -164,10 +164,16 @@ KEYS = (
         SECTION, "storage_class", _name, "storage class of a volume for builds", default_text="an emptyDir"
     ),
     Key(
-        SECTION, "topdir", _topdir,
+        SECTION, "topdir", _volume,
         "Koji's topdir for pods: `claim:NAME`, a PersistentVolumeClaim, or `nfs:SERVER:/PATH` (only with `profile = "
         "privileged`). Without it, pods read repositories by kojid's `topurl`, and builds with the network `none` get "
         "the network `isolated`",
+        default_text="none",
+    ),
+    Key(
+        SECTION, "base_images", _volume,
+        "volume with blobs of base images, in the form of `topdir`: `[registry] blob_cache` of the pods. They only "
+        "read it",
         default_text="none",
     ),
     Key(
@@ -187,6 +193,14 @@ KEYS = (
         "credentials for the registry that pods get; they need to push to `staging/*` only. The builder's own are "
         "never sent",
         default_text="none",
+    ),
+    Key(
+        SECTION, "task_token", flag(),
+        "`yes`: a pod gets no credentials, but a token of the registry's token server which can push to "
+        "`staging/task-N` of its task and read the base images of the candidate registry that it builds on. The "
+        "builder requests it with `auth_file`, or else with its own credentials. The server must issue tokens that are "
+        "valid for as long as a pod may run",
+        "no",
     ),
     Key(SECTION, "schedule_timeout", number("seconds"), "seconds to wait for a node", "3600"),
     Key(SECTION, "quota_timeout", number("seconds"), "seconds to wait for the namespace's quota", "3600"),

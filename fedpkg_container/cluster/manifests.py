@@ -7,11 +7,11 @@ import base64
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedpkg_container.cluster.config_keys import OPENSHIFT_BUILD, PRIVILEGED
+from fedpkg_container.cluster.config_keys import OPENSHIFT_BUILD, PRIVILEGED, Volume
 from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model import pod as contract
@@ -197,6 +197,7 @@ class PodBuild:
         variables = {
             contract.INPUT_VARIABLE: contract.INPUT_DIRECTORY,
             contract.MESSAGE_VARIABLE: contract.MESSAGE_PATH,
+            contract.STATE_VARIABLE: state_directory(self.config),
             **({contract.POLICED_VARIABLE: "1"} if self.config.policed else {}),
             **({contract.CHECK_VARIABLE: "1"} if self.checks else {}),
         }
@@ -225,9 +226,16 @@ class PodBuild:
             {"name": "input", "mountPath": contract.INPUT_DIRECTORY, "readOnly": True},
             {"name": "state", "mountPath": contract.STATE_DIRECTORY},
         ]
-        if self.config.topdir:
-            mounts.append({"name": "topdir", "mountPath": contract.TOPDIR, "readOnly": True})
+        for name, path, _ in self._shared():
+            mounts.append({"name": name, "mountPath": path, "readOnly": True})
         return mounts
+
+    def _shared(self) -> Iterator[tuple[str, str, Volume]]:
+        """Yield the names, paths and sources of volumes that pods share and only read."""
+        if self.config.topdir:
+            yield "topdir", contract.TOPDIR, self.config.topdir
+        if self.config.base_images:
+            yield "base-images", contract.BLOB_CACHE, self.config.base_images
 
     def _volumes(self, attempt: int) -> list[dict[str, Any]]:
         config, storage = self.config, self.config.placement(self.spec.arch).resources.storage
@@ -244,13 +252,7 @@ class PodBuild:
             volumes.append({"name": "state", "ephemeral": {"volumeClaimTemplate": template}})
         else:
             volumes.append({"name": "state", "emptyDir": {"sizeLimit": storage}})
-        if config.topdir and config.topdir.claim:
-            source = {"claimName": config.topdir.claim, "readOnly": True}
-            volumes.append({"name": "topdir", "persistentVolumeClaim": source})
-        elif config.topdir:
-            source = {"server": config.topdir.server, "path": config.topdir.path, "readOnly": True}
-            volumes.append({"name": "topdir", "nfs": source})
-        return volumes
+        return [*volumes, *({"name": name, **_source(volume)} for name, _, volume in self._shared())]
 
     def _build(self, attempt: int) -> dict[str, Any]:
         """Return a Build with the custom strategy. OpenShift makes the pod; the builder image is our pod image."""
@@ -278,6 +280,11 @@ class PodBuild:
         }
 
 
+def state_directory(config: ClusterConfig) -> str:
+    """Return the directory for builds in a pod, which is on a volume: overlay needs one."""
+    return contract.BUILD_STATE_DIRECTORY if config.kind == OPENSHIFT_BUILD else contract.STATE_DIRECTORY
+
+
 def hub_labels(hub: str) -> dict[str, str]:
     """Return the labels of all objects of one hub."""
     return {MANAGED_BY: PROGRAM, HUB: hashlib.sha256(hub.encode()).hexdigest()[:16]}
@@ -286,6 +293,13 @@ def hub_labels(hub: str) -> dict[str, str]:
 def selector(labels: Mapping[str, str]) -> str:
     """Return a label selector."""
     return ",".join(f"{name}={value}" for name, value in labels.items())
+
+
+def _source(volume: Volume) -> dict[str, Any]:
+    """Return the source of a volume that is only read."""
+    if volume.claim:
+        return {"persistentVolumeClaim": {"claimName": volume.claim, "readOnly": True}}
+    return {"nfs": {"server": volume.server, "path": volume.path, "readOnly": True}}
 
 
 def _profile(value: str) -> dict[str, str]:

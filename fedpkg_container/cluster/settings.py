@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.cluster.config_keys import ARCH_KEYS, KEYS, LOCAL, SECTION, Topdir
+from fedpkg_container.cluster.config_keys import ARCH_KEYS, KEYS, LOCAL, OPENSHIFT_BUILD, PRIVILEGED, SECTION, Volume
 from fedpkg_container.settings import Settings, defaults
 
 _DEFAULTS = defaults(KEYS, SECTION)
+#: Settings of a pod for which the custom strategy of OpenShift's Builds has no field.
+_NOT_IN_BUILDS = ("tolerations", "priority_class", "storage_class", "topdir", "base_images")
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class ClusterConfig:
     :param policed: whether NetworkPolicies enforce what network ``isolated`` may reach
     :param certificates: files for the registry that pods get: authorities and, if needed, a client certificate
     :param auth_file: the registry's credentials that pods get
+    :param topdir: volume with Koji's topdir
+    :param base_images: volume with blobs of base images
+    :param task_token: whether a pod gets a token for its task instead of credentials
     """
 
     kind: str
@@ -90,10 +95,12 @@ class ClusterConfig:
     seccomp: str = _DEFAULTS["seccomp"]
     apparmor: str = _DEFAULTS["apparmor"]
     storage_class: str = ""
-    topdir: Topdir | None = None
+    topdir: Volume | None = None
+    base_images: Volume | None = None
     policed: bool = _DEFAULTS["isolated"]
     certificates: Path | None = None
     auth_file: Path | None = None
+    task_token: bool = False
     timeouts: Timeouts = field(default_factory=Timeouts)
 
     def builds(self, arch: str, channel: str) -> bool:
@@ -119,8 +126,24 @@ def read_cluster_config(settings: Settings) -> ClusterConfig | None:
         placements[arch] = _placement(common, settings[f"{SECTION} {arch}"])
     if not all(placement.image for placement in placements.values()):
         settings.add_problem(SECTION, "image", "is missing: the image of packaging/pod/Containerfile")
+    _check_combinations(settings, kind, [name for name, value in [*common.items(), *values.items()] if value])
     policed = values.pop("isolated")
     return ClusterConfig(kind=kind, placements=placements, policed=policed, timeouts=timeouts, **values)
+
+
+def _check_combinations(settings: Settings, kind: str, names: Collection[str]) -> None:
+    """Record settings that have no effect with others.
+
+    :param names: settings with a value
+    """
+    section = settings[SECTION]
+    for name in (name for name in _NOT_IN_BUILDS if kind == OPENSHIFT_BUILD and name in names):
+        settings.add_problem(SECTION, name, f"cannot be used with kind = {OPENSHIFT_BUILD}: Builds do not have it")
+    if kind == OPENSHIFT_BUILD and len(section["pull_secrets"]) > 1:
+        settings.add_problem(SECTION, "pull_secrets", f"lists more than one, of which kind = {OPENSHIFT_BUILD} has one")
+    for name in ("topdir", "base_images"):
+        if section[name] and section[name].server and section["profile"] != PRIVILEGED:
+            settings.add_problem(SECTION, name, f"= nfs requires profile = {PRIVILEGED}: NFS supports no mapped IDs")
 
 
 def _placement(common: Mapping[str, Any], own: Mapping[str, Any]) -> Placement:

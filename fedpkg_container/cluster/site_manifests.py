@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedpkg_container.cluster.manifests import CAPABILITIES, MANAGED_BY, NETWORK, PROGRAM, ROOT_CAPABILITIES
+from fedpkg_container.cluster.manifests import BUILD, CAPABILITIES, MANAGED_BY, NETWORK, PROGRAM, ROOT_CAPABILITIES
 from fedpkg_container.model.limits import BLOCKED_NETWORKS
 
 #: Networks of RUN for which more than the services is reachable.
@@ -31,6 +31,10 @@ OPENSHIFT_RULES: tuple[dict[str, Any], ...] = (
     {"apiGroups": ["build.openshift.io"], "resources": ["builds"], "verbs": ["create", "get", "list", "delete"]},
     {"apiGroups": ["build.openshift.io"], "resources": ["builds/custom"], "verbs": ["create"]},
 )
+#: In addition for TaskRuns of Tekton.
+TEKTON_RULES: tuple[dict[str, Any], ...] = (
+    {"apiGroups": ["tekton.dev"], "resources": ["taskruns"], "verbs": ["create", "get", "list", "delete"]},
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class SiteOptions:
     :param denied: networks that builds with network ``isolated`` cannot reach, besides those always blocked
     :param pods: maximum number of pods at a time
     :param openshift: add what OpenShift needs
+    :param builds: pods are those of Builds of OpenShift, which have none of our labels
+    :param tekton: add the rights for TaskRuns
     """
 
     namespace: str
@@ -50,6 +56,8 @@ class SiteOptions:
     denied: Sequence[str] = ()
     pods: int = 20
     openshift: bool = False
+    builds: bool = False
+    tekton: bool = False
 
 
 def site_objects(options: SiteOptions) -> list[dict[str, Any]]:
@@ -94,7 +102,11 @@ def _role(options: SiteOptions) -> dict[str, Any]:
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
         "metadata": _metadata(options, BUILDER),
-        "rules": [*RULES, *(OPENSHIFT_RULES if options.openshift else ())],
+        "rules": [
+            *RULES,
+            *(OPENSHIFT_RULES if options.openshift else ()),
+            *(TEKTON_RULES if options.tekton else ()),
+        ],
     }
 
 
@@ -109,27 +121,45 @@ def _binding(options: SiteOptions) -> dict[str, Any]:
 
 
 def _policies(options: SiteOptions) -> list[dict[str, Any]]:
-    """Return the NetworkPolicies: nothing but name resolution and services; more for the networks that need it."""
+    """Return the NetworkPolicies: nothing but name resolution and services; more for the networks that need it.
+
+    The first two apply to all pods of the namespace. The pod of a Build has only the label with the Build's name
+    (openshift-controller-manager, getPodLabels): all of them reach what network ``isolated`` reaches.
+    """
     resolver = [{"protocol": protocol, "port": 53} for protocol in ("UDP", "TCP")]
     services = [{"to": [{"ipBlock": {"cidr": cidr}}]} for cidr in options.services]
     outside = {"cidr": "0.0.0.0/0", "except": [*dict.fromkeys([*BLOCKED_NETWORKS, *options.denied])]}
+    outside_only = [{"to": [{"ipBlock": outside}]}]
+    every_pod: dict[str, Any] = {}
+    common = [
+        _policy(options, "build-deny", every_pod, None),
+        _policy(options, "build-services", every_pod, [{"ports": resolver}, *services]),
+    ]
+    if options.builds:
+        pods_of_builds = {"matchExpressions": [{"key": BUILD.pod_label, "operator": "Exists"}]}
+        return [*common, _policy(options, f"build-{ISOLATED}", pods_of_builds, outside_only)]
     return [
-        _policy(options, "build-deny", {}, None),
-        _policy(options, "build-services", {}, [{"ports": resolver}, *services]),
-        _policy(options, f"build-{ISOLATED}", {NETWORK: ISOLATED}, [{"to": [{"ipBlock": outside}]}]),
-        _policy(options, f"build-{HOST}", {NETWORK: HOST}, [{}]),
+        *common,
+        _policy(options, f"build-{ISOLATED}", _labeled(ISOLATED), outside_only),
+        _policy(options, f"build-{HOST}", _labeled(HOST), [{}]),
     ]
 
 
+def _labeled(network: str) -> dict[str, Any]:
+    """Return a selector of the pods with a network of RUN."""
+    return {"matchLabels": {MANAGED_BY: PROGRAM, NETWORK: network}}
+
+
 def _policy(
-    options: SiteOptions, name: str, labels: dict[str, str], egress: list[dict[str, Any]] | None
+    options: SiteOptions, name: str, pods: dict[str, Any], egress: list[dict[str, Any]] | None
 ) -> dict[str, Any]:
     """Return a policy for build pods.
 
+    :param pods: selector; empty for every pod of the namespace
     :param egress: what it allows; None: it denies all traffic that no other policy allows
     """
     spec: dict[str, Any] = {
-        "podSelector": {"matchLabels": {MANAGED_BY: PROGRAM, **labels}},
+        "podSelector": pods,
         "policyTypes": ["Ingress", "Egress"] if egress is None else ["Egress"],
     }
     if egress is not None:

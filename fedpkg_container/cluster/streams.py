@@ -220,9 +220,14 @@ class LogFollow(Reader):
         super().__init__(events, "log-follow")
         self._client, self._path, self._container, self._ended = client, path, container, ended
         self._timestamp = ""
+        self._wait = FIRST_PAUSE
 
     def read(self) -> bool:
-        """Follow from the last line on; done if the container had ended before the request."""
+        """Follow from the last line on; done if the container had ended before the request.
+
+        The log of a container ends before the API shows that the container has ended: wait for that before the next
+        request, longer each time that a request brought no line.
+        """
         was_ended = self._ended.is_set()
         query: dict[str, str | int] = {"container": self._container, "follow": "true", "timestamps": "true"}
         if self._timestamp:
@@ -233,15 +238,21 @@ class LogFollow(Reader):
             if error.status in (400, 404) and was_ended:  # the pod is gone, or its container never started
                 self.put(LogEnd())
                 return True
-            if error.status == 400:  # the container is being created
-                return False
-            raise
+            if error.status != 400:  # 400: the container is being created
+                raise
         if was_ended:
             self.put(LogEnd())
-        return was_ended
+            return True
+        until = time.monotonic() + self._wait
+        self._wait = min(2 * self._wait, LONGEST_PAUSE)
+        while time.monotonic() < until and not self._ended.is_set() and not self.stopped.wait(FIRST_PAUSE):
+            pass
+        return False
 
     def _handle(self, line: bytes) -> None:
         timestamp, text = split_timestamp(line)
+        if timestamp != self._timestamp:  # the API repeats the last line
+            self._wait = FIRST_PAUSE
         self._timestamp = timestamp
         self.put(LogLine(text, timestamp))
 

@@ -20,6 +20,7 @@ any longer (contact to the hub lost, full disk), 130 interrupted (the build keep
 
 #: Corrected help texts of rpkg's options, some of which are about services that no longer exist.
 _HELP = {
+    "target": "Build target instead of the default; if repeated, build for each target",
     "signing_intent": "Signing intent of the composes; not supported without a compose service (ODCS)",
     "compose_ids": "IDs of existing composes (ODCS) to use; not allowed with --signing-intent",
     "replace_dependency": "Dependency replacement (Cachito)",
@@ -46,6 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     for action in _own_actions(parser):
         action.help = _HELP.get(action.dest, action.help)
+        if action.dest == "target":
+            action.__class__ = argparse._AppendAction  # rpkg's accepts one target
         if kind := _COMPLETES.get(action.dest):
             complete_with(action, kind)
     # A default would overwrite rpkg's global options of the same names, which precede the command.
@@ -58,6 +61,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Same as --progress quiet"
     )
+    parser.add_argument("--if-needed", action="store_true", help="Do not build if HEAD is already built for the target")
+    chain = parser.add_argument(
+        "--chain",
+        metavar="PACKAGE",
+        nargs="+",
+        help="Build these packages first, then this one, each with its parent's new build; : separates groups that are "
+        "built at the same time",
+    )
+    complete_with(chain, "nothing")
+    retry = parser.add_argument(
+        "--retry",
+        metavar="TASK",
+        type=parse_task,
+        help="Build again what this failed or canceled task built, with the same options; needs no checkout",
+    )
+    complete_with(retry, "nothing")
+    wait_repo = parser.add_argument(
+        "--wait-repo",
+        metavar="NVR",
+        action="append",
+        nargs="?",
+        const="",
+        help="Wait until the repository of the build tag is up to date, and contains this build (repeatable)",
+    )
+    complete_with(wait_repo, "nothing")
     parser.add_argument("--offline", action="store_true", help="With --dry-run: skip all requests to the hub")
     parser.add_argument("--strict", action="store_true", help="Treat check warnings as errors")
     skip_check = parser.add_argument(
@@ -65,11 +93,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     complete_with(skip_check, "check-codes", _checks)
     userdata = parser.add_argument(
-        "--userdata", metavar="JSON", default=None, help="JSON object to store verbatim with the task"
+        "--userdata",
+        "--custom-user-metadata",
+        metavar="JSON",
+        default=None,
+        help="JSON object to store verbatim with the task",
     )
     complete_with(userdata, "nothing")
     parser.add_argument(
         "--task-info", metavar="FILE", help="Write the task ID and the submitted request to FILE as JSON"
+    )
+    parser.add_argument(
+        "--metadata-file",
+        metavar="FILE",
+        help="Write the outcome of the build to FILE as JSON at the end, also if it fails or is canceled",
     )
     add_follow_arguments(parser)
     parser.add_argument(
@@ -99,7 +136,10 @@ def _own_actions(parser: argparse.ArgumentParser) -> list[argparse.Action]:
 def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments for following a build, which ``container-status --watch`` has too."""
     parser.add_argument(
-        "--progress", choices=KINDS, default="auto", help="Progress display (auto: live on a terminal, otherwise plain)"
+        "--progress", choices=KINDS, default=None, help="Progress display (auto: live on a terminal, otherwise plain)"
+    )
+    parser.add_argument(
+        "--timestamps", action="store_true", help="Start each line of the plain progress display with the time"
     )
     hub_timeout = parser.add_argument(
         "--hub-timeout",
@@ -112,6 +152,16 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cancel-on-interrupt", action="store_true", help="Cancel the build on Ctrl-C instead of detaching from it"
     )
+
+
+def parse_task(text: str) -> int:
+    """Parse a task ID.
+
+    :raises argparse.ArgumentTypeError: if the text is not one
+    """
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:10]) < 2**31:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a task ID")
+    return int(text)
 
 
 def parse_seconds(text: str) -> float:
@@ -144,6 +194,8 @@ def check_usage(client: Client) -> None:
 
     arguments = client.args
     error = client.container_build_parser.error
+    arguments.targets = list(dict.fromkeys(arguments.target or ()))
+    arguments.target = next(iter(arguments.targets), None)
     if arguments.isolated and not arguments.build_release:
         error("missing --build-release: using --isolated requires --build-release option")
     if arguments.isolated and arguments.scratch:
@@ -166,12 +218,39 @@ def check_usage(client: Client) -> None:
                 error(f"argument --{name.replace('_', '-')}: not allowed with argument --dry-run")
     if arguments.local:
         _check_local_usage(client)
+    if len(arguments.targets) > 1:
+        _refuse_options(client, "--target TARGET --target TARGET", (*_ONE_BUILD, "chain"))
+    if arguments.chain:
+        _refuse_options(client, "--chain", (*_ONE_BUILD, "nowait", "scratch", "isolated", "build_release"))
+    if arguments.retry:
+        _refuse_options(client, "--retry", (*_REQUEST_OPTIONS, "local", "offline", "if_needed"))
+    if arguments.if_needed:
+        _refuse_options(client, "--if-needed", ("scratch", "isolated", "local", "offline"))
     check_codes(arguments.skip_check)
 
 
+#: Options that are part of the request to the hub.
+_REQUEST_OPTIONS = (
+    "target", "scratch", "isolated", "build_release", "koji_parent_build", "arches", "repo_url", "compose_ids",
+    "signing_intent", "replace_dependency", "skip_build", "userdata", "background",
+)  # fmt: skip
+#: Options that a local build has, of those.
+_LOCAL_OPTIONS = ("target", "arches", "repo_url", "build_release")
+
+
+#: Options that are for one build only.
+_ONE_BUILD = ("local", "offline", "task_info", "retry", "koji_parent_build")
+
+
 def _check_local_usage(client: Client) -> None:
-    options = ("isolated", "background", "nowait", "task_info", "koji_parent_build", "compose_ids", "signing_intent")
-    for name in (*options, "replace_dependency", "userdata", "skip_build", "scratch", "cancel_on_interrupt"):
+    options = [name for name in _REQUEST_OPTIONS if name not in _LOCAL_OPTIONS]
+    about_task = ("nowait", "task_info", "metadata_file", "wait_repo", "chain", "cancel_on_interrupt")
+    _refuse_options(client, "--local", (*options, *about_task))
+
+
+def _refuse_options(client: Client, option: str, names: Sequence[str]) -> None:
+    """Exit with a usage error if one of the options is given beside another one."""
+    for name in names:
         if getattr(client.args, name):
-            option = "--compose-id" if name == "compose_ids" else f"--{name.replace('_', '-')}"
-            client.container_build_parser.error(f"argument --local: not allowed with argument {option}")
+            other = "--compose-id" if name == "compose_ids" else f"--{name.replace('_', '-')}"
+            client.container_build_parser.error(f"argument {option}: not allowed with argument {other}")

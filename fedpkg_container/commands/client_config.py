@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL, PollInterval
-from fedpkg_container.settings import Key
+from fedpkg_container.progress import KINDS
+from fedpkg_container.settings import Key, choice, flag, subset
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -23,6 +24,16 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _timeout(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 10**9:
+        raise ValueError("must be a number of seconds")
+    return value
+
+
 _SECTION = "SITE.container-build"
 KEYS = (
     Key(_SECTION, "kojiprofile", str, "Koji profile for container builds", default_text="that of `[SITE]`"),
@@ -34,7 +45,48 @@ KEYS = (
         _SECTION, "progress_interval_max", _seconds, "poll interval in seconds while nothing happens",
         f"{DEFAULT_POLL_INTERVAL.maximum:g}",
     ),
+    Key(
+        _SECTION, "progress", choice(*(kind for kind in KINDS if kind != "live")),
+        "default of `--progress`: `auto`, `plain`, `json` or `quiet`", "auto",
+    ),
+    Key(
+        _SECTION, "hub_timeout", _timeout, "default of `--hub-timeout`, in seconds",
+        f"{DEFAULT_POLL_INTERVAL.hub_timeout:g}",
+    ),
+    Key(_SECTION, "timestamps", flag(), "`yes`: as `--timestamps`", "no"),
+    Key(_SECTION, "cancel_on_interrupt", flag(), "`yes`: as `--cancel-on-interrupt`", "no"),
+    Key(_SECTION, "strict", flag(), "`yes`: as `--strict`", "no"),
+    Key(
+        _SECTION, "notify", subset("bell", "title", none=True),
+        "at the end of a build, ring the `bell` of the terminal, set its `title`, or both", "none",
+    ),
 )  # fmt: skip
+#: Settings that are the defaults of options of the same names.
+_OPTIONS = ("progress", "hub_timeout", "timestamps", "cancel_on_interrupt", "strict")
+
+
+def apply_defaults(client: Client) -> None:
+    """Set options that were not given to the settings of their names.
+
+    They apply to commands that follow a build: ``container-build``, and ``container-status --watch``.
+
+    :raises UsageError: if a setting is invalid
+    """
+    arguments = client.args
+    follows = getattr(arguments, "watch", True) and not (arguments.dry_run or getattr(arguments, "local", False))
+    notifications(client)  # report an invalid value before a task is created
+    for name in _OPTIONS:
+        given = getattr(arguments, name, True)  # some commands do not have all of them
+        if given is None or given is False:
+            setattr(arguments, name, _setting(client, name) if follows else _default(name))
+
+
+def notifications(client: Client) -> tuple[str, ...]:
+    """Return what happens at the end of a build: ``bell``, ``title``, both or nothing.
+
+    :raises UsageError: if the setting is invalid
+    """
+    return tuple(_setting(client, "notify"))
 
 
 def koji_profile(client: Client) -> str:
@@ -78,8 +130,16 @@ def poll_interval(client: Client) -> PollInterval:
     :raises UsageError: if a setting is not a valid number of seconds
     """
     minimum, maximum = _setting(client, "progress_interval"), _setting(client, "progress_interval_max")
-    given = client.args.hub_timeout
-    return PollInterval(minimum, max(minimum, maximum), DEFAULT_POLL_INTERVAL.hub_timeout if given is None else given)
+    return PollInterval(minimum, max(minimum, maximum), client.args.hub_timeout)
+
+
+def _key(name: str) -> Key:
+    return next(key for key in KEYS if key.name == name)
+
+
+def _default(name: str) -> Any:
+    key = _key(name)
+    return key.parse(key.default or "")
 
 
 def request_timeout(client: Client) -> float:
@@ -96,7 +156,7 @@ def _setting(client: Client, name: str) -> Any:
 
     :raises UsageError: if it is invalid
     """
-    key = next(key for key in KEYS if key.name == name)
+    key = _key(name)
     section = key.section.replace("SITE", client.name)
     text = str(client.config.get(section, name)) if client.config.has_option(section, name) else ""
     try:

@@ -5,21 +5,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.build_arguments import add_arguments, check_usage, flatten
+from fedpkg_container.commands.build_arguments import add_arguments, check_usage
 from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines, print_stderr
-from fedpkg_container.text import os_error_solution, printable_line
+from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from fedpkg_container.client import Client
-    from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.distgit.dockerfile import Dockerfile
+    from fedpkg_container.commands.build_checks import CheckedBuild
+    from fedpkg_container.hub.builds import Build
     from fedpkg_container.hub.events import Submitted
-    from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.model.build import BuildRequest, Preflight
-    from fedpkg_container.model.findings import Finding
-    from fedpkg_container.model.options import BuildOptions
+    from fedpkg_container.progress.outcome import Outcome
 
 __all__ = ["add_arguments", "run"]
 
@@ -39,197 +37,142 @@ def run(client: Client) -> int:
         from fedpkg_container.commands.local_build import run as run_local
 
         return run_local(client)
+    from fedpkg_container.commands.metadata_file import check_output_file, recorded_outcome
+
+    poll_interval(client)  # report invalid settings before the task is created
+    if len(client.args.targets) > 1 or client.args.chain:
+        from fedpkg_container.commands.several_builds import run_several
+
+        return run_several(client)
+    if client.args.task_info:
+        check_output_file("--task-info", client.args.task_info)
+    with recorded_outcome(client) as outcome:
+        status = _run(client, outcome)
+        outcome.note_status(status)
+        return status
+
+
+def _run(client: Client, outcome: Outcome) -> int:
+    from fedpkg_container.commands.build_checks import check_head, check_retry
+
+    build = check_retry(client, outcome) if client.args.retry else check_head(client, outcome)
+    if client.args.if_needed and build.existing:
+        return report_existing(client, build.existing, outcome)
+    if client.args.if_needed and build.preflight.running:
+        return _follow_running(client, build, build.preflight.running, outcome)
+    if client.args.dry_run:
+        print_request(client, build.request, build.preflight)
+        return 0
+    if client.args.wait_repo is not None:
+        wait_for_repository(client, build)
+    return _submit_and_follow(client, build, outcome)
+
+
+def report_existing(client: Client, build: Build, outcome: Outcome) -> int:
+    """Report that HEAD is built already (``--if-needed``)."""
+    outcome.note_existing(build.id, build.nvr, build.pull_specs)
+    if is_json(client):
+        print_event("exists", nvr=build.nvr, build_id=build.id, pull_specs=list(build.pull_specs))
+    elif is_quiet(client):
+        print_lines(build.nvr, *build.pull_specs)
+    else:
+        print_lines(f"HEAD is already built: {build.nvr} (build {build.id})", *(f"    {s}" for s in build.pull_specs))
+    return 0
+
+
+def _follow_running(client: Client, build: CheckedBuild, task_id: int, outcome: Outcome) -> int:
+    """Follow the task that is building HEAD (``--if-needed``), unless ``--nowait`` or ``--dry-run`` is given."""
+    from fedpkg_container.commands.following import follow_to_end
+
+    session = build.session
+    assert session is not None, "--if-needed is not allowed with --offline"
+    submitted = _submitted(client, task_id, build.request, build.preflight, build.name)
+    outcome.note_task(task_id, submitted.url, "")
+    is_followed = not (client.args.nowait or client.args.dry_run)
+    if not is_json(client):
+        print_stderr(f"HEAD is being built by task {task_id}")
+    elif not is_followed:
+        print_event("submitted", task_id=task_id, url=submitted.url, nvr=None, average=submitted.average)
+    return follow_to_end(client, session, submitted, outcome=outcome) if is_followed else 0
+
+
+def wait_for_repository(client: Client, build: CheckedBuild) -> None:
+    """Wait for the repository of the build tag (``--wait-repo``)."""
+    from fedpkg_container.hub.session import hub_errors
+    from fedpkg_container.hub.wait_repo import RepositoryWait
+
+    assert build.session is not None, "--offline is only allowed with --dry-run"
+    report = (lambda _: None) if is_quiet(client) else print_stderr
+    with hub_errors(build.session.baseurl):
+        RepositoryWait(build.session, report).wait(build.preflight.build_tag, list(filter(None, client.args.wait_repo)))
+
+
+def _submit_and_follow(client: Client, build: CheckedBuild, outcome: Outcome) -> int:
     from fedpkg_container.commands.following import EXIT_INTERRUPTED, follow_to_end, handle_interrupt, submitted_task
-    from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.signals import defer_signals
 
-    arguments = client.args
-    poll_interval(client)  # report invalid settings before the task is created
-    if arguments.task_info:
-        _check_task_info(arguments.task_info)
-    checkout = Checkout.read(client.cmd)
-    if arguments.release:
-        branch = checkout.branch
-        print_stderr(f"note: --release {branch}: the build fails if branch {branch} does not contain this commit")
-    request = _request(client, checkout)
-    _log_request(request)
-    session, preflight, findings = _check(client, checkout, request)
-    if arguments.dry_run:
-        _print_request(client, request, preflight)
-        return 0
+    session = build.session
     assert session is not None, "--offline is only allowed with --dry-run"
     with defer_signals() as pending:
-        task_id = _submit(session, request, preflight)
+        task_id = submit_build(build)
+        outcome.note_task(task_id, _task_page(client, task_id), "")
         with submitted_task(client, task_id) as note_printed:
-            _report_submission(client, task_id, request, preflight, note_printed)
-            if arguments.nowait:
+            submitted = report_submission(client, task_id, build, note_printed)
+            outcome.note_task(task_id, submitted.url, submitted.nvr)
+            if client.args.nowait:
                 if pending.interrupted:
                     handle_interrupt(client, session, task_id)
                 return EXIT_INTERRUPTED if pending.interrupted else 0
-            submitted = _submitted(client, task_id, request, preflight, checkout)
-            warnings = tuple(str(finding) for finding in findings)
-            return follow_to_end(client, session, submitted, warnings=warnings, pending=pending)
+            warnings = tuple(str(finding) for finding in build.findings)
+            return follow_to_end(client, session, submitted, warnings=warnings, pending=pending, outcome=outcome)
 
 
-def _log_request(request: BuildRequest) -> None:
-    import logging
+def submit_build(build: CheckedBuild) -> int:
+    """Submit a build and return the ID of its task."""
+    from fedpkg_container.hub.session import hub_errors
+    from fedpkg_container.hub.submit import submit
 
-    from fedpkg_container.redaction import redact_message, redact_url
-
-    options = redact_message(str({name: value for name, value in request.options.items() if name != "userdata"}))
-    source, _, commit = request.source.partition("#")
-    _log = logging.getLogger(__name__)
-    _log.info("build request: %s at %s for target %s, options %s", redact_url(source), commit, request.target, options)
+    assert build.session is not None, "--offline is only allowed with --dry-run"
+    with hub_errors(build.session.baseurl):
+        return submit(build.session, build.request, newest=build.preflight.newest)
 
 
-def _submitted(
-    client: Client, task_id: int, request: BuildRequest, preflight: Preflight, checkout: Checkout | None = None
-) -> Submitted:
+def report_submission(client: Client, task_id: int, build: CheckedBuild, note_printed: Callable[[], None]) -> Submitted:
+    """Print the task, and write the file of ``--task-info``.
+
+    :param note_printed: called when the task has been printed
+    """
+    from fedpkg_container.commands.following import follow_up_commands
+
+    nowait, quiet = client.args.nowait, is_quiet(client)
+    submitted = _submitted(client, task_id, build.request, build.preflight, build.name)
+    if is_json(client):
+        if nowait:
+            fields = {"url": submitted.url, "nvr": submitted.nvr or None, "average": submitted.average}
+            print_event("submitted", task_id=task_id, **fields)
+    else:
+        if not quiet or nowait:
+            print_lines(f"Created task: {task_id}")
+            note_printed()
+        if not quiet:
+            follow_up = [follow_up_commands(client, task_id)] if nowait else []
+            info = [f"Task info: {submitted.url}"] if submitted.url else []
+            print_lines(*info, *follow_up, links=[submitted.url])
+    if client.args.task_info:
+        _write_task_info(client, task_id, build.request, build.preflight)
+    return submitted
+
+
+def _submitted(client: Client, task_id: int, request: BuildRequest, preflight: Preflight, name: str = "") -> Submitted:
     from fedpkg_container.hub.events import Submitted
 
-    name = f"{checkout.namespace}/{checkout.name}" if checkout else ""
     title = preflight.nvr or f"{name}{' (scratch)' if request.scratch else ''}"
     nvr = "" if preflight.release_is_next else preflight.nvr
     return Submitted(task_id, _task_page(client, task_id), nvr, preflight.average, printable_line(title))
 
 
-def _request(client: Client, checkout: Checkout) -> BuildRequest:
-    from fedpkg_container.model.build import BACKGROUND, BuildRequest
-    from fedpkg_container.model.options import without_none
-
-    arguments = client.args
-    if arguments.target:
-        client.cmd.target = arguments.target
-    arches = flatten(arguments.arches)
-    options: BuildOptions = {
-        "scratch": arguments.scratch or None,
-        "isolated": arguments.isolated or None,
-        "release": arguments.build_release,
-        "koji_parent_build": arguments.koji_parent_build,
-        "yum_repourls": flatten(arguments.repo_url),
-        "git_branch": checkout.branch,
-        "signing_intent": arguments.signing_intent,
-        "compose_ids": flatten(arguments.compose_ids),
-        "skip_build": arguments.skip_build or None,
-        "dependency_replacements": flatten(arguments.replace_dependency),
-        "arch_override": " ".join(arches) if arches else None,
-        "userdata": _userdata(client),
-    }
-    default_target = client.cmd.container_build_target if checkout.branch else ""
-    return BuildRequest(
-        source=checkout.source,
-        target=client.cmd.target if arguments.target else default_target,
-        options=without_none(options),
-        priority=BACKGROUND if arguments.background else None,
-    )
-
-
-def _userdata(client: Client) -> dict[str, object] | None:
-    import json
-
-    text = client.args.userdata
-    if text is None:
-        return None
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        client.container_build_parser.error(f"argument --userdata: invalid JSON: {error}")
-    if not isinstance(data, dict):
-        client.container_build_parser.error("argument --userdata: must be a JSON object")
-    return dict(data)
-
-
-def _check(
-    client: Client, checkout: Checkout, request: BuildRequest
-) -> tuple[HubSession | None, Preflight, list[Finding]]:
-    """Check the files and the state of the hub before the submission.
-
-    :returns: session (None with ``--offline``), result of the hub's checks, and remaining findings (warnings)
-    :raises RefusedError: if a check found an error; with all findings
-    """
-    from fedpkg_container.commands.findings import apply_overrides, raise_on_errors, report_findings
-    from fedpkg_container.distgit import rules
-    from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.model.build import Preflight
-    from fedpkg_container.model.findings import ERROR, Finding
-
-    arguments = client.args
-    file_findings, dockerfile = _check_files(client, checkout)
-    if not request.target:
-        solution = "switch to a branch, or pass --target"
-        raise_on_errors(
-            [*file_findings, Finding("target", ERROR, "unknown target: the checkout is not on a branch", solution)]
-        )
-    session: HubSession | None = None
-    preflight, note = Preflight([]), ""
-    try:
-        if not arguments.offline:
-            session, preflight = _query_hub(client, checkout, request, dockerfile)
-            if dockerfile is not None:
-                file_findings += rules.check_architectures(checkout, dockerfile, preflight.arches)
-    except FedpkgContainerError as error:
-        if not any(finding.severity == ERROR for finding in apply_overrides(file_findings, skip=arguments.skip_check)):
-            raise
-        note = f"checks of the hub skipped: {error.reason}"
-    findings = apply_overrides(
-        [*file_findings, *preflight.findings], skip=arguments.skip_check, strict=arguments.strict
-    )
-    raise_on_errors(findings, note=note)
-    report_findings(client, findings)
-    return session, preflight, findings
-
-
-def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Dockerfile | None]:
-    """Return the findings about the files of the checkout, and the Dockerfile; None if it cannot be read."""
-    from fedpkg_container.commands.parents import known_parents
-    from fedpkg_container.distgit import file_rules, rules
-
-    dockerfile, _ = file_rules.read(checkout.path)
-    if dockerfile is not None and not client.args.offline:
-        dockerfile = known_parents(dockerfile)
-    findings = rules.check(checkout, local=client.args.local, dockerfile=dockerfile)
-    return [*findings, *_gating(client)], dockerfile
-
-
-def _gating(client: Client) -> Sequence[Finding]:
-    """Return the findings of rpkg's check of gating.yaml."""
-    if client.args.offline:
-        return []
-    import requests
-    from pyrpkg.errors import rpkgError
-
-    from fedpkg_container.model.findings import ERROR, Finding
-
-    try:
-        client.check_remote_rules_gating()
-    except (rpkgError, requests.RequestException, KeyError, ValueError) as error:  # the last two: unexpected response
-        solution = "fix gating.yaml, or build with --skip-remote-rules-validation"
-        return [Finding("gating", ERROR, f"gating.yaml: {error}", solution, "gating.yaml")]
-    return []
-
-
-def _query_hub(
-    client: Client, checkout: Checkout, request: BuildRequest, dockerfile: Dockerfile | None
-) -> tuple[HubSession, Preflight]:
-    from fedpkg_container.commands.client_config import koji_profile, request_timeout
-    from fedpkg_container.distgit.container_yaml import ContainerYaml
-    from fedpkg_container.hub import preflight
-    from fedpkg_container.hub.session import anonymous_session, connect, hub_errors
-
-    profile = koji_profile(client)
-    timeout = request_timeout(client)
-    session = (
-        anonymous_session(profile, timeout=timeout)
-        if client.args.dry_run
-        else connect(profile, client.cmd, timeout=timeout)
-    )
-    with hub_errors(session.baseurl):
-        labels, unknown = (dockerfile.labels, dockerfile.unknown_labels) if dockerfile else ({}, frozenset())
-        platforms = ContainerYaml.read(checkout.path).platforms
-        return session, preflight.preflight(session, request, labels, platforms, unknown)
-
-
-def _print_request(client: Client, request: BuildRequest, preflight: Preflight) -> None:
+def print_request(client: Client, request: BuildRequest, preflight: Preflight) -> None:
+    """Print what would be submitted (``--dry-run``)."""
     fields = {
         "source": request.source,
         "target": request.target,
@@ -247,63 +190,12 @@ def _print_request(client: Client, request: BuildRequest, preflight: Preflight) 
         return
     what = f" of {printable_line(preflight.nvr)}" if preflight.nvr else ""
     print_lines(f"dry run: would submit a {'scratch build' if request.scratch else 'build'}{what}")
+    if client.args.wait_repo is not None:
+        contents = ", ".join(filter(None, client.args.wait_repo)) or "the latest changes of the tag"
+        print_lines(f"    after the repository of {preflight.build_tag} contains {contents}")
     if preflight.release_is_next and preflight.nvr:
         print_lines("    (next release according to the hub; another build may claim it first)")
     print_lines(*format_fields(fields))
-
-
-def _submit(session: HubSession, request: BuildRequest, preflight: Preflight) -> int:
-    """Submit the build and return the ID of its task."""
-    from fedpkg_container.hub.session import hub_errors
-    from fedpkg_container.hub.submit import submit
-
-    with hub_errors(session.baseurl):
-        return submit(session, request, newest=preflight.newest)
-
-
-def _report_submission(
-    client: Client, task_id: int, request: BuildRequest, preflight: Preflight, note_printed: Callable[[], None]
-) -> None:
-    """Print the task, and write the file of ``--task-info``.
-
-    :param note_printed: called when the task has been printed
-    """
-    from fedpkg_container.commands.following import follow_up_commands
-
-    nowait, quiet = client.args.nowait, is_quiet(client)
-    if is_json(client):
-        if nowait:
-            event = _submitted(client, task_id, request, preflight)
-            print_event("submitted", task_id=task_id, url=event.url, nvr=event.nvr or None, average=event.average)
-    else:
-        if not quiet or nowait:
-            print_lines(f"Created task: {task_id}")
-            note_printed()
-        if not quiet:
-            page = _task_page(client, task_id)
-            follow_up = [follow_up_commands(client, task_id)] if nowait else []
-            print_lines(*([f"Task info: {page}"] if page else []), *follow_up)
-    if client.args.task_info:
-        _write_task_info(client, task_id, request, preflight)
-
-
-def _check_task_info(name: str) -> None:
-    """Check before the submission that the file of ``--task-info`` can be written.
-
-    :raises UsageError: if it cannot
-    """
-    from pathlib import Path
-
-    from fedpkg_container.errors import UsageError
-    from fedpkg_container.files import check_writable
-
-    try:
-        check_writable(Path(name))
-    except OSError as error:
-        raise UsageError(
-            f"argument --task-info: cannot write {name}: {error.strerror}",
-            solution=os_error_solution(error) or "choose another file",
-        ) from error
 
 
 def _write_task_info(client: Client, task_id: int, request: BuildRequest, preflight: Preflight) -> None:

@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.terminal import is_quiet, print_event, print_lines, print_stderr
+from fedpkg_container.commands.terminal import (
+    is_quiet,
+    print_annotation,
+    print_event,
+    print_lines,
+    print_stderr,
+    signal_end,
+)
 from fedpkg_container.errors import (
     BuildFailedError,
     CanceledError,
@@ -24,7 +31,8 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.hub.events import Finished, Submitted
     from fedpkg_container.hub.protocol import HubSession
-    from fedpkg_container.progress.formatting import LogTails
+    from fedpkg_container.progress.failure import Failure, LogTails
+    from fedpkg_container.progress.outcome import Outcome
     from fedpkg_container.progress.plain import Renderer
 
 EXIT_INTERRUPTED = 130
@@ -39,6 +47,8 @@ def progress_kind(client: Client) -> str:
     requested = client.args.progress
     if requested == "auto" and not is_quiet(client) and (client.args.v or client.args.debug):
         return "plain"  # lines of the log would disturb the live view
+    if requested == "auto" and not is_quiet(client) and client.args.timestamps:
+        return "plain"
     return "quiet" if is_quiet(client) and requested == "auto" else resolve_kind(requested, sys.stdout)
 
 
@@ -81,23 +91,33 @@ def follow_to_end(
     *,
     warnings: tuple[str, ...] = (),
     pending: PendingInterrupt | None = None,
+    outcome: Outcome | None = None,
 ) -> int:
     """Display a task until it ends, report the result and return the exit status.
 
     :param session: session with the hub, logged in or anonymous
     :param warnings: warnings of the checks, which the live view keeps visible
     :param pending: interrupt that was deferred since the submission
+    :param outcome: where to record the end of the task
     :raises BuildFailedError: if the build failed
     :raises CanceledError: if the task was canceled
     :raises LostContactError: if the hub did not respond within ``--hub-timeout``
     """
+    from fedpkg_container.commands.client_config import notifications
     from fedpkg_container.progress.factory import make_renderer
-    from fedpkg_container.progress.formatting import LogTails
+    from fedpkg_container.progress.failure import LogTails
 
     kind = progress_kind(client)
-    renderer, tails = make_renderer(kind, sys.stdout, warnings=warnings), LogTails()
+    renderer = make_renderer(kind, sys.stdout, warnings=warnings, timestamps=client.args.timestamps)
+    tails = LogTails()
     finished = _follow_or_detach(client, session, submitted, renderer, tails, pending)
-    return EXIT_INTERRUPTED if finished is None else _report(client, finished, tails, kind)
+    if finished is None:
+        return EXIT_INTERRUPTED
+    failure = _failure(client, finished, tails, submitted.title)
+    if outcome is not None:
+        outcome.note_end(finished, failure)
+    signal_end(f"{submitted.title}: {finished.task.state.lower()}", notifications(client))
+    return _report(client, finished, failure, kind, logs_shown=renderer.shows_logs)
 
 
 def follow_logs(client: Client, session: HubSession, submitted: Submitted, arch: str) -> int:
@@ -105,7 +125,7 @@ def follow_logs(client: Client, session: HubSession, submitted: Submitted, arch:
 
     :param arch: architecture of the logs; empty for all
     """
-    from fedpkg_container.progress.formatting import LogTails
+    from fedpkg_container.progress.failure import LogTails
     from fedpkg_container.progress.plain import LogRenderer
 
     finished = _follow_or_detach(client, session, submitted, LogRenderer(sys.stdout, arch), LogTails(), None)
@@ -183,23 +203,30 @@ def follow_up_commands(client: Client, task_id: int) -> str:
     return f"    watch it:  {status} --watch {task_id}\n    cancel it: {status} --cancel {task_id}"
 
 
-def _report(client: Client, event: Finished, tails: LogTails, kind: str) -> int:
-    """Print the final report and return the exit status."""
+def _failure(client: Client, event: Finished, tails: LogTails, package: str) -> Failure | None:
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import site_urls
+    from fedpkg_container.progress.failure import Failure
+
+    return Failure.of(event, tails, site_urls(koji_profile(client)), package)
+
+
+def _report(client: Client, event: Finished, failure: Failure | None, kind: str, *, logs_shown: bool) -> int:
+    """Print the final report and return the exit status."""
     from fedpkg_container.progress import report
 
     if kind == "json":
-        print_event("finished", **report.result_fields(event))
+        print_event("finished", **report.result_fields(event), failure=failure.fields() if failure else None)
     if event.task.state == "CANCELED":
         raise CanceledError(f"task {event.task.id} was canceled")
-    if event.task.state == "FAILED":
+    if failure:
         if kind != "json":
-            print_stderr(*report.failure_lines(event, tails, site_urls(koji_profile(client))))
-        failed = event.failed or event.task
+            print_stderr(*failure.lines(shown=logs_shown), links=(failure.url, *failure.logs))
+            file, line = failure.report.file, failure.report.line
+            print_annotation("error", failure.reason, file=file, line=line, title="container build failed")
         raise BuildFailedError(
             report.failure_reason(event),
-            solution=f"complete logs: {client.name} container-status {failed.id} --logs",
+            solution=f"complete logs: {client.name} container-status {failure.task.id} --logs",
         )
     if kind != "json":
         print_lines(*report.success_lines(event, quiet=kind == "quiet"))

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.following import EXIT_INTERRUPTED, EXIT_STATUSES, progress_kind
-from fedpkg_container.commands.terminal import print_event, print_lines, print_page, print_stderr
+from fedpkg_container.commands.terminal import print_event, print_lines, print_page, print_stderr, signal_end
 from fedpkg_container.errors import (
     CanceledError,
     FedpkgContainerError,
@@ -23,20 +23,26 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.hub.events import Event, Finished
     from fedpkg_container.hub.protocol import HubSession
+    from fedpkg_container.progress.failure import LogTails
     from fedpkg_container.progress.plain import Renderer
 
 
-def watch_several(client: Client, session: HubSession, titles: Mapping[int, str]) -> int:
+def watch_several(
+    client: Client, session: HubSession, titles: Mapping[int, str], finished: dict[int, Finished] | None = None
+) -> int:
     """Display tasks until all have ended, report the results and return the exit status.
 
     The status is that of a failed build if any failed, else that of a canceled one if any was canceled.
 
     :param titles: titles of the builds by the ID of the task
+    :param finished: where to record the final events by the ID of the task
     :raises CanceledError: if the tasks were canceled on an interrupt
     :raises LostContactError: if the hub did not respond within ``--hub-timeout``
     """
+    from fedpkg_container.commands.client_config import notifications
     from fedpkg_container.hub.follow_several import MAX_FOLLOWED
     from fedpkg_container.progress.factory import make_renderer
+    from fedpkg_container.progress.failure import LogTails
 
     if not titles:
         print_lines("you have no running container builds")
@@ -44,18 +50,21 @@ def watch_several(client: Client, session: HubSession, titles: Mapping[int, str]
     if len(titles) > MAX_FOLLOWED:
         raise UsageError(f"argument --watch: at most {MAX_FOLLOWED} tasks are allowed")
     kind = progress_kind(client)
-    finished: dict[int, Finished] = {}
+    finished = {} if finished is None else finished
+    tails = LogTails()
     with interruptible(exit_on_second=True):
         try:
-            _follow(client, titles, make_renderer(kind, sys.stdout), kind, finished)
+            renderer = make_renderer(kind, sys.stdout, timestamps=client.args.timestamps)
+            _follow(client, titles, renderer, kind, finished, tails)
         except Interrupted:
-            _handle_interrupt(client, session, [task_id for task_id in titles if task_id not in finished])
+            handle_interrupt(client, session, [task_id for task_id in titles if task_id not in finished])
             return EXIT_INTERRUPTED
         except (LostContactError, NotAuthenticatedError) as error:
             running = [str(task_id) for task_id in titles if task_id not in finished]
             error.solution = f"the tasks are still running:\n{_watch_command(client, running)}"
             raise
-    _report(titles, finished, kind)
+    _report(client, titles, finished, tails, kind)
+    signal_end(f"{len(titles)} builds have ended", notifications(client))
     if missing := [str(task_id) for task_id in titles if task_id not in finished]:
         raise FedpkgContainerError(
             f"no final state of task {', '.join(missing)} was received",
@@ -66,7 +75,12 @@ def watch_several(client: Client, session: HubSession, titles: Mapping[int, str]
 
 
 def _follow(
-    client: Client, titles: Mapping[int, str], renderer: Renderer, kind: str, finished: dict[int, Finished]
+    client: Client,
+    titles: Mapping[int, str],
+    renderer: Renderer,
+    kind: str,
+    finished: dict[int, Finished],
+    tails: LogTails,
 ) -> None:
     """Display the events of all tasks; add the final ones to ``finished``."""
     from fedpkg_container.commands.client_config import koji_profile, poll_interval, request_timeout
@@ -83,6 +97,7 @@ def _follow(
         for task_id, event in follow_several(
             lambda: anonymous_session(profile, timeout=timeout), list(titles), interval=poll_interval(client)
         ):
+            tails(event)
             if isinstance(event, events.Finished):
                 finished[task_id] = event
             if isinstance(event, (events.Requesting, events.Responded)):
@@ -110,7 +125,7 @@ def _watch_command(client: Client, ids: list[str]) -> str:
     return f"    watch them: {client.name} container-status --watch {' '.join(ids)}"
 
 
-def _handle_interrupt(client: Client, session: HubSession, running: list[int]) -> None:
+def handle_interrupt(client: Client, session: HubSession, running: list[int]) -> None:
     """Detach from the builds, or cancel them with ``--cancel-on-interrupt``.
 
     :raises CanceledError: if the tasks were canceled
@@ -130,14 +145,22 @@ def _handle_interrupt(client: Client, session: HubSession, running: list[int]) -
     )
 
 
-def _report(titles: Mapping[int, str], finished: Mapping[int, Finished], kind: str) -> None:
+def _report(
+    client: Client, titles: Mapping[int, str], finished: Mapping[int, Finished], tails: LogTails, kind: str
+) -> None:
     """Print the results of all builds."""
+    from fedpkg_container.commands.client_config import koji_profile
+    from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress import report
+    from fedpkg_container.progress.failure import Failure
     from fedpkg_container.progress.look import Cell, Page, Row, state_cell
 
+    addresses = site_urls(koji_profile(client))
+    failures = {task: Failure.of(event, tails, addresses, titles[task]) for task, event in finished.items()}
     if kind == "json":
-        for event in finished.values():
-            print_event("finished", **report.result_fields(event))
+        for task_id, event in finished.items():
+            failure = failures[task_id]
+            print_event("finished", **report.result_fields(event), failure=failure.fields() if failure else None)
         return
     page = Page(sys.stdout)
     for task_id, event in finished.items():
@@ -148,5 +171,6 @@ def _report(titles: Mapping[int, str], finished: Mapping[int, Finished], kind: s
         if state == "CLOSED":
             indent = "" if kind == "quiet" else "  "
             print_lines(*(f"{indent}{line}" for line in report.success_lines(event, quiet=kind == "quiet")))
-        elif state == "FAILED":
-            print_stderr(f"  {report.failure_reason(event)}")
+        elif failure := failures[task_id]:
+            lines = [*failure.lines(), report.failure_reason(event)]
+            print_stderr(*(f"  {line}" for line in lines), links=(failure.url, *failure.logs))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
@@ -20,29 +21,69 @@ if TYPE_CHECKING:
 MAX_COLUMN = 60
 
 
-def print_lines(*texts: str) -> None:
-    """Write results to standard output, each text on separate lines."""
-    _write(sys.stdout, texts)
+def print_lines(*texts: str, links: Collection[str] = ()) -> None:
+    """Write results to standard output, each text on separate lines.
+
+    :param links: URLs in the texts that are links on a terminal
+    """
+    _write(sys.stdout, texts, links)
 
 
 def print_page(lines: Iterable[str]) -> None:
     """Write lines of a ``progress.look.Page``, which are printable already, to standard output."""
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    sys.stdout.flush()
+    from fedpkg_container.progress.ci import ci_log
+
+    write_text(sys.stdout, ci_log().escape("".join(f"{line}\n" for line in lines)))
 
 
-def print_stderr(*texts: str) -> None:
-    """Write warnings, notices and errors to standard error."""
-    _write(sys.stderr, texts)
+def print_stderr(*texts: str, links: Collection[str] = ()) -> None:
+    """Write warnings, notices and errors to standard error.
+
+    :param links: URLs in the texts that are links on a terminal
+    """
+    _write(sys.stderr, texts, links)
 
 
-def _write(stream: TextIO, texts: Iterable[str]) -> None:
-    write_text(stream, "".join(f"{printable(text)}\n" for text in texts))
+def _write(stream: TextIO, texts: Iterable[str], links: Collection[str] = ()) -> None:
+    from fedpkg_container.progress.ci import ci_log
+    from fedpkg_container.progress.formatting import link
+
+    output = ci_log().escape("".join(f"{printable(text)}\n" for text in texts))
+    if urls := sorted(filter(None, links), key=len, reverse=True):
+        output = re.sub("|".join(map(re.escape, urls)), lambda url: link(url[0], url[0], stream), output)
+    write_text(stream, output)
+
+
+def print_annotation(severity: str, message: str, *, file: str = "", line: int = 0, title: str = "") -> bool:
+    """Write an annotation to standard error, if this is the log of a CI service that has them; return whether it is.
+
+    :param severity: error, warning or note
+    :param file: path relative to the working directory
+    """
+    from fedpkg_container.progress.ci import ci_log
+
+    text = ci_log().annotation(severity, printable(message), file=file, line=line, title=title)
+    write_text(sys.stderr, text)
+    return bool(text)
+
+
+def signal_end(title: str, signals: Collection[str]) -> None:
+    """Ring the bell of the terminal, and set its title, when a build has ended.
+
+    :param signals: ``bell``, ``title``, both or none
+    """
+    from fedpkg_container.progress.formatting import is_terminal
+
+    if is_terminal(sys.stderr):
+        sys.stderr.write(f"\x1b]2;{printable_line(title)}\x07" if "title" in signals else "")
+        sys.stderr.write("\a" if "bell" in signals else "")
+        sys.stderr.flush()
 
 
 def print_json(value: object) -> None:
     """Write a value as JSON in ASCII; values that JSON does not support (YAML's ``.nan``, bytes) become strings."""
-    print_lines(json.dumps(json.loads(json.dumps(value, default=str), parse_constant=str), indent=4))
+    sys.stdout.write(json.dumps(json.loads(json.dumps(value, default=str), parse_constant=str), indent=4) + "\n")
+    sys.stdout.flush()
 
 
 def is_json(client: Client) -> bool:
@@ -71,23 +112,28 @@ def print_findings_json(findings: Iterable[Finding]) -> None:
 
 
 def print_findings(findings: Iterable[Finding], stream: TextIO | None = None) -> None:
-    """Write findings to a stream; by default to standard error."""
+    """Write findings to a stream, by default standard error; in the log of a CI service as annotations."""
     from fedpkg_container.model.findings import ERROR, in_order
+    from fedpkg_container.progress.ci import ci_log
     from fedpkg_container.progress.formatting import Style
 
     stream = stream or sys.stderr
-    style = Style(stream)
+    style, ci = Style(stream), ci_log()
     for finding in in_order(findings):
+        text = "\n".join(filter(None, (finding.message, finding.solution)))
+        place = {"file": finding.file, "title": finding.code}
         mark = style.bad if finding.severity == ERROR else style.warning
         word = f"{finding.severity}:"
-        write_text(stream, str(finding).replace(word, mark(word), 1) + "\n")
+        shown = ci.escape(str(finding)).replace(word, mark(word), 1) + "\n"
+        write_text(stream, ci.annotation(finding.severity, printable(text), line=finding.line, **place) or shown)
 
 
 def print_error(reason: str, solution: str = "") -> None:
     """Write an error and its solution to standard error."""
+    from fedpkg_container.progress.ci import ci_log
     from fedpkg_container.progress.formatting import Style
 
-    write_text(sys.stderr, f"{Style(sys.stderr).bad('error:')} {printable_line(reason)}\n")
+    write_text(sys.stderr, f"{Style(sys.stderr).bad('error:')} {ci_log().escape(printable_line(reason))}\n")
     if solution:
         print_stderr(*(f"       {line}" for line in solution.splitlines()))
 

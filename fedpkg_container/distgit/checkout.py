@@ -4,16 +4,19 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import git
 from pyrpkg.errors import rpkgError
 
 from fedpkg_container.distgit.rpkg_commands import RpkgCommands
-from fedpkg_container.errors import CheckoutError
+from fedpkg_container.errors import CheckoutError, ProgramError, ProgramTimeoutError
+from fedpkg_container.process import run
 from fedpkg_container.text import printable_line
 
+#: Seconds for a clone of another repository.
+CLONE_TIMEOUT = 300.0
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -131,6 +134,44 @@ class Checkout:
     ahead: int
     behind: int
     submodules: frozenset[str] = frozenset()
+
+    def clone_other(self, commands: RpkgCommands, name: str, directory: Path) -> Checkout:
+        """Clone the newest commit of another repository, from the branch of this checkout.
+
+        :param name: name of the repository, with or without a namespace
+        :param directory: new directory
+        :raises CheckoutError: if it cannot be cloned
+        """
+        namespace, _, name = name.rpartition("/")
+        namespace = namespace or self.namespace
+        full_name = f"{namespace}/{name}" if namespace else name
+        url = commands.construct_build_url(full_name, "HEAD").rpartition("#")[0]
+        options = ["--quiet", "--depth=1", f"--branch={self.branch}"]
+        try:
+            run(["git", "clone", *options, "--", url, str(directory)], timeout=CLONE_TIMEOUT)
+        except (ProgramError, ProgramTimeoutError) as error:
+            raise CheckoutError(
+                f"cannot clone branch {self.branch} of {full_name}: {printable_line(error.reason)}",
+                solution="check the name of the package, and whether it has this branch",
+            ) from error
+        repository = git.Repo(directory)
+        tracked, commit = _tracked(repository), repository.head.commit.hexsha
+        return replace(
+            self,
+            path=directory,
+            namespace=namespace,
+            name=name,
+            detached=False,
+            commit=commit,
+            source=with_git_scheme(commands.construct_build_url(full_name, commit)),
+            tracked=frozenset(tracked),
+            submodules=frozenset(path for path, mode in tracked.items() if mode == _SUBMODULE),
+            untracked=(),
+            changed=(),
+            upstream=f"origin/{self.branch}",
+            ahead=0,
+            behind=0,
+        )
 
     @classmethod
     def read(cls, commands: RpkgCommands) -> Checkout:

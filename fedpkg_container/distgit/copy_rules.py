@@ -9,13 +9,13 @@ from pathlib import Path
 
 from fedpkg_container.distgit import copy_sources, wildcards
 from fedpkg_container.distgit.copy_sources import ContextCheck, Problem
-from fedpkg_container.distgit.dockerfile import Dockerfile
+from fedpkg_container.distgit.dockerfile import FILE, Dockerfile
 from fedpkg_container.distgit.file_tree import FileTree, TreeInGit, TreeOnDisk
 from fedpkg_container.distgit.ignore_file import IgnoreFile
 from fedpkg_container.distgit.safe_read import read_bytes
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.model.findings import ERROR, Finding
-from fedpkg_container.text import reason_text
+from fedpkg_container.model.findings import ERROR, WARNING, Finding
+from fedpkg_container.text import reason_text, strip_credentials
 
 SOURCES = "sources"
 
@@ -56,6 +56,10 @@ def check(
         return copy_sources.missing(source)
 
     yield from ContextCheck(tree, IgnoreFile.read(path, dockerfile.file), missing).findings(dockerfile)
+    for source, line in copy_sources.remote_sources(dockerfile):
+        message = f"ADD: {strip_credentials(source)} needs network access, which builds have only if the site allows it"
+        solution = "add the file with fedpkg new-sources, and copy it with COPY"
+        yield Finding("add-network", WARNING, message, solution, FILE, line)
 
 
 def untracked(dockerfile: Dockerfile, path: Path, names: tuple[str, ...]) -> Iterator[tuple[list[str], int]]:

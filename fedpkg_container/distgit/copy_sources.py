@@ -67,6 +67,13 @@ def copies(dockerfile: Dockerfile) -> Iterator[Copy]:
             yield Copy(instruction, known, len(known) == len(words))
 
 
+def remote_sources(dockerfile: Dockerfile) -> Iterator[tuple[str, int]]:
+    """Yield the sources of ADD that are fetched from the network, with the line of the instruction."""
+    for instruction in dockerfile.instructions:
+        if instruction.name == "ADD":
+            yield from ((word, instruction.line) for word in instruction.arguments[:-1] if _URL.match(word))
+
+
 def _is_path(source: str) -> bool:
     """Return whether a source is in the build context: neither a URL nor a here-document."""
     return not _URL.match(source) and not source.startswith("<<")

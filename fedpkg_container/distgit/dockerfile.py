@@ -105,6 +105,11 @@ class Dockerfile:
         return dockerfile
 
     @property
+    def text(self) -> str:
+        """The content of the file."""
+        return self._text
+
+    @property
     def has_here_documents(self) -> bool:
         """Whether it contains here-documents; old versions of buildah parse their lines as instructions."""
         return any(step.documents for step in self._source.steps)

@@ -52,8 +52,8 @@ class RpkgCommands(Protocol):
     def user(self) -> str:
         """The user's name on the hub."""
 
-    def construct_build_url(self, *, commit_hash: str) -> str:
-        """Return the source URL of a commit."""
+    def construct_build_url(self, repo_name: str | None = None, commit_hash: str | None = None) -> str:
+        """Return the source URL of a commit, by default HEAD, of a repository, by default that of the checkout."""
 
     def container_build_setup(self, *, get_autorebuild: bool | None, set_autorebuild: bool | None) -> object:
         """Read or set ``autorebuild`` in the checkout."""

@@ -156,7 +156,15 @@ class BaseImages:
         limits = FetchLimits(self._longest)
         with self._incoming() as incoming, registry.repository(exact) as repository:
             content = incoming.folder / CONTENT
-            manifest = fetch_image(repository, exact.digest, content, limits=limits, deadline=deadline, tick=tick)
+            manifest = fetch_image(
+                repository,
+                exact.digest,
+                content,
+                limits=limits,
+                deadline=deadline,
+                cache=self._access.blob_cache,
+                tick=tick,
+            )
             return self._unpack(incoming, exact, manifest, self._within(incoming.folder, deadline, tick))
 
     def _within(self, incoming: Path, deadline: Deadline, tick: Callable[[], None]) -> Callable[[], None]:

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import koji
 
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
-from fedpkg_container.hub.builds import valid_average
+from fedpkg_container.hub.builds import MAX_BUILDS, valid_average
+from fedpkg_container.hub.earlier import MAX_RUNNING, RUNNING, is_repeated
 from fedpkg_container.hub.hosts import CHECK_IN_TIMEOUT, hosts_of_arch, seconds_since_check_in
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.reservation import REUSABLE_STATES
@@ -21,7 +22,8 @@ from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.json_values import mapping
-from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, TagInfo
+from fedpkg_container.model.koji_images import RecordedImage
+from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, QueryOptions, TagInfo
 from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES, label_value
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
@@ -99,12 +101,15 @@ def preflight(
     labels: Mapping[str, str],
     platforms: Platforms = ALL_PLATFORMS,
     unknown: Collection[str] = (),
+    *,
+    find_running: bool = False,
 ) -> Preflight:
     """Check a build request on the hub.
 
     :param labels: labels in the Dockerfile whose values are known
     :param platforms: platforms in container.yaml
     :param unknown: labels whose values only the builder knows; no NVR is expected then
+    :param find_running: look for a running task with the same source and target
     """
     findings = list(_repositories(request))
     target = session.getBuildTarget(request.target)
@@ -126,10 +131,17 @@ def preflight(
         all_hosts = multicall.listHosts(enabled=True)
         average = multicall.getAverageBuildDuration(component)
         tasks = multicall.listTasks({"method": "buildContainer"}, {"order": "-id", "limit": 1})
+        active = multicall.listTasks(RUNNING, {"order": "-id", "limit": MAX_RUNNING}) if find_running else None
+        parent_nvr = request.options.get("koji_parent_build")
+        parent = multicall.getBuild(parent_nvr) if parent_nvr else None
+        complete, newest = koji.BUILD_STATES["COMPLETE"], QueryOptions(order="-build_id", limit=MAX_BUILDS)
+        builds = multicall.listBuilds(packageID=component, state=complete, queryOpts=newest) if component else None
     arches, arch_findings = _arches(
         request, config.result, platforms, result_or_none(hosts) or [], result_or_none(all_hosts) or []
     )
     findings += arch_findings
+    if parent_nvr and parent is not None:
+        findings += _parent_build(parent_nvr, parent.result)
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
         findings += _existing(build.result if build else None)
@@ -151,6 +163,9 @@ def preflight(
         arches=tuple(arches),
         average=valid_average(average.result),
         newest=tasks.result[0]["id"] if tasks.result else 0,
+        builds=result_or_none(builds) or (),
+        build_tag=printable_line(target["build_tag_name"]),
+        running=next((task["id"] for task in result_or_none(active) or () if is_repeated(task, request)), None),
     )
 
 
@@ -158,7 +173,7 @@ def _repositories(request: BuildRequest) -> Iterator[Finding]:
     for url in request.options.get("yum_repourls") or ():
         try:
             parts = urlsplit(url)
-            valid = parts.scheme in ("http", "https", "ftp") and bool(parts.hostname) and not set(url) & set(" \t\n")
+            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(" \t\n")
         except ValueError:
             valid = False
         if not valid:
@@ -201,6 +216,19 @@ def _destination(tag: TagInfo | None, package: PackageInfo | None, component: st
             f"package {component} is blocked in {name}",
             f"contact the site's release engineers; to unblock the package: koji unblock-pkg {name} {component}",
         )
+
+
+def _parent_build(nvr: str, build: BuildInfo | None) -> Iterator[Finding]:
+    problem = ""
+    if build is None:
+        problem = "does not exist"
+    elif build["state"] != koji.BUILD_STATES["COMPLETE"]:
+        problem = f"is {koji.BUILD_STATES[build['state']].lower()}"
+    elif RecordedImage.of(build).by_digest is None:
+        problem = "is not a container image"
+    if problem:
+        message = f"--koji-parent-build: build {printable_line(nvr)} {problem}"
+        yield Finding("koji-parent-build", ERROR, message, "pass the NVR of a complete container build")
 
 
 def _existing(build: BuildInfo | None) -> Iterator[Finding]:

@@ -22,6 +22,7 @@ from fedpkg_container.model.koji_types import (
     PackageInfo,
     QueryOptions,
     RepoInfo,
+    RepoRequest,
     RPMInfo,
     TagInfo,
     TargetInfo,
@@ -100,6 +101,12 @@ class HostCalls(Protocol):
     ) -> object: ...
 
 
+class RepoCalls(Protocol):
+    """Calls about yum repositories, which Koji 1.35 introduced."""
+
+    def request(self, tag: int | str, /, *, min_event: int) -> RepoRequest: ...
+
+
 class HubSession(Protocol):
     """A session with a Koji hub.
 
@@ -111,6 +118,7 @@ class HubSession(Protocol):
     logged_in: bool
     opts: dict[str, Any]
     host: HostCalls
+    repo: RepoCalls
 
     def multicall(self, *, strict: bool = False, batch: int | None = None) -> AbstractContextManager[Multicall]: ...
 
@@ -163,7 +171,18 @@ class HubSession(Protocol):
         state: int | None = None,
         queryOpts: QueryOptions | None = None,
     ) -> Sequence[BuildInfo]: ...
-    def listTagged(self, tag: int | str, /, *, latest: bool = False, type: str) -> Sequence[BuildInfo]: ...  # noqa: A002
+    def listTagged(
+        self,
+        tag: int | str,
+        /,
+        *,
+        inherit: bool = False,
+        latest: bool = False,
+        package: str | None = None,
+        type: str | None = None,  # noqa: A002
+    ) -> Sequence[BuildInfo]: ...
     def listTags(self, build: int | str, /) -> Sequence[TagInfo]: ...
     def listTasks(self, opts: Mapping[str, object], queryOpts: QueryOptions) -> Sequence[TaskInfo]: ...
     def tagBuild(self, tag: int | str, build: int | str, /) -> int: ...
+    def tagLastChangeEvent(self, tag: int | str, /) -> int: ...
+    def untagBuild(self, tag: int | str, build: int | str, /, *, strict: bool = True) -> object: ...

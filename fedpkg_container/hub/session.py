@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
@@ -340,6 +341,16 @@ class Account(Protocol):
         """CA of the hub's certificate; None for the system's CAs."""
 
 
+@dataclass(frozen=True)
+class ProfileAccount:
+    """The account of the user, as configured by the Koji profile."""
+
+    certificate: Path | None = None
+    keytab: Path | None = None
+    principal: str = ""
+    server_ca: Path | None = None
+
+
 def log_in_as(session: HubSession, account: Account) -> None:
     """Log a session in with the certificate or keytab of an account."""
     if account.certificate:
@@ -378,7 +389,8 @@ def logged_in(profile: str, account: Account) -> Iterator[HubSession]:
     except (OSError, koji.GenericError) as error:
         raise NotAuthenticatedError(
             f"login to {session.baseurl} failed: {reason_text(error)}",
-            solution="check [content_generator] in the site configuration, or get a new ticket (kinit)",
+            solution="check the Koji profile, and [content_generator] in the site configuration; or get a new ticket"
+            " (kinit)",
         ) from error
     try:
         yield session

@@ -6,8 +6,6 @@ It has the same inputs and the same result as ``arch_build.py``. What a pod repo
 
 from __future__ import annotations
 
-import configparser
-import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -24,12 +22,11 @@ from fedpkg_container.errors import BuildFailedError, ConfigurationError
 from fedpkg_container.image.arch_build import own_labels
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig
-from fedpkg_container.image.config_keys import KEYS
 from fedpkg_container.image.inspect.describe import check_labels
+from fedpkg_container.image.pod_inputs import pod_files, pod_site, task_token
 from fedpkg_container.image.record.arch_files import Upload, upload_build_files
 from fedpkg_container.image.record.staged_archive import docker_digest, save_archive
 from fedpkg_container.image.resolve.repositories import KojiTopdir
-from fedpkg_container.model import pod as contract
 from fedpkg_container.model.build import BuildSpec, BuiltImage
 from fedpkg_container.model.koji_types import Buildroot, FileMetadata
 from fedpkg_container.model.nvr import sanitize_tag
@@ -39,13 +36,6 @@ from fedpkg_container.registry.digests import validate_digest
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.steps import reached
 
-#: Settings of the builder that a pod gets; the others stay on the builder, above all its credentials.
-POD_SETTINGS: dict[str, tuple[str, ...]] = {
-    "registry": ("candidate", "sources", "formats", "timeout", "retry_timeout", "allowed_hosts"),
-    "engine": ("isolation", "runtime", "account", "denied_networks"),
-    "limits": (),
-    "lookaside": (),
-}
 #: Name of the build tag's repository in RUN.
 BUILD_TAG = "build-tag"
 
@@ -96,15 +86,17 @@ class ClusterArchBuild:
         return image
 
     def _pod_build(self) -> PodBuild:
-        limits = self.config.limits
+        spec, config, cluster = self.spec, self.config, self.cluster
+        timeout = spec.timeout + config.limits.prepare_timeout + ALLOWANCE
+        token = task_token(config, cluster, spec.staging_repository, spec.parents.values(), timeout)
         return PodBuild(
             task_id=self.task_id,
             hub=self.hub,
             spec=replace(self._spec(), upload_directory=""),
-            site=pod_site(self.site),
-            files=pod_files(self.config, self.cluster, self.koji_topdir.url),
-            timeout=self.spec.timeout + limits.prepare_timeout + ALLOWANCE,
-            config=self.cluster,
+            site=pod_site(self.site, cluster),
+            files=pod_files(config, cluster, self.koji_topdir.url, token),
+            timeout=timeout,
+            config=cluster,
         )
 
     def _spec(self) -> BuildSpec:
@@ -177,41 +169,6 @@ class ClusterArchBuild:
         return upload_build_files(
             spec, self.log, self.upload, archive, files[build_artifact.DOCKERFILE], self.directory / "upload"
         )
-
-
-def pod_files(config: BuilderConfig, cluster: ClusterConfig, topurl: str) -> dict[str, bytes]:
-    """Return the topurl, the registry's authorities, and the credentials for pods; never the builder's own."""
-    found = {contract.TOPURL_FILE: topurl.encode()}
-    if config.access.certificates:
-        for path in sorted(config.access.certificates.glob("*.crt")):
-            found[path.name] = path.read_bytes()
-    if cluster.certificates:
-        for path in sorted(cluster.certificates.iterdir()):
-            if path.suffix in (".crt", ".cert", ".key"):
-                found[path.name] = path.read_bytes()
-    if cluster.auth_file:
-        found[contract.AUTH_FILE] = cluster.auth_file.read_bytes()
-    return found
-
-
-def pod_site(path: Path) -> str:
-    """Return the site file of a pod: the part of a builder's that it needs, with the paths in the pod."""
-    builder, pod = (configparser.ConfigParser(interpolation=None) for _ in range(2))
-    for parser in (builder, pod):
-        parser.optionxform = str  # type: ignore[assignment, method-assign]
-    builder.read_string(path.read_text(encoding="utf-8"))
-    for section, names in POD_SETTINGS.items():
-        if builder.has_section(section):
-            keys = [key for key in KEYS if key.section == section and (not names or key.name in names)]
-            wanted = {name for key in keys for name in (key.name, *key.old)}
-            pod[section] = {name: value for name, value in builder[section].items() if name in wanted}
-    certificates, auth_file = contract.INPUT_DIRECTORY, f"{contract.INPUT_DIRECTORY}/{contract.AUTH_FILE}"
-    pod.read_dict({"registry": {"certificates": certificates}, "engine": {"state": contract.STATE_DIRECTORY}})
-    if builder.get("kubernetes", "auth_file", fallback=""):
-        pod["registry"]["auth_file"] = auth_file
-    output = io.StringIO()
-    pod.write(output)
-    return output.getvalue()
 
 
 def _with_pod(buildroot: Buildroot, image: str) -> Buildroot:

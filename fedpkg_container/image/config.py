@@ -188,6 +188,7 @@ def read_builder_config(path: Path | None = None) -> BuilderConfig:
     access = Access(
         **{key.name: registry[key.name] for key in ACCESS_KEYS},
         guard=AddressGuard(engine["denied_networks"], tuple(dict.fromkeys(trusted))),
+        blob_cache=registry["blob_cache"],
     )
     config = BuilderConfig(
         candidate=registry["candidate"],

@@ -65,6 +65,12 @@ KEYS = (
         "another port of them is used",
     ),
     Key(
+        "registry", "blob_cache", path,
+        "directory in OCI image layout, e.g. on a shared volume: layers of base images that it has are read there "
+        "instead of from the registry. Filled with `skopeo copy docker://IMAGE oci:DIRECTORY:NAME`; never written to",
+        default_text="none",
+    ),
+    Key(
         "registry", "formats", subset(*FORMATS),
         "formats of images and image indexes, a list: `v2s2` (Docker's), `oci`. All tags refer to the first. The "
         "second is pushed too, under the build's unique tag with the suffix `-oci` or `-v2s2`, and recorded in "

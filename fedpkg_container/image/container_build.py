@@ -134,6 +134,7 @@ class ContainerBuild:
             "repositories": [published.by_tag, published.by_digest],
             "koji_builds": [],
             "arches": {image.arch: str(repository.at(image.digest)) for image in images},
+            "sboms": attachments.sbom_pull_specs,
         }
         if reservation is not None:
             provenance = replace(self._provenance(plan, nvr, started), sbom=attachments.sbom)

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.findings import Finding
-from fedpkg_container.model.koji_types import Buildroot, FileMetadata, LayerSize, RPMComponent
+from fedpkg_container.model.koji_types import BuildInfo, Buildroot, FileMetadata, LayerSize, RPMComponent
 from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR
 from fedpkg_container.model.options import BuildOptions
 from fedpkg_container.text import printable_line
@@ -225,6 +225,9 @@ class Preflight:
     :param arches: architectures to build
     :param average: average duration of earlier builds of the package in seconds; None if there are none
     :param newest: ID of the newest ``buildContainer`` task
+    :param builds: complete builds of the package, newest first
+    :param build_tag: build tag of the target
+    :param running: task that builds the same source for the same target, if it was looked for and there is one
     """
 
     findings: list[Finding]
@@ -233,6 +236,9 @@ class Preflight:
     arches: tuple[str, ...] = ()
     average: float | None = None
     newest: int = 0
+    builds: Sequence[BuildInfo] = ()
+    build_tag: str = ""
+    running: int | None = None
 
 
 @dataclass(frozen=True)
@@ -241,12 +247,14 @@ class BuildResult:
 
     :param pull_specs: pull specs by tag and by digest
     :param builds: IDs of the Koji builds created
-    :param arches: architecture → pull spec of its image; only set by our builders, not by OSBS
+    :param arches: architecture → pull spec of its image; only set by our builders, not by OSBS, as is the next one
+    :param sboms: architecture → pull spec of its SBOM
     """
 
     pull_specs: tuple[str, ...] = ()
     builds: tuple[int, ...] = ()
     arches: Mapping[str, str] = field(default_factory=dict)
+    sboms: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @classmethod
@@ -254,14 +262,11 @@ class BuildResult:
         """Parse the result of a task, ignoring malformed parts."""
         if not isinstance(result, Mapping):
             return cls()
-        arches = result.get("arches")
         return cls(
             pull_specs=_texts(result.get("repositories")),
             builds=tuple(int(text) for text in _texts(result.get("koji_builds")) if text.isascii() and text.isdigit()),
-            arches={
-                printable_line(str(arch)): printable_line(str(image))
-                for arch, image in (arches.items() if isinstance(arches, Mapping) else ())
-            },
+            arches=_texts_by_name(result.get("arches")),
+            sboms=_texts_by_name(result.get("sboms")),
             warnings=_texts(result.get("user_warnings")),
         )
 
@@ -269,3 +274,8 @@ class BuildResult:
 def _texts(value: object) -> tuple[str, ...]:
     items = value if isinstance(value, (list, tuple)) else [value] if isinstance(value, str) else []
     return tuple(printable_line(str(item)) for item in items if isinstance(item, (str, int)))
+
+
+def _texts_by_name(value: object) -> dict[str, str]:
+    items = value.items() if isinstance(value, Mapping) else ()
+    return {printable_line(str(name)): printable_line(str(text)) for name, text in items}

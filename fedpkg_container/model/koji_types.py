@@ -110,6 +110,7 @@ class TaskInfo(TypedDict, total=False):
     state: int
     owner: int
     owner_name: str
+    priority: int
     host_id: int | None
     channel_id: int
     create_ts: float | None
@@ -181,20 +182,31 @@ class UserInfo(TypedDict, total=False):
 class BuildTaskResult(TypedDict, total=False):
     """The result of a ``buildContainer`` task, as builders send it.
 
-    ``koji_builds`` has IDs as text; ``arches`` maps architectures to pull specs.
+    ``koji_builds`` has IDs as text; ``arches`` maps architectures to pull specs of images, ``sboms`` to those of SBOMs.
     """
 
     repositories: list[str]
     koji_builds: list[str]
     arches: dict[str, str]
+    sboms: dict[str, str]
     user_warnings: list[str]
 
 
 class RepoInfo(TypedDict, total=False):
-    """A yum repository of a Koji tag; ``create_ts``: seconds since the epoch."""
+    """A yum repository of a Koji tag; it contains all changes of the tag up to the event ``create_event``.
+
+    ``create_ts``: seconds since the epoch.
+    """
 
     id: int
+    create_event: int
     create_ts: float | None
+
+
+class RepoRequest(TypedDict, total=False):
+    """The response to a request for a repository; ``repo`` is always there, and None if it does not exist yet."""
+
+    repo: RepoInfo | None
 
 
 class ExternalRepoInfo(TypedDict, total=False):

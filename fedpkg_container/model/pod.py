@@ -20,8 +20,12 @@ INPUT_VARIABLE = "FEDPKG_CONTAINER_INPUT"
 SPEC_FILE, SITE_FILE, AUTH_FILE = "spec.json.gz", "builder.conf", "auth.json"
 #: Input file with the URL of Koji's topdir; empty if it has none.
 TOPURL_FILE = "topurl"
-#: Volumes of the pod: builds and base images, and Koji's topdir.
-STATE_DIRECTORY, TOPDIR = "/var/lib/fedpkg-container", "/mnt/koji"
+#: Volumes of the pod: builds and base images, Koji's topdir, and blobs of base images.
+STATE_DIRECTORY, TOPDIR, BLOB_CACHE = "/var/lib/fedpkg-container", "/mnt/koji", "/mnt/base-images"
+#: The first of them in a Build of OpenShift, whose only writable volume is that of container stores.
+BUILD_STATE_DIRECTORY = "/var/lib/containers/storage/fedpkg-container"
+#: Variable that names the directory for builds in the pod.
+STATE_VARIABLE = "FEDPKG_CONTAINER_STATE"
 #: The termination message: where the pod writes it. Kubernetes keeps 4096 bytes.
 MESSAGE_PATH = "/dev/termination-log"
 MESSAGE_VARIABLE = "FEDPKG_CONTAINER_MESSAGE"

@@ -16,6 +16,7 @@ from fedpkg_container.model.pod import (
     MESSAGE_VARIABLE,
     POLICED_VARIABLE,
     STATE_DIRECTORY,
+    STATE_VARIABLE,
 )
 from fedpkg_container.pod import selfcheck
 from fedpkg_container.pod.build import run
@@ -26,9 +27,10 @@ def main() -> int:
     logs.show()
     message = Path(os.environ.get(MESSAGE_VARIABLE) or MESSAGE_PATH)
     inputs = Path(os.environ.get(INPUT_VARIABLE) or INPUT_DIRECTORY)
+    state = Path(os.environ.get(STATE_VARIABLE) or STATE_DIRECTORY)
     if os.environ.get(CHECK_VARIABLE):
-        return selfcheck.main(Path(STATE_DIRECTORY), inputs, message)
-    return run(inputs, message, policed=bool(os.environ.get(POLICED_VARIABLE)))
+        return selfcheck.main(state, inputs, message)
+    return run(inputs, state, message, policed=bool(os.environ.get(POLICED_VARIABLE)))
 
 
 if __name__ == "__main__":

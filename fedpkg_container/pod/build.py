@@ -192,13 +192,13 @@ class PodRun:
         return TerminationMessage(self.log.records, digest, reason, solution)
 
 
-def run(inputs: Path, message: Path, *, policed: bool = False) -> int:
+def run(inputs: Path, state: Path, message: Path, *, policed: bool = False) -> int:
     """Build what the input files describe; return the exit status.
 
+    :param state: directory for builds, which is on a volume
     :param message: file for the termination message
     :param policed: whether NetworkPolicies restrict the pod
     """
-    state = Path(contract.STATE_DIRECTORY)
     directory = state / f"result-{uuid.uuid4().hex[:12]}"
     directory.mkdir(parents=True)
     log = PodLog(directory / "log", sys.stdout.buffer)

@@ -24,6 +24,7 @@ from fedpkg_container.image.config import read_builder_config
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.pod import CHECKED, SITE_FILE, TerminationMessage
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.process import run
 from fedpkg_container.registry.skopeo import Access, Registry
 from fedpkg_container.registry.staging import STAGING
 from fedpkg_container.text import reason_text
@@ -65,7 +66,8 @@ def check(state: Path, inputs: Path) -> dict[str, str]:
     attempt("user namespace", lambda: "yes" if in_user_namespace() else "no (root of the pod is root of the node)")
     attempt("capabilities", _capabilities)
     attempt("programs", _programs)
-    attempt("storage", lambda: f"{shutil.disk_usage(state).free // 10**9} GB free")
+    attempt("storage", lambda: _storage(state))
+    attempt("network none", lambda: _none(state))
     attempt("network isolated", _isolated)
     attempt("registry", lambda: _registry(inputs))
     attempt("build", lambda: _build(state))
@@ -82,6 +84,31 @@ def _programs() -> str:
     if missing:
         raise FedpkgContainerError(f"not installed: {' '.join(missing)}")
     return f"buildah {Buildah.version()}"
+
+
+def _storage(state: Path) -> str:
+    """Return file system and free space of the directory for builds, which must be on a volume.
+
+    The container's own file system is an overlay, on which the layers of a build cannot be mounted.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    above = [fields for fields in mounts if state.is_relative_to(fields[4])]
+    _, fields = max((len(fields[4]), fields) for fields in above)
+    kind = fields[fields.index("-") + 1]
+    if kind == "overlay":
+        raise FedpkgContainerError(f"{state} is on the file system of the container, not on a volume")
+    return f"{kind}, {shutil.disk_usage(state).free // 10**9} GB free"
+
+
+def _none(state: Path) -> str:
+    """Check that a program can be started with loopback as its only interface."""
+    with network.attached(network.NONE, state) as attached:
+        shown = run([*attached.enter, "ip", "-oneline", "link"], timeout=network.TIMEOUT).text
+    names = [line.split(": ")[1] for line in shown.splitlines()]
+    if names != ["lo"]:
+        raise FedpkgContainerError(f"the network has other interfaces than loopback: {' '.join(names)}")
+    return ""
 
 
 def _isolated() -> str:

@@ -15,6 +15,7 @@ from fedpkg_container.process.background import (
     process_status,
     run_in_background,
     start,
+    start_piped,
 )
 from fedpkg_container.process.run import OUTPUT_LIMIT, Argument, Completed, Environment, foreground, run, stop, stream
 
@@ -33,6 +34,7 @@ __all__ = [
     "run",
     "run_in_background",
     "start",
+    "start_piped",
     "stop",
     "stream",
 ]

@@ -143,6 +143,25 @@ def start(
     return process
 
 
+def start_piped(arguments: Sequence[Argument], *, env: Environment, umask: int = -1) -> subprocess.Popen[bytes]:
+    """Start a program in a new session, with its output and its errors in one pipe. The caller reads and ends it.
+
+    :param env: its whole environment
+    :param umask: its umask; -1 for that of this process
+    """
+    process = subprocess.Popen(
+        build_command(arguments, outlive=False),
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        umask=umask,
+    )
+    log_start(process, arguments)
+    return process
+
+
 @contextlib.contextmanager
 def run_in_background(
     arguments: Sequence[Argument], *, log: Path, env: Environment | None = None, writes_files: bool = False

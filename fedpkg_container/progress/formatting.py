@@ -1,25 +1,53 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Formatting shared by renderers: colors, times, and the last lines of each log."""
+"""Formatting shared by renderers: colors and times."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections import deque
 from typing import TextIO
 
-from fedpkg_container.hub.events import Event, LogLines
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that interprets control sequences."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def uses_color(stream: TextIO) -> bool:
+    """Whether text in a stream is colored: on a terminal, unless NO_COLOR, CLICOLOR=0 or CLICOLOR_FORCE is set."""
+    variables = os.environ
+    if variables.get("NO_COLOR"):
+        return False
+    if variables.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return variables.get("CLICOLOR") != "0" and is_terminal(stream)
+
+
+#: URLs that may be a link: without control characters, spaces and user names.
+_LINKED = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:[/?#][!-~]*)?")
+
+
+def link(text: str, url: str, stream: TextIO) -> str:
+    """Return text as a link (OSC 8) if the stream is a terminal and the URL is a plain http or https URL."""
+    if not is_terminal(stream) or os.environ.get("TERM") == "linux" or not is_plain_url(url):
+        return text
+    return f"\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\"
+
+
+def is_plain_url(url: str) -> bool:
+    """Whether a URL can be a link in a terminal."""
+    return _LINKED.fullmatch(url) is not None
 
 
 class Style:
-    """Colors for text on a terminal; no changes if the stream is not a terminal or NO_COLOR is set.
+    """Colors for text, if the stream uses them.
 
     :param stream: the stream that the text is written to
     """
 
     def __init__(self, stream: TextIO) -> None:
-        terminal = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
-        self.enabled = terminal and not os.environ.get("NO_COLOR")
+        self.enabled = uses_color(stream)
 
     def _sgr(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.enabled else text
@@ -68,25 +96,3 @@ def format_age(timestamp: float, *, now: float | None = None) -> str:
         if age >= seconds:
             return f"{int(age // seconds)} {unit} ago"
     return "just now"
-
-
-#: Lines of each log that are repeated when its task fails.
-LAST_LINES = 20
-
-
-class LogTails:
-    """Collects the last lines of every log."""
-
-    def __init__(self, lines: int = LAST_LINES) -> None:
-        self._lines = lines
-        self._logs: dict[int, dict[str, deque[str]]] = {}
-
-    def __call__(self, event: Event) -> None:
-        """Record one event."""
-        if isinstance(event, LogLines):
-            logs = self._logs.setdefault(event.task.id, {})
-            logs.setdefault(event.log, deque(maxlen=self._lines)).extend(event.lines[-self._lines :])
-
-    def of(self, task_id: int) -> dict[str, list[str]]:
-        """Return the last lines of a task's logs: name → lines."""
-        return {name: list(lines) for name, lines in self._logs.get(task_id, {}).items()}

@@ -33,7 +33,7 @@ from fedpkg_container.hub.events import (
     TaskChanged,
     TaskState,
 )
-from fedpkg_container.progress.formatting import format_clock, format_percentage
+from fedpkg_container.progress.formatting import format_clock, format_percentage, is_plain_url, uses_color
 from fedpkg_container.progress.keyboard import KeyboardEcho
 from fedpkg_container.progress.look import ASCII_SIGNS, LOOKS, RICH_STYLES, task_text
 from fedpkg_container.progress.plain import Renderer
@@ -64,7 +64,9 @@ class LiveRenderer(Renderer):
     """
 
     def __init__(self, stream: TextIO, *, warnings: tuple[str, ...] = (), console: Console | None = None) -> None:
-        self.console = console or Console(file=stream, highlight=False, markup=False, emoji=False)
+        self.console = console or Console(
+            file=stream, highlight=False, markup=False, emoji=False, no_color=not uses_color(stream)
+        )
         self.submitted: Submitted | None = None
         self.tasks: dict[int, TaskState] = {}
         self.lines: dict[int, deque[str]] = {}
@@ -211,9 +213,10 @@ class LiveRenderer(Renderer):
         submitted, root = self.submitted, self._root
         title = Text(submitted.title if submitted and submitted.title else "container build", style="bold")
         if submitted:
-            title.append(f"  task {submitted.task_id}", style="not bold")
+            link = f" link {submitted.url}" if is_plain_url(submitted.url) else ""
+            title.append(f"  task {submitted.task_id}", style=f"not bold{link}")
             if submitted.url and title.cell_len + len(submitted.url) + 2 <= self.console.width:
-                title.append(f"  {submitted.url}", style="dim not bold")
+                title.append(f"  {submitted.url}", style=f"dim not bold{link}")
         elapsed = self._elapsed(root) if root else None
         average = submitted.average if submitted else None
         percentage = format_percentage(elapsed or 0.0, average) if average else ""

@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from fedpkg_container.hub.events import Finished
-from fedpkg_container.model.build import SiteUrls
-from fedpkg_container.progress.formatting import LogTails
 from fedpkg_container.text import format_duration, printable_line
 
 
@@ -58,26 +56,6 @@ def success_lines(event: Finished, *, quiet: bool = False) -> Iterator[str]:
             yield f"{indent}{arch:<{width}}  {pull_spec}"
     if result["pull_specs"] and not quiet:
         yield f"try it: podman run --rm -it {result['pull_specs'][-1]}"
-
-
-def failure_lines(event: Finished, tails: LogTails, addresses: SiteUrls) -> Iterator[str]:
-    """Yield the last log lines of the failed task and the URLs of its logs."""
-    failed = event.failed or event.task
-    for name, lines in tails.of(failed.id).items():
-        yield f"last lines of {name} of task {failed.id}:"
-        yield from (f"    {line}" for line in lines if not _repeats(line, event.fault))
-    for name in event.logs:
-        if url := addresses.log(failed.id, name):
-            yield f"log: {url}"
-
-
-#: Prefixes of the lines in a log that state why the build failed: of the builder, and of buildah.
-_REASON_PREFIXES = ("failed: ", "Error: ", "error: ")
-
-
-def _repeats(line: str, fault: str) -> bool:
-    """Return whether a line of a log is (a part of) the reason of the failure, which is printed after the log."""
-    return any(line.startswith(prefix) and line[len(prefix) :].strip() in fault for prefix in _REASON_PREFIXES)
 
 
 def failure_reason(event: Finished) -> str:

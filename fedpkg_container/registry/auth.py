@@ -12,6 +12,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -30,6 +31,19 @@ TokenRequest = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
 
 #: Stands for the list of all repositories.
 CATALOG = "*"
+#: Seconds for which a token is valid if its server does not state it (token authentication specification).
+DEFAULT_LIFETIME = 60.0
+
+
+@dataclass(frozen=True)
+class IssuedToken:
+    """A bearer token.
+
+    :param lifetime: seconds
+    """
+
+    token: str = field(repr=False)
+    lifetime: float
 
 
 def scope(method: str, repository: str) -> str:
@@ -81,11 +95,24 @@ class TokenCache:
             return header
 
     def _authorization(self, challenge: str, scopes: Sequence[str], request_token: TokenRequest) -> str:
-        kind, _, rest = challenge.partition(" ")
-        repository = next((item.split(":")[1] for item in scopes if item.startswith("repository:")), "")
-        basic = self._basic_header(repository)
-        if kind.lower() != "bearer":
-            return basic
+        stored = self._stored_header(_repository(scopes))
+        if not is_bearer(challenge) or is_bearer(stored):
+            return stored
+        return f"Bearer {self._request(challenge, scopes, request_token, stored).token}"
+
+    def issue(self, challenge: str, scopes: Sequence[str], request_token: TokenRequest) -> IssuedToken:
+        """Return a new token with the stored credentials.
+
+        :param challenge: value of ``WWW-Authenticate`` that names the token server
+        :raises RegistryError: if no token is issued
+        """
+        return self._request(challenge, scopes, request_token, self._stored_header(_repository(scopes)))
+
+    def _request(
+        self, challenge: str, scopes: Sequence[str], request_token: TokenRequest, authorization: str
+    ) -> IssuedToken:
+        repository = _repository(scopes)
+        rest = challenge.partition(" ")[2]
         parameters: dict[str, str | None] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
         realm = parameters.get("realm") or ""
         server = _token_server(realm)
@@ -97,7 +124,7 @@ class TokenCache:
             "scope": _with_named_actions(scopes, parameters.get("scope") or ""),
         }
         url = requests.Request("GET", realm, params=query).prepare().url or realm
-        status, content = request_token(url, basic)
+        status, content = request_token(url, authorization)
         token = content.get("token") or content.get("access_token")
         if status != 200 or not isinstance(token, str) or not token.isprintable():
             resource = f"{self._host}/{repository}".rstrip("/")
@@ -106,11 +133,28 @@ class TokenCache:
                 solution="check the credentials in the auth file",
             )
         _log.debug("%s issued a token for %s", server, self._host)
-        return f"Bearer {token}"
+        lifetime = content.get("expires_in")
+        is_number = isinstance(lifetime, (int, float)) and not isinstance(lifetime, bool)
+        return IssuedToken(token, float(lifetime) if is_number else DEFAULT_LIFETIME)  # type: ignore[arg-type]
 
-    def _basic_header(self, repository: str) -> str:
+    def _stored_header(self, repository: str) -> str:
+        """Return the header for the stored credentials; empty if there are none."""
         known = credentials.find(f"{self._host}/{repository}".rstrip("/"), self._auth_file)
-        return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}" if known else ""
+        if known is None:
+            return ""
+        if known.token:
+            return f"Bearer {known.token}"
+        return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}"
+
+
+def is_bearer(header: str) -> bool:
+    """Return whether a challenge or an authorization is of the scheme Bearer."""
+    return header.partition(" ")[0].lower() == "bearer"
+
+
+def _repository(scopes: Sequence[str]) -> str:
+    """Return the repository of the first scope that has one; empty if none has."""
+    return next((item.split(":")[1] for item in scopes if item.startswith("repository:")), "")
 
 
 def _token_server(realm: str) -> str:

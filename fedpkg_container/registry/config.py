@@ -182,15 +182,19 @@ def _access(settings: Settings, section: str) -> Access:
 
 def _target(settings: Settings, name: str) -> Target:
     section = settings[f"target {name}"]
-    floating = section["floating"] or (VERSION, "testing" if name == "testing" else "latest")
+    default = () if settings.text(f"target {name}", "floating") else _default_floating(name)
     return Target(
         name,
         section["registry"],
         _access(settings, f"target {name}"),
         section["prefix"],
         section["koji_tags"],
-        floating,
+        section["floating"] or default,
     )
+
+
+def _default_floating(name: str) -> tuple[str, ...]:
+    return (VERSION, "testing" if name == "testing" else "latest")
 
 
 def _front_end(settings: Settings) -> FrontEnd | None:

@@ -38,7 +38,9 @@ ACCESS_KEYS = (
     Key(
         ANY_REGISTRY, "retry_timeout", number("seconds", minimum=0),
         "seconds for which requests to an unreachable registry, or one that returns 429 or 5xx, are retried; at least "
-        "five times. `Retry-After` is honored up to two minutes",
+        "five times. It is also the time for which a tag that was set is read back, since some registries show changes "
+        "late. `Retry-After` is honored up to this time, at least 15 seconds and at most two minutes; with a longer "
+        "one the request fails at once",
         "60", old=("patience",),
     ),
 )  # fmt: skip
@@ -156,9 +158,10 @@ KEYS = (
         "the Koji tags whose builds may be promoted, a list of patterns (`*`, `?`)", None,
     ),
     Key(
-        "target NAME", "floating", words(tag_problem),
+        "target NAME", "floating", words(tag_problem, none=True),
         "tags that move to each newer build, in the order in which they are set: `version` is the build's version, "
-        "`recorded` the tags that Koji recorded (tags of container.yaml), other words are literal tags",
+        "`recorded` the tags that Koji recorded (tags of container.yaml), other words are literal tags; or `none`, "
+        "e.g. for a registry with immutable tags",
         default_text="`version latest`; for a target named `testing`: `version testing`",
     ),
     *access_keys("target NAME"),

@@ -47,10 +47,14 @@ def api_host(host: str) -> str:
 
 @dataclass(frozen=True)
 class Credentials:
-    """User and password; the representation hides the password."""
+    """User and password, or a bearer token; the representation hides both secrets.
+
+    :param token: issued by the registry's token server (``registrytoken`` in docker's auth file); empty for none
+    """
 
     user: str
     password: str = field(repr=False)
+    token: str = field(default="", repr=False)
 
 
 def from_helper(path: Path, helper: object, server: str) -> Credentials | None:
@@ -178,6 +182,9 @@ def _server(registry: str) -> str:
 
 
 def _decode(path: Path, name: str, entry: Any) -> Credentials:
+    token = entry.get("registrytoken") if isinstance(entry, dict) else None
+    if token and isinstance(token, str):
+        return Credentials("", "", token)
     try:
         user, colon, password = base64.b64decode(entry["auth"], validate=True).decode().partition(":")
     except (KeyError, TypeError, ValueError, binascii.Error):

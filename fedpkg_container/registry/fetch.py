@@ -4,19 +4,24 @@
 from __future__ import annotations
 
 import concurrent.futures
+import logging
+import os
 import re
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from fedpkg_container.errors import RegistryError, WrongContentError
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError, WrongContentError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.digests import verify_chunks
 from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.response import Stream
+
+_log = logging.getLogger(__name__)
 
 _CONTENT_RANGE = re.compile(r"bytes (?P<first>[0-9]+)-[0-9]+/(?:[0-9]+|\*)")
 Result = TypeVar("Result")
@@ -135,6 +140,7 @@ def fetch_image(
     *,
     limits: FetchLimits,
     deadline: Deadline,
+    cache: Path | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Manifest:
     """Fetch one image (not an image index) into a new directory, verifying all content by digest.
@@ -142,6 +148,7 @@ def fetch_image(
     :param source: the repository; its ``http`` may be canceled after an error
     :param digest: of the manifest
     :param directory: must not exist; its parent decides who can read it
+    :param cache: directory in OCI image layout; blobs that it has are copied from there. None for none
     :param tick: called before the first request and about every second; an exception that it raises stops the transfer
     :returns: the manifest
     :raises WrongContentError: if content does not match its digest
@@ -156,7 +163,8 @@ def fetch_image(
         (directory / "version").write_text(_DIR_VERSION)
         (directory / "manifest.json").write_bytes(manifest.raw)
         unique = {blob.digest: blob for blob in manifest.blobs}
-        _run_concurrently(source, [_blob_job(source, blob, directory) for blob in unique.values()], deadline, tick)
+        jobs = [_blob_job(source, blob, directory, cache) for blob in unique.values()]
+        _run_concurrently(source, jobs, deadline, tick)
     except BaseException:
         shutil.rmtree(directory)
         raise
@@ -193,13 +201,41 @@ def _manifest(source: Repository, digest: str, limits: FetchLimits) -> Manifest:
     return manifest
 
 
-def _blob_job(source: Repository, blob: Descriptor, directory: Path) -> Callable[[], None]:
+def _blob_job(source: Repository, blob: Descriptor, directory: Path, cache: Path | None) -> Callable[[], None]:
     def received(_: int) -> None:
         if source.http.is_canceled:
             raise RegistryError(f"{source.reference}: transfer canceled")
 
     path = directory / blob.digest.partition(":")[2]
-    return lambda: receive_blob(source, blob.digest, blob.size, path, received=received, resumed=received)
+
+    def job() -> None:
+        if cache is None or not _copy_cached(cache, blob, path, received):
+            receive_blob(source, blob.digest, blob.size, path, received=received, resumed=received)
+
+    return job
+
+
+def _copy_cached(cache: Path, blob: Descriptor, path: Path, received: Callable[[int], None]) -> bool:
+    """Copy a blob from a directory in OCI image layout; return whether it was there, with the right content.
+
+    :param received: called with the number of bytes of each chunk
+    :raises RegistryError: if ``received`` raises it
+    """
+    stored = cache / "blobs" / Path(*blob.digest.split(":"))
+    try:
+        with open(os.open(stored, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file, path.open("wb") as target:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError("not a regular file")
+            for chunk in verify_chunks(iter(lambda: file.read(1 << 20), b""), blob.digest, blob.size):
+                received(len(chunk))
+                target.write(chunk)
+    except (OSError, WrongContentError, RegistryUnavailableError) as error:
+        path.unlink(missing_ok=True)
+        if not isinstance(error, FileNotFoundError):
+            _log.warning("the cached blob %s cannot be used: %s", stored, error)
+        return False
+    _log.info("%s copied from %s", blob.digest, cache)
+    return True
 
 
 def _run_concurrently(

@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import requests
 from requests.auth import AuthBase
 
-from fedpkg_container.errors import RegistryError, RegistryUnavailableError
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UnexpectedResponseError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.redaction import redact_url
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.auth import TokenCache, scope
+from fedpkg_container.registry.auth import IssuedToken, TokenCache, is_bearer, scope
 from fedpkg_container.registry.credentials import api_host, normalize_host
 from fedpkg_container.registry.request_log import logged_request
 from fedpkg_container.registry.response import (
@@ -35,7 +35,7 @@ from fedpkg_container.registry.response import (
     resolve_url,
     response_error,
 )
-from fedpkg_container.registry.retry import retry
+from fedpkg_container.registry.retry import retry, wait_until
 from fedpkg_container.registry.session import Session
 
 _log = logging.getLogger(__name__)
@@ -100,8 +100,13 @@ class RegistryHTTP:
         deadline: Deadline | None = None,
     ) -> None:
         self.host = host
+        #: What was found out about the registry by requests of this client; forgotten with it.
         #: Repositories for which the registry does not implement the referrers API.
         self.without_referrers_api: set[str] = set()
+        #: Source and target repository → whether the first mount between them had an effect.
+        self.mounts: dict[tuple[str, str], bool] = {}
+        #: Held while the first mount between two repositories is checked.
+        self.mount_lock = threading.Lock()
         self._timeout, self._storing = timeout, store_timeout
         self._retry_timeout, self._attempts = retry_timeout, attempts
         self._canceled = threading.Event()
@@ -155,6 +160,18 @@ class RegistryHTTP:
             if self._is_late:
                 self._raise_if_canceled()
             raise
+
+    def wait_until(self, condition: Callable[[], bool]) -> bool:
+        """Check a condition until it is true, with backoff, for the retry timeout; return whether it became true.
+
+        Registries with several servers or storage locations may show a change late.
+        """
+        return wait_until(condition, self._retry_timeout, canceled=self._canceled)
+
+    @property
+    def retry_timeout(self) -> float:
+        """Seconds for which an unavailable registry is retried."""
+        return self._retry_timeout
 
     def _warn_unavailable(self, error: RegistryUnavailableError) -> None:
         """Warn that the registry is unavailable: once for all threads, at most every ``WARNING_INTERVAL`` seconds."""
@@ -272,10 +289,13 @@ class RegistryHTTP:
     def _url(self, path: str) -> str:
         url = resolve_url(f"https://{api_host(self.host)}", path)
         if not self._is_own(url):
-            raise RegistryError(
-                f"{self.host} redirected to a different host, which is not allowed here: {redact(url)[:200]}"
-            )
+            raise self._redirect_error(url)
         return url
+
+    def _redirect_error(self, url: str) -> UnexpectedResponseError:
+        return UnexpectedResponseError(
+            f"{self.host} redirected to a different host, which is not allowed here: {redact(url)[:200]}"
+        )
 
     def _is_own(self, url: str) -> bool:
         """Return whether a URL is on the registry itself."""
@@ -312,6 +332,24 @@ class RegistryHTTP:
             )
         with response:
             yield response
+
+    def issue_token(self, scopes: Sequence[str]) -> IssuedToken:
+        """Return a new token for scopes, which other programs can use.
+
+        :raises RegistryError: if the registry has no token server, or the server issues none
+        """
+
+        def once() -> IssuedToken:
+            with self._send("GET", self._url("/v2/"), None, None, "") as response:
+                challenge = response.headers.get("WWW-Authenticate", "")
+                discard(response)
+            if not is_bearer(challenge):
+                raise RegistryError(
+                    f"{self.host} has no token server", solution="use user and password, or certificates"
+                )
+            return self._tokens.issue(challenge, scopes, self._request_token)
+
+        return self.retry(once)
 
     def _request_token(self, url: str, authorization: str) -> tuple[int, Mapping[str, object]]:
         """Request a token from a token server."""
@@ -357,7 +395,5 @@ class RegistryHTTP:
             if urlsplit(url)[:2] != urlsplit(before)[:2]:
                 authorization = ""
                 if not allow_cross_host_redirect or urlsplit(url).scheme not in ("http", "https"):
-                    raise RegistryError(
-                        f"{self.host} redirected to a different host, which is not allowed here: {redact(url)[:200]}"
-                    )
-        raise RegistryError(f"too many redirects from {self.host}: {redact(url)[:200]}")
+                    raise self._redirect_error(url)
+        raise UnexpectedResponseError(f"too many redirects from {self.host}: {redact(url)[:200]}")

@@ -17,9 +17,11 @@ MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+#: Artifacts of drafts of OCI 1.1, with blobs and without configuration.
+ARTIFACT_MANIFEST = "application/vnd.oci.artifact.manifest.v1+json"
 INDEX_MEDIA_TYPES = frozenset({MANIFEST_LIST, OCI_INDEX})
 #: Accepted media types; responses of any other type are an error.
-MANIFEST_MEDIA_TYPES = frozenset({MANIFEST, OCI_MANIFEST}) | INDEX_MEDIA_TYPES
+MANIFEST_MEDIA_TYPES = frozenset({MANIFEST, OCI_MANIFEST, ARTIFACT_MANIFEST}) | INDEX_MEDIA_TYPES
 
 #: Image formats: names used by programs, and the media type of an index of each.
 INDEX_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
@@ -146,12 +148,14 @@ class Manifest:
 
     @cached_property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Descriptors of the configuration and layers of an image; empty for an index.
+        """Descriptors of the configuration and layers of an image, or of the blobs of an artifact; empty for an index.
 
         :raises RegistryError: if one is invalid
         """
         if self.is_index:
             return ()
+        if self.media_type == ARTIFACT_MANIFEST:  # a draft allowed to omit an empty list
+            return tuple(map(Descriptor.of, self._entries("blobs") if self.content.get("blobs") else ()))
         return (Descriptor.of(self.content.get("config")), *map(Descriptor.of, self._entries("layers")))
 
     @property

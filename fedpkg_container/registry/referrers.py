@@ -8,15 +8,26 @@ Referrers API").
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.errors import AccessDeniedError, NoSuchImageError, RegistryError, UnexpectedResponseError
 from fedpkg_container.registry.digests import validate_digest
-from fedpkg_container.registry.manifests import MAX_MANIFEST_SIZE, OCI_INDEX, OCI_MANIFEST, Descriptor, Manifest
-from fedpkg_container.registry.repository import Repository, pages
+from fedpkg_container.registry.manifests import (
+    ARTIFACT_MANIFEST,
+    MAX_MANIFEST_SIZE,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+    Manifest,
+)
+from fedpkg_container.registry.pages import pages
+from fedpkg_container.registry.repository import Repository
+
+_log = logging.getLogger(__name__)
 
 #: Attempts to update an index that other clients change concurrently.
 MAX_ATTEMPTS = 5
@@ -25,8 +36,6 @@ MAX_DEPTH = 4
 #: Empty configuration of an artifact.
 EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-#: HTTP statuses of registries without the referrers API, besides 404.
-NO_API_STATUSES = (400, 405, 406)
 #: Tags derived from the digest of the image that they belong to, truncated to 128 characters.
 _DERIVED_TAG = re.compile(r"(sha(?:256|384|512)-[0-9a-f]{64,121})(?:\.[a-z]+)?")
 
@@ -52,7 +61,7 @@ def attach(repository: Repository, image: str, artifact: Artifact) -> str:
     :param image: its digest
     :raises RegistryError: if it cannot be pushed
     """
-    subject = repository.manifest(image)
+    subject = repository.pushed_manifest(image)
     manifest = Manifest.of(
         {
             "schemaVersion": 2,
@@ -80,8 +89,26 @@ def push(repository: Repository, artifact: Manifest) -> None:
     :raises RegistryError: if it cannot be pushed
     """
     response = repository.put_manifest(artifact.digest, artifact)
-    if not response.headers.get("OCI-Subject"):
-        add_referrers(repository, artifact.subject, [_descriptor(artifact)])
+    if response.headers.get("OCI-Subject") or register(repository, artifact.subject, [_descriptor(artifact)]):
+        return
+    _log.warning(
+        "%s@%s is stored, but clients cannot find it: the registry has no referrers API, and the tag %s cannot be used",
+        repository.reference,
+        artifact.digest,
+        fallback_tag(artifact.subject),
+    )
+
+
+def register(repository: Repository, image: str, artifacts: Sequence[Mapping[str, object]]) -> bool:
+    """Let the registry list artifacts that were pushed, unless it does so itself.
+
+    :param image: digest of the image that they refer to
+    :param artifacts: descriptors
+    :return: whether they are listed
+    :raises RegistryError: if a request fails
+    """
+    known = {artifact.digest for artifact in referrers_from_api(repository, image) or ()}
+    return all(artifact["digest"] in known for artifact in artifacts) or add_referrers(repository, image, artifacts)
 
 
 @dataclass(frozen=True)
@@ -98,32 +125,53 @@ class Referrers:
 def list_referrers(repository: Repository, image: str) -> Referrers:
     """Return the referrers of an image, and who maintains them.
 
+    Some registries respond with an empty list although they do not implement the API, or implement it since recently:
+    then those under the tag count.
+
     :param image: its digest
     :raises RegistryError: if the request fails
     """
     entries = referrers_from_api(repository, image)
-    if entries is not None:
+    if entries:
         return Referrers(entries, by_tag=False)
-    descriptors = list(_fallback_index(repository, image).get("manifests") or [])
-    return Referrers(tuple(map(Descriptor.of, descriptors)), by_tag=True)
+    index = _fallback_index(repository, image)
+    descriptors = tuple(map(Descriptor.of, index.get("manifests") or ())) if index else ()
+    return Referrers(descriptors, by_tag=entries is None or bool(descriptors))
 
 
 def referrers_from_api(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
     """Return the referrers of an image from the referrers API; None if the registry does not implement it.
 
+    Registries without the API respond with various errors, redirect to another host, or return a web page: everything
+    but a valid index means that it is not implemented.
+
     :param image: its digest
-    :raises RegistryError: if the request fails
+    :raises RegistryError: if the registry is unavailable
     """
     http = repository.http
     if repository.name in http.without_referrers_api:
         return None
     try:
         path = f"/v2/{repository.name}/referrers/{validate_digest(image)}"
-        descriptors = list(pages(http, path, "manifests", repository.name, absent=NO_API_STATUSES))
-    except NoSuchImageError:  # registries with the API return an empty list
+        return _descriptors(pages(http, path, "manifests", repository.name))
+    except (NoSuchImageError, UnexpectedResponseError) as error:
+        _log.info("%s does not implement the referrers API: %s", repository.reference, error.reason)
         http.without_referrers_api.add(repository.name)
         return None
-    return tuple(map(Descriptor.of, descriptors))
+
+
+def _descriptors(entries: Iterable[object]) -> tuple[Descriptor, ...]:
+    """Parse the entries of an index from the referrers API.
+
+    :raises UnexpectedResponseError: if one is not a valid descriptor
+    """
+    parsed = []
+    for entry in entries:
+        try:
+            parsed.append(Descriptor.of(entry))
+        except RegistryError as error:
+            raise UnexpectedResponseError(error.reason) from error
+    return tuple(parsed)
 
 
 def referrers(repository: Repository, image: str) -> list[Descriptor]:
@@ -135,25 +183,37 @@ def referrers(repository: Repository, image: str) -> list[Descriptor]:
     return list(list_referrers(repository, image).artifacts)
 
 
-def add_referrers(repository: Repository, image: str, artifacts: Sequence[Mapping[str, object]]) -> None:
+def add_referrers(repository: Repository, image: str, artifacts: Sequence[Mapping[str, object]]) -> bool:
     """Add artifacts to the index under the image's fallback tag, keeping its other entries.
 
     :param image: its digest
     :param artifacts: descriptors
+    :return: whether they are listed there; False if the tag cannot be used for that, which is logged
     :raises RegistryError: if the index becomes too long, or other clients keep changing it
     """
     for _ in range(MAX_ATTEMPTS):
         index = _fallback_index(repository, image)
-        entries = list(index.get("manifests") or [])
-        listed_digests = [entry.get("digest") for entry in entries if isinstance(entry, dict)]
-        missing = [artifact for artifact in artifacts if artifact["digest"] not in listed_digests]
+        if index is None:
+            return False
+        missing = _missing(index, artifacts)
         if not missing:
-            return
-        updated = Manifest.of({**index, "manifests": [*entries, *missing]})
+            return True
+        updated = Manifest.of({**index, "manifests": [*(index.get("manifests") or []), *missing]})
         if len(updated.raw) > MAX_MANIFEST_SIZE:
             raise RegistryError(f"the referrers index of {repository.reference}@{image} is too long")
-        repository.put_manifest(fallback_tag(image), updated)  # the next iteration detects a concurrent change
-    raise RegistryError(f"the referrers index of {repository.reference}@{image} keeps changing")
+        repository.put_manifest(fallback_tag(image), updated)
+        # The next iteration detects a concurrent change. The registry may show its own late.
+        repository.http.wait_until(lambda: not _missing(_fallback_index(repository, image) or {}, artifacts))
+    raise RegistryError(
+        f"the referrers index of {repository.reference}@{image} keeps changing",
+        solution="run it again; if other programs push referrers there all the time, stop them",
+    )
+
+
+def _missing(index: Mapping[str, Any], artifacts: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
+    """Return the artifacts that an index does not list."""
+    listed = [entry.get("digest") for entry in index.get("manifests") or [] if isinstance(entry, dict)]
+    return [artifact for artifact in artifacts if artifact["digest"] not in listed]
 
 
 def content(repository: Repository, artifact: str) -> bytes:
@@ -163,9 +223,10 @@ def content(repository: Repository, artifact: str) -> bytes:
     :raises RegistryError: if it does not exist, or has a different digest
     """
     manifest = repository.manifest(artifact)
-    if len(manifest.blobs) < 2:
+    files = manifest.blobs if manifest.media_type == ARTIFACT_MANIFEST else manifest.blobs[1:]
+    if not files:
         raise RegistryError(f"artifact {repository.reference}@{artifact} contains no file")
-    return repository.blob(manifest.blobs[1])
+    return repository.blob(files[0])
 
 
 def fallback_tag(digest: str) -> str:
@@ -199,17 +260,26 @@ def _descriptor(artifact: Manifest) -> dict[str, object]:
     return described
 
 
-def _fallback_index(repository: Repository, subject: str) -> Mapping[str, Any]:
+def _fallback_index(repository: Repository, subject: str) -> Mapping[str, Any] | None:
+    """Return the index under the fallback tag of an image, empty if there is none; None if the tag cannot have one.
+
+    That is the case if the registry takes the tag for the digest, as GitLab's does, or it has something else.
+    """
     tag = fallback_tag(subject)
     try:
         index = repository.manifest(tag)
     except NoSuchImageError:
         return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+    except AccessDeniedError:
+        if repository.head(tag):
+            raise
+        return {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+    if index.digest == subject:
+        _log.info("%s returns the image itself for the tag %s", repository.http.host, tag)
+        return None
     if index.media_type != OCI_INDEX or not isinstance(index.content.get("manifests", []), list):
-        raise RegistryError(
-            f"{repository.reference}:{tag} is not a referrers index",
-            solution="check what was pushed under that tag, and delete it",
-        )
+        _log.warning("%s:%s is not a referrers index; ignoring it", repository.reference, tag)
+        return None
     return index.content
 
 

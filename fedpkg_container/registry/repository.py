@@ -8,26 +8,32 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from requests.utils import parse_header_links
-
-from fedpkg_container.errors import NoSuchImageError, RegistryError
-from fedpkg_container.model.reference import ImageReference, is_repository, is_tag
-from fedpkg_container.registry.auth import CATALOG
+from fedpkg_container.errors import (
+    AccessDeniedError,
+    NoSuchImageError,
+    RegistryError,
+    UnexpectedResponseError,
+)
+from fedpkg_container.model.reference import ImageReference, is_tag
 from fedpkg_container.registry.digests import digest_of, validate_digest, verify_chunks
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import (
+    ARTIFACT_MANIFEST,
     MANIFEST_MEDIA_TYPES,
     MAX_MANIFEST_SIZE,
     Descriptor,
     ImageConfiguration,
     Manifest,
 )
-from fedpkg_container.registry.response import MAX_RESPONSE_SIZE, Response, Stream, redact, resolve_url
+from fedpkg_container.registry.pages import PAGE_SIZE, pages
+from fedpkg_container.registry.response import MAX_RESPONSE_SIZE, Response, Stream
 
 _ACCEPT = {"Accept": ", ".join(sorted(MANIFEST_MEDIA_TYPES))}
-#: Entries per page of a listing, and maximum number of pages.
-PAGE_SIZE = 1000
-MAX_PAGES = 10_000
+#: Statuses of a mount: done, an upload started instead, or not possible; after any other the request is retried.
+_MOUNTED = 201
+_MOUNT_STATUSES = (_MOUNTED, 200, 202, 400, 401, 403, 404, 405, 409, 412, 415, 500, 501)
+#: Statuses of an accepted request; registries differ in the one that they send.
+_ACCEPTED = (200, 201, 202, 204)
 #: Maximum size of a blob that is read into memory, bytes (configurations, SBOMs).
 MAX_BLOB_SIZE = 64 * 1024 * 1024
 
@@ -47,47 +53,6 @@ class SizedStream:
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self.chunks)
-
-
-def pages(
-    http: RegistryHTTP, path: str, key: str, repository: str, *, absent: tuple[int, ...] = ()
-) -> Iterator[object]:
-    """Yield the entries of a paginated listing.
-
-    :param repository: repository of the listing; or ``CATALOG``
-    :param absent: statuses that mean, like 404, that there is no such listing
-    :raises NoSuchImageError: if there is no such listing
-    :raises RegistryError: if the request fails, or the pages do not end
-    """
-    seen = set()
-    for _ in range(MAX_PAGES):
-        seen.add(path)
-        response = http.request("GET", path, repository=repository, expected=(200, *absent))
-        if response.status in absent:
-            raise NoSuchImageError(f"{http.host} does not list {key}: {redact(path)} (HTTP {response.status})")
-        entries = response.json(path).get(key) or []
-        if not isinstance(entries, list):
-            raise RegistryError(f"{http.host} returned an invalid list of {key}: {str(entries)[:200]!r}")
-        yield from entries
-        links = parse_header_links(response.headers.get("Link", ""))
-        next_url = next((link["url"] for link in links if link.get("rel") == "next"), None)
-        if next_url is None:
-            return
-        path = resolve_url(path, next_url)
-        if path in seen:
-            break
-    raise RegistryError(f"{http.host} returned an endless list of {key}")
-
-
-def repositories(http: RegistryHTTP) -> Iterator[str]:
-    """Yield the repositories in a registry's catalog.
-
-    :raises RegistryError: if the request fails, or a name is invalid
-    """
-    for name in pages(http, f"/v2/_catalog?n={PAGE_SIZE}", "repositories", CATALOG):
-        if not isinstance(name, str) or not is_repository(name):
-            raise RegistryError(f"the catalog of {http.host} has an invalid repository name: {str(name)[:300]!r}")
-        yield name
 
 
 @dataclass(frozen=True)
@@ -115,6 +80,10 @@ class Repository:
             response = self._request("HEAD", f"manifests/{name}", headers=_ACCEPT)
         except NoSuchImageError:
             return ""
+        except AccessDeniedError:
+            if self._denies_instead_of_missing(name):
+                return ""
+            raise
         stated_digest = response.headers.get("Docker-Content-Digest")
         current = validate_digest(stated_digest) if stated_digest else self.manifest(name).digest
         if ":" in name and current != name:
@@ -136,6 +105,16 @@ class Repository:
             raise RegistryError(f"{self.reference}: {name} has an unknown media type: {manifest.media_type[:100]!r}")
         return manifest
 
+    def pushed_manifest(self, digest: str) -> Manifest:
+        """Return a manifest that was pushed before; wait for a registry that shows it late.
+
+        :raises NoSuchImageError: if it does not exist after the retry timeout
+        """
+        with contextlib.suppress(NoSuchImageError):
+            return self.manifest(digest)
+        self.http.wait_until(lambda: bool(self.head(digest)))
+        return self.manifest(digest)
+
     def put_manifest(self, name: str, manifest: Manifest) -> Response:
         """Store a manifest under a tag, or under its digest; everything that it refers to must exist.
 
@@ -143,35 +122,82 @@ class Repository:
         """
         headers = {"Content-Type": manifest.media_type}
         path = f"manifests/{name}"
-        response = self._request("PUT", path, headers=headers, content=manifest.raw, expected=(201, 202))
+        response = self._request("PUT", path, headers=headers, content=manifest.raw, expected=_ACCEPTED)
         stored = response.headers.get("Docker-Content-Digest", manifest.digest)
         if stored != manifest.digest:
             raise RegistryError(f"{self.reference} stored {name} as {stored[:200]!r} instead of {manifest.digest}")
         return response
 
-    def delete_manifest(self, digest: str) -> bool:
-        """Delete a manifest with all of its tags; return whether it existed.
+    def _denies_instead_of_missing(self, name: str) -> bool:
+        """Return whether the registry denied a request for a manifest only because it does not exist.
 
-        :raises RegistryError: if deletion is disabled
+        Artifactory does. An account that may not read the repository cannot list its tags either.
         """
         try:
-            response = self._request("DELETE", f"manifests/{validate_digest(digest)}", expected=(200, 202, 405))
+            tags = list(self._list_tags())
         except NoSuchImageError:
+            return True
+        except AccessDeniedError:
             return False
-        if response.status == 405:
+        return name not in tags
+
+    def delete_manifest(self, digest: str) -> bool:
+        """Delete a manifest with all of its tags, and check that it is gone; return whether it existed.
+
+        :raises RegistryError: if it still exists
+        """
+        try:
+            self._delete(digest)
+        except (NoSuchImageError, UnexpectedResponseError) as error:
+            if not self.head(digest):
+                return False
+            raise self._not_deleted(digest, error) from error
+        if not self.http.wait_until(lambda: not self.head(digest)):
             raise RegistryError(
-                f"deletion is disabled on {self.http.host}; {self.reference}@{digest} still exists",
-                solution="enable it in the registry's configuration: storage.delete.enabled of docker-registry",
+                f"{self.reference}@{digest} still exists after it was deleted",
+                solution="check it later: the registry may delete it with a delay, or keep deleted images",
             )
         return True
+
+    def _delete(self, digest: str) -> None:
+        """Request the deletion of a manifest; delete its tags first if the registry requires that, as Google's do."""
+        path = f"manifests/{validate_digest(digest)}"
+        try:
+            self._request("DELETE", path, expected=_ACCEPTED)
+        except UnexpectedResponseError as error:
+            if not any("TAG" in code for code in error.codes):
+                raise
+            for tag in self.tags():
+                if self.head(tag) == digest:
+                    self._request("DELETE", f"manifests/{tag}", expected=_ACCEPTED)
+            self._request("DELETE", path, expected=_ACCEPTED)
+
+    def _not_deleted(self, digest: str, error: RegistryError) -> RegistryError:
+        exists = f"{self.reference}@{digest} still exists"
+        if isinstance(error, AccessDeniedError):
+            return AccessDeniedError(f"{error.reason}; {exists}", solution=error.solution, status=error.status)
+        if isinstance(error, NoSuchImageError) or (isinstance(error, UnexpectedResponseError) and error.status == 405):
+            return RegistryError(
+                f"deletion is disabled on {self.http.host}; {exists}",
+                solution="enable it in the registry's configuration: storage.delete.enabled of docker-registry; hosted"
+                " registries may require their own interface",
+            )
+        return RegistryError(f"{error.reason}; {exists}", solution=error.solution)
 
     def tags(self) -> Iterator[str]:
         """Yield the tags; none if the repository does not exist."""
         with contextlib.suppress(NoSuchImageError):
-            for tag in pages(self.http, f"/v2/{self.name}/tags/list?n={PAGE_SIZE}", "tags", self.name):
-                if not isinstance(tag, str) or not is_tag(tag):
-                    raise RegistryError(f"{self.reference} has an invalid tag: {str(tag)[:300]!r}")
-                yield tag
+            yield from self._list_tags()
+
+    def _list_tags(self) -> Iterator[str]:
+        """Yield the tags.
+
+        :raises NoSuchImageError: if the repository does not exist
+        """
+        for tag in pages(self.http, f"/v2/{self.name}/tags/list?n={PAGE_SIZE}", "tags", self.name):
+            if not isinstance(tag, str) or not is_tag(tag):
+                raise RegistryError(f"{self.reference} has an invalid tag: {str(tag)[:300]!r}")
+            yield tag
 
     def has_blob(self, digest: str) -> bool:
         """Return whether a blob exists."""
@@ -180,20 +206,49 @@ class Repository:
             self._request("HEAD", f"blobs/{validate_digest(digest)}", allow_cross_host_redirect=True)
         except NoSuchImageError:
             return False
+        except UnexpectedResponseError:  # e.g. a URL that is signed for GET only
+            return self._can_read_blob(digest)
         return True
+
+    def _can_read_blob(self, digest: str) -> bool:
+        """Return whether the first byte of a blob can be read."""
+        path, headers = f"/v2/{self.name}/blobs/{validate_digest(digest)}", {"Range": "bytes=0-0"}
+        try:
+            with self.http.stream(path, repository=self.name, headers=headers):
+                return True
+        except NoSuchImageError:
+            return False
+        except AccessDeniedError:
+            if self._denies_instead_of_missing(digest):
+                return False
+            raise
 
     def mount(self, digest: str, source: str) -> bool:
         """Mount a blob of another repository of this registry; return whether the registry did so.
 
+        Of each pair of repositories, the first mount that a registry reports as done is checked: some have no effect.
+
         :param source: the other repository
         """
+        pair = (source, self.name)
+        if self.http.mounts.get(pair):
+            return self._request_mount(digest, source)
+        with self.http.mount_lock:
+            if pair not in self.http.mounts:
+                if not self._request_mount(digest, source):
+                    return False
+                self.http.mounts[pair] = self.has_blob(digest)
+                return self.http.mounts[pair]
+        return self.http.mounts[pair] and self._request_mount(digest, source)
+
+    def _request_mount(self, digest: str, source: str) -> bool:
         path = f"blobs/uploads/?mount={quote(validate_digest(digest), safe='')}&from={quote(source, safe='')}"
-        response = self._request("POST", path, source=source, expected=(201, 202))
-        if response.status == 202:  # the registry started an upload instead: cancel it
+        response = self._request("POST", path, source=source, expected=_MOUNT_STATUSES)
+        if response.status in (200, 202):  # the registry started an upload instead: cancel it
             with contextlib.suppress(RegistryError):
                 location = response.headers.get("Location", "")
-                self.http.request("DELETE", location, repository=self.name, expected=(200, 202, 204))
-        return response.status == 201
+                self.http.request("DELETE", location, repository=self.name, expected=_ACCEPTED)
+        return response.status == _MOUNTED
 
     def upload(self, blob: Descriptor, chunks: Iterable[bytes]) -> None:
         """Upload a blob from chunks, verifying its digest on the way.
@@ -240,19 +295,24 @@ class Repository:
         return self.http.retry(attempt)
 
     def labels(self, image: Manifest) -> dict[str, str]:
-        """Return the labels of an image; empty for an index.
+        """Return the labels of an image; empty for an index, or an artifact without configuration.
 
         :raises RegistryUnavailableError: if the registry is unavailable
         :raises RegistryError: if the configuration does not exist or is invalid
         """
-        if not image.blobs:
+        if not image.blobs or image.media_type == ARTIFACT_MANIFEST:
             return {}
         raw = self.blob(image.blobs[0])
         return ImageConfiguration.read(raw, where=str(self.reference.at(image.digest))).labels
 
     def _upload(self, digest: str, content: SizedStream) -> None:
-        started = self._request("POST", "blobs/uploads/", expected=(202,))
+        started = self._request("POST", "blobs/uploads/", expected=_ACCEPTED)
         location = started.headers.get("Location", "")
+        if not location:
+            raise UnexpectedResponseError(
+                f"{self.http.host} started an upload to {self.reference} without naming its address (Location)",
+                status=started.status,
+            )
         self.http.request(
             "PUT",
             f"{location}{'&' if '?' in location else '?'}digest={quote(digest, safe='')}",
@@ -260,7 +320,7 @@ class Repository:
             headers={"Content-Type": "application/octet-stream"},
             # An empty stream would be sent without a Content-Length.
             content=content if content.size else b"".join(content),
-            expected=(201,),
+            expected=_ACCEPTED,
         )
 
     def _request(

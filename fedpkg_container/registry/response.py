@@ -10,13 +10,22 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError, WrongContentError
+from fedpkg_container.errors import (
+    AccessDeniedError,
+    NoSuchImageError,
+    ReadOnlyRegistryError,
+    RegistryError,
+    RegistryUnavailableError,
+    UnexpectedResponseError,
+    WrongContentError,
+)
+from fedpkg_container.registry.tls_errors import tls_error
 from fedpkg_container.text import printable_line
 
 _CAUSES = re.compile(
@@ -36,11 +45,14 @@ READ_SIZE = 1 << 14
 MIN_RATE = 1024
 #: Query strings of URLs: those of storage backends contain credentials.
 _QUERY = re.compile(r"\?[^\s'\")]*")
-#: Error code for a manifest whose blobs the registry does not see. Temporary with docker-registry: while another client
-#: uploads the same blob to the same repository, it rewrites the file that links the blob.
-_BLOB_UNKNOWN = "MANIFEST_BLOB_UNKNOWN"
-#: OpenSSL's errors for a server that cannot be trusted or does not use TLS.
-_UNTRUSTED = re.compile(r"certificate|hostname|wrong version number|unknown ca", re.IGNORECASE)
+#: Error codes for a manifest that refers to content that the registry does not see. Temporary with docker-registry:
+#: while another client uploads the same blob to the same repository, it rewrites the file that links the blob; and with
+#: registries that show new content late.
+_NOT_YET_SEEN = frozenset({"MANIFEST_BLOB_UNKNOWN", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"})
+#: HTTP statuses that do not change with time, although they are errors of the server.
+_PERMANENT_STATUSES = (501, 505)
+#: Harbor's message in read-only mode.
+_READ_ONLY = re.compile(rb"read[ -]only", re.IGNORECASE)
 
 
 def root_cause(text: str) -> str:
@@ -69,9 +81,9 @@ class Response:
         try:
             content = json.loads(self.content)
         except (ValueError, RecursionError) as error:
-            raise RegistryError(f"{url}: the response is not JSON") from error
+            raise UnexpectedResponseError(f"{url}: the response is not JSON", status=self.status) from error
         if not isinstance(content, dict):
-            raise RegistryError(f"{url}: the response is not a JSON object")
+            raise UnexpectedResponseError(f"{url}: the response is not a JSON object", status=self.status)
         return content
 
 
@@ -148,26 +160,52 @@ def response_error(host: str, method: str, url: str, response: Response) -> Regi
     :param host: the registry
     """
     request = f"{method} {redact(url)}"
+    reason, codes = f"{request}: HTTP {response.status}{_error_text(response)}", _error_codes(response)
+    if _is_read_only(method, response):
+        return ReadOnlyRegistryError(
+            f"{host} is read-only: {reason}",
+            solution="wait until its maintenance, e.g. garbage collection, has ended, and run it again; in"
+            " docker-registry the setting is storage.maintenance.readonly",
+        )
+    if method == "PUT" and response.status in (400, 404) and _NOT_YET_SEEN.intersection(codes):
+        return RegistryUnavailableError(reason, solution="try again later", status=response.status)
     if response.status in (401, 403):
-        return RegistryError(
+        return AccessDeniedError(
             f"{host} denied {request} (HTTP {response.status}){_error_text(response)}",
-            solution="check the credentials in the auth file",
+            solution="check the credentials in the auth file, and the permissions of that account",
+            status=response.status,
+            codes=codes,
         )
     if response.status == 404:
         return NoSuchImageError(f"{request}: not found{_error_text(response)}")
-    reason = f"{request}: HTTP {response.status}{_error_text(response)}"
     if response.status == 416:
         return WrongContentError(
             f"{reason}: range not satisfiable: the blob is shorter than the part downloaded before"
         )
-    if (
-        response.status == 429
-        or response.status >= 500
-        or (method == "PUT" and _BLOB_UNKNOWN in _error_codes(response))
-    ):
+    if response.status == 429 or (response.status >= 500 and response.status not in _PERMANENT_STATUSES):
         after = _retry_after(response.headers.get("Retry-After", ""))
-        return RegistryUnavailableError(reason, solution="try again later", retry_after=after)
-    return RegistryError(reason)
+        solution = f"run it again after {_utc(time.time() + after)}, as the registry requests" if after else ""
+        return RegistryUnavailableError(
+            f"{reason}{f'; Retry-After: {after:.0f} s' if after else ''}",
+            solution=solution or "try again later",
+            retry_after=after,
+            status=response.status,
+        )
+    return UnexpectedResponseError(reason, status=response.status, codes=codes)
+
+
+def _is_read_only(method: str, response: Response) -> bool:
+    """Return whether a response means that the registry rejects every change.
+
+    docker-registry in maintenance names only ``GET`` and ``HEAD`` as allowed. If just deletion is disabled, it responds
+    with an error code instead.
+    """
+    if method in ("GET", "HEAD") or response.status < 400:
+        return False
+    if response.status == 405:
+        allowed = response.headers.get("Allow", "")
+        return method != "DELETE" or (bool(allowed) and "DELETE" not in allowed)
+    return response.status in (403, 503) and _READ_ONLY.search(response.content) is not None
 
 
 @contextlib.contextmanager
@@ -184,8 +222,10 @@ def connection_errors(method: str, url: str, *, while_reading: bool = False) -> 
         reason = f"{method} {redact(url)}: {root_cause(redact(str(error)))}"
         late = not while_reading and "timed out" in reason
         permanent = late or isinstance(error, (requests.exceptions.Timeout, requests.exceptions.InvalidURL))
-        if isinstance(error, requests.exceptions.SSLError):  # a registry that restarts may break off handshakes
-            permanent = _UNTRUSTED.search(str(error)) is not None
+        if isinstance(error, requests.exceptions.SSLError):
+            if found := tls_error(f"{method} {redact(url)}", urlsplit(url).netloc, str(error)):
+                raise found from None
+            permanent = False  # a registry that restarts may break off handshakes
         kind = RegistryError if permanent else RegistryUnavailableError
         raise kind(reason, solution="try again later") from None  # the cause contains the request with its headers
 
@@ -215,14 +255,22 @@ def _retry_after(text: str) -> float:
         return 0.0
 
 
+def _utc(timestamp: float) -> str:
+    """Return a time as text."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(timestamp))
+    except (OverflowError, ValueError, OSError):
+        return "a time that is out of range"
+
+
 def _error_text(response: Response) -> str:
     """Return the first errors in a response, as a suffix for a message."""
     text = [f"{error.get('code', '')} {error.get('message', '')}".strip() for error in _errors(response)]
     return ": " + printable_line("; ".join(text))[:300] if text else ""
 
 
-def _error_codes(response: Response) -> list[object]:
-    return [error.get("code") for error in _errors(response)]
+def _error_codes(response: Response) -> list[str]:
+    return [str(error.get("code")) for error in _errors(response)]
 
 
 def _errors(response: Response) -> list[dict[str, object]]:

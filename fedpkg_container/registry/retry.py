@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -35,6 +36,11 @@ INITIAL_BACKOFF = 1.0
 MAX_BACKOFF = 15.0
 #: Maximum ``Retry-After`` that is honored, seconds; with a longer one the operation fails at once.
 MAX_RETRY_AFTER = 120.0
+#: What is honored in any case if an operation has several attempts: about the time of five of them, seconds.
+MIN_RETRY_AFTER = 15.0
+#: Backoff of ``wait_until``: seconds before the second check, doubled each time, and the maximum.
+FIRST_CHECK = 0.1
+MAX_CHECK = 5.0
 #: Seconds of waiting before the first notification.
 NOTIFY_AFTER = 2.0
 
@@ -51,7 +57,8 @@ def retry(
 
     A nested call in the same thread runs its operation once: the outer call retries the whole.
 
-    :param timeout: seconds after which no further attempt is started
+    :param timeout: seconds after which no further attempt is started. If the registry requests a longer wait
+        (Retry-After), the operation fails at once
     :param attempts: minimum number of attempts
     :param canceled: when set, no further attempt is started
     :param on_wait: called with the error before each pause, once the total wait exceeds ``NOTIFY_AFTER``
@@ -60,6 +67,7 @@ def retry(
     if getattr(_thread, "is_retrying", False):
         return operation()
     event = canceled or threading.Event()
+    longest = min(max(timeout, MIN_RETRY_AFTER), MAX_RETRY_AFTER)
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -68,7 +76,7 @@ def retry(
             on_wait(error)
 
     retrying = Retrying(
-        retry=retry_if_exception(_is_temporary),
+        retry=retry_if_exception(lambda error: _is_temporary(error, longest)),
         wait=_backoff,
         sleep=sleep_using_event(event),
         stop=stop_any(stop_when_event_set(event), stop_all(stop_after_delay(timeout), stop_after_attempt(attempts))),
@@ -82,8 +90,23 @@ def retry(
         _thread.is_retrying = False
 
 
-def _is_temporary(error: BaseException) -> bool:
-    return isinstance(error, RegistryUnavailableError) and error.retry_after <= MAX_RETRY_AFTER
+def wait_until(condition: Callable[[], bool], timeout: float, *, canceled: threading.Event | None = None) -> bool:
+    """Check a condition until it is true, with exponential backoff; return whether it became true.
+
+    :param timeout: seconds; the condition is checked at least once
+    :param canceled: when set, it is not checked again
+    """
+    event, deadline, pause = canceled or threading.Event(), time.monotonic() + timeout, FIRST_CHECK
+    while not condition():
+        remaining = deadline - time.monotonic()
+        if remaining <= 0 or event.wait(min(pause, remaining)):
+            return False
+        pause = min(2 * pause, MAX_CHECK)
+    return True
+
+
+def _is_temporary(error: BaseException, longest_wait: float) -> bool:
+    return isinstance(error, RegistryUnavailableError) and error.retry_after <= longest_wait
 
 
 def _backoff(state: RetryCallState) -> float:

@@ -24,7 +24,8 @@ from fedpkg_container.registry.address_guard import AddressGuard
 from fedpkg_container.registry.errors import error_for_image, no_such_image, program_errors
 from fedpkg_container.registry.http import ATTEMPTS, RegistryHTTP
 from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, Manifest
-from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.pages import repositories
+from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.retry import retry
 
 _log = logging.getLogger(__name__)
@@ -45,6 +46,7 @@ class Access:
     :param attempts: minimum number of attempts per HTTP request
     :param guard: filter for IP addresses of HTTP requests; None: any
     :param deadline: when all HTTP requests must have ended; None: no limit
+    :param blob_cache: directory in OCI image layout with blobs that need not be fetched; None for none
     """
 
     certificates: Path | None = None
@@ -54,6 +56,7 @@ class Access:
     attempts: int = ATTEMPTS
     guard: AddressGuard | None = None
     deadline: Deadline | None = None
+    blob_cache: Path | None = None
 
     def without_retries(self, timeout: float | None = None) -> Access:
         """Return a copy with a single attempt, and at most ``timeout`` seconds."""
@@ -169,7 +172,7 @@ class Registry:
         :raises RegistryError: if a tag cannot be set
         """
         with self.repository(image) as repository:
-            manifest = repository.manifest(image.digest)
+            manifest = repository.pushed_manifest(image.digest)
             for tag in tags:
                 repository.put_manifest(tag, manifest)
 

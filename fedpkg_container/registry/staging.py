@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from fedpkg_container.model.koji_images import ImageRecords
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.pages import repositories
+from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 
 _log = logging.getLogger(__name__)

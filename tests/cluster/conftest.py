@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.cluster import following
 from fedpkg_container.cluster.client import ClusterClient
 from fedpkg_container.cluster.settings import ClusterConfig, Placement, Timeouts
 from fedpkg_container.cluster.site_manifests import BUILDER, SiteOptions, site_objects
 from tests.support.cluster.scripted import Target
-from tests.support.cluster.server import Cluster
+from tests.support.cluster.validation import validate
 
 #: Image of scripted pods in the simulated cluster, and namespace of the tests.
 IMAGE, NAMESPACE = "registry.example.org/pod@sha256:" + "1" * 64, "builds"
@@ -40,7 +42,7 @@ def simulated(tmp_path: Path, authority: Authority) -> Iterator[Cluster]:
 
 
 def _simulated(folder: Path, authority: Authority):  # type: ignore[no-untyped-def]
-    cluster = Cluster(folder / "cluster")
+    cluster = Cluster(folder / "cluster", validate=validate)
     cluster.access.install(site_objects(SiteOptions(NAMESPACE, ClusterConfig.service_account)))
     cluster.access.grant(BUILDER, "builder-token")
     cluster.kubelet.images[IMAGE] = [sys.executable, "-m", "fedpkg_container.pod"]
@@ -77,3 +79,20 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Target]:
 def with_timeouts(target: Target, **seconds: int) -> ClusterConfig:
     """The configuration with shorter time limits."""
     return replace(target.config, timeouts=Timeouts(**seconds))
+
+
+@pytest.fixture
+def frequent_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask for events more often than every ten seconds."""
+    monkeypatch.setattr(following, "EVENTS_INTERVAL", 0.2)
+
+
+@pytest.fixture
+def usable_afterwards(target: Target) -> Iterator[None]:
+    """After each fault nothing is left, and the next build of the task works."""
+    yield
+    target.nothing_left()
+    run = target.start("say('next')\nend()").wait()
+    assert run.text() == ["next"]
+    assert run.error is None
+    target.nothing_left()

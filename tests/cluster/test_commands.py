@@ -11,13 +11,16 @@ import pytest
 from ruamel.yaml import YAML
 
 from fedpkg_container import __version__, cluster_cli
+from fedpkg_container.box.cluster.contained import contained
+from fedpkg_container.box.cluster.server import Cluster
+from fedpkg_container.cluster import manifests
 from fedpkg_container.cluster.manifests import JOB, hub_labels
+from fedpkg_container.cluster.settings import ClusterConfig
+from fedpkg_container.cluster.site_manifests import SiteOptions, site_objects
 from fedpkg_container.engines.sandbox import interpreter
 from tests.cluster.conftest import IMAGE, NAMESPACE
 from tests.support.box_hub import RunningHub, running_hub
-from tests.support.cluster.contained import contained
 from tests.support.cluster.scripted import Target
-from tests.support.cluster.server import Cluster
 
 
 @pytest.fixture
@@ -49,6 +52,13 @@ def test_the_manifests(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--config", str(site), "manifests", "--service", "x") == 2
 
 
+def test_the_manifests_for_tekton(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--config", str(site), "manifests", "--tekton") == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith("# The builders of Koji do not start TaskRuns")
+    assert [each["kind"] for each in YAML(typ="safe").load_all(printed)][-1] == "Task"
+
+
 def test_the_log_of_a_command(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--config", str(site), "manifests") == 0
     assert capsys.readouterr().err == ""
@@ -74,12 +84,62 @@ def test_a_pod_that_tests_itself(
     status = _run("check", "--config", str(site), "--json")
     printed = capsys.readouterr()
     assert printed.out, printed.err
-    results = json.loads(printed.out)
+    results = json.loads(printed.out)["x86_64"]
     assert results["build"] == "ok isolated by runc, layers as on other builders", results
     assert results["registry"].startswith("failed: registry.example.org "), results
     assert status == 1
     assert results["user namespace"] == "ok yes"
     assert simulated.store.list("jobs", NAMESPACE) == []
+
+
+@pytest.mark.root
+def test_a_build_of_openshift_that_tests_itself(
+    site: Path, simulated: Cluster, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its only writable volume is that of container stores."""
+    simulated.access.rules.clear()
+    simulated.access.install(site_objects(SiteOptions(NAMESPACE, ClusterConfig.service_account, openshift=True)))
+    simulated.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
+    simulated.kubelet.runtime = contained
+    site.write_text(site.read_text().replace("kind = kubernetes", "kind = openshift-build"))
+    _run("check", "--config", str(site), "--json")
+    results = json.loads(capsys.readouterr().out)["x86_64"]
+    assert results["build"] == "ok isolated by runc, layers as on other builders", results
+    assert results["storage"].startswith("ok "), results
+    assert ("create", "builds") in simulated.access.used
+
+
+#: What fails without each capability of the pod; nothing in this test for KILL, which ends the processes of a worker.
+NEEDED = {
+    "CHOWN": "build", "DAC_OVERRIDE": "build", "SETGID": "build", "SETPCAP": "build", "SETUID": "build",
+    "SYS_ADMIN": "network none", "NET_ADMIN": "network none",
+}  # fmt: skip
+
+
+@pytest.mark.root
+@pytest.mark.slow
+@pytest.mark.parametrize("capability", NEEDED)
+def test_a_pod_without_a_capability(
+    site: Path,
+    simulated: Cluster,
+    target: Target,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capability: str,
+) -> None:
+    for name in ("ROOT_CAPABILITIES", "CAPABILITIES"):
+        kept = tuple(each for each in getattr(manifests, name) if each != capability)
+        monkeypatch.setattr(manifests, name, kept)
+    simulated.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
+    simulated.kubelet.runtime = contained
+    assert _run("check", "--config", str(site), "--json") == 1
+    results = json.loads(capsys.readouterr().out)["x86_64"]
+    assert results[NEEDED[capability]].startswith("failed: "), results
+    assert results["build"].startswith("failed: "), results
+
+
+def test_the_capabilities_are_all_tested() -> None:
+    assert {*NEEDED, "KILL"} == {*manifests.ROOT_CAPABILITIES, *manifests.CAPABILITIES}
 
 
 def test_a_pod_that_cannot_build(
@@ -89,7 +149,32 @@ def test_a_pod_that_cannot_build(
     script += 'open(os.environ["FEDPKG_CONTAINER_MESSAGE"],"w").write(\'{"format":1,"records":0,"artifact":"check"}\')'
     simulated.kubelet.images[IMAGE] = [sys.executable, "-c", script]
     assert _run("check", "--config", str(site)) == 1
-    assert capsys.readouterr().out == "build: failed: no\n"
+    assert capsys.readouterr().out == "x86_64 build: failed: no\n"
+
+
+def test_an_architecture_without_nodes(
+    site: Path, simulated: Cluster, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = 'import os; print(\'{"build": "ok"}\'); '
+    script += 'open(os.environ["FEDPKG_CONTAINER_MESSAGE"],"w").write(\'{"format":1,"records":0,"artifact":"check"}\')'
+    simulated.kubelet.images[IMAGE] = [sys.executable, "-c", script]
+    site.write_text(site.read_text() + "schedule_timeout = 1\n[kubernetes s390x]\ncpu = 1\n")
+    assert _run("check", "--config", str(site)) == 1
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "x86_64 build: ok"
+    assert second.startswith("s390x pod: failed: the pod fedpkg-container-0-s390x-")
+    assert "no node can run the pod" in second
+
+
+def test_what_a_pod_without_results_prints(
+    site: Path, simulated: Cluster, target: Target, capsys: pytest.CaptureFixture[str]
+) -> None:
+    simulated.kubelet.images[IMAGE] = [sys.executable, "-c", "raise ValueError('no such \x1b[1mmodule')"]
+    assert _run("check", "--config", str(site)) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith("x86_64 pod: failed: the pod for x86_64 ended with exit status 1 without a result")
+    assert "ValueError: no such" in printed.err
+    assert "\x1b" not in printed.err
 
 
 @pytest.fixture(scope="module")

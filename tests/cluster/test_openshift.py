@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import replace
 
+from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.cluster.job import ClusterBuild
 from fedpkg_container.cluster.manifests import BUILD, PodBuild
 from fedpkg_container.cluster.settings import ClusterConfig
@@ -15,7 +16,6 @@ from fedpkg_container.cluster.sweeper import sweep
 from fedpkg_container.signals import Interrupted
 from tests.cluster.conftest import IMAGE, NAMESPACE
 from tests.support.cluster.scripted import PRELUDE, Recorded, Run, Target, spec
-from tests.support.cluster.server import Cluster
 from tests.support.waiting import eventually
 
 

@@ -25,8 +25,9 @@ from fedpkg_container.model.checks import Example, hub
 from fedpkg_container.process import run
 from tests.support.packager import Packager
 
-#: Checks whose findings need a hub that cannot be made by commands: tests/unit/test_preflight_names.py.
-ELSEWHERE = {"dest-tag"}
+#: Checks whose findings need a hub that cannot be made by commands (tests/unit/test_preflight_names.py), images and
+#: servers (tests/registry/test_client_dry_run.py), or builds (tests/e2e/test_again.py).
+ELSEWHERE = {"dest-tag", "koji-parent-build", "parent-missing", "parent-arch", "repo-file", "head-built"}
 KOJI = Path(sys.executable).with_name("koji")
 
 

@@ -16,46 +16,36 @@ import pytest
 
 from fedpkg_container import cluster_cli
 from fedpkg_container.box.box import Box
+from fedpkg_container.box.cluster.server import Cluster
+from fedpkg_container.box.cluster.site import NAMESPACE, builder_settings, make_cluster
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.cluster.settings import ClusterConfig
-from fedpkg_container.cluster.site_manifests import BUILDER, SiteOptions, site_objects
-from fedpkg_container.engines.sandbox import interpreter
 from fedpkg_container.model.pod import INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
 from fedpkg_container.model.reference import ImageReference
-from tests.support.cluster.contained import contained
-from tests.support.cluster.server import Cluster
+from fedpkg_container.process import run
+from tests.support.access_log import AccessLog
+from tests.support.cluster.validation import validate
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
 from tests.support.site import FILE, site_settings
 from tests.support.steps import kill_for_good, restart, submit, task_processes, wait_for_line
 
-IMAGE, NAMESPACE = "registry.example.org/pod@sha256:" + "1" * 64, "builds"
 pytestmark = pytest.mark.root
 
 
 @pytest.fixture
 def cluster(box: Box, tmp_path: Path) -> Iterator[Cluster]:
     """A cluster in which all builds of the box run."""
-    made = Cluster(tmp_path / "cluster")
-    made.access.install(site_objects(SiteOptions(NAMESPACE, ClusterConfig.service_account)))
-    made.access.grant(BUILDER, "token")
-    made.kubelet.images[IMAGE] = [interpreter(), "-m", "fedpkg_container.pod"]
-    made.kubelet.claims["topdir"] = box.layout.topdir
-    made.kubelet.runtime = contained
+    made = make_cluster(tmp_path / "cluster", box.layout.topdir, "token")
+    made.validate = validate
+    made.kubelet.claims["bases"] = tmp_path / "bases"
+    made.kubelet.claims["bases"].mkdir()
     token = tmp_path / "token"
     token.write_text("token")
     with made.running(box.authority.issue("kubernetes", server=True)):
         path = made.kubeconfig(tmp_path / "kubeconfig", box.authority.certificate_path, token, NAMESPACE)
-        settings = {
-            "engine": {"kind": "kubernetes"},
-            "kubernetes": {
-                "kubeconfig": str(path),
-                "namespace": NAMESPACE,
-                "image": IMAGE,
-                "topdir": "claim:topdir",
-                "certificates": str(box.layout.builder(box.layout.builders[0]) / "certs"),
-            },
-        }
+        certificates = box.layout.builder(box.layout.builders[0]) / "certs"
+        settings = builder_settings(path, certificates)
+        settings["kubernetes"]["base_images"] = "claim:bases"
         with site_settings(box, settings):
             yield made
 
@@ -86,7 +76,8 @@ def _nothing_in(cluster: Cluster) -> None:
 
 def test_a_build_in_a_pod(packager: Packager, box: Box, cluster: Cluster) -> None:
     hidden = " && ".join(f"test ! -e {path}" for path in (INPUT_DIRECTORY, STATE_DIRECTORY, TOPDIR, MESSAGE_PATH))
-    run = f"RUN {hidden} && ! env | busybox grep FEDPKG_CONTAINER && echo printed-by-run"
+    alone = "test $(busybox grep -c : /proc/net/dev) = 1"  # network none: loopback is the only interface
+    run = f"RUN {hidden} && ! env | busybox grep FEDPKG_CONTAINER && {alone} && echo printed-by-run"
     packager.commit(packager.dockerfile(run, release="1"))
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
@@ -122,9 +113,22 @@ def test_the_layers_are_those_of_a_builder(
     packager: Packager, box: Box, cluster: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
     packager.commit(packager.dockerfile("RUN mkdir -p /a/b; echo x > /a/b/c; busybox chown 1000:1000 /a/b/c"))
+    certificates = box.layout.builder(box.layout.builders[0]) / "certs"
+    bases = f"oci:{cluster.kubelet.claims['bases']}:base"
+    run(["skopeo", "copy", "--quiet", "--src-cert-dir", certificates, f"docker://{packager.base}", bases], timeout=60)
+    base = ImageReference.parse(packager.base)
+    with registry_of(box).repository(base) as repository:
+        (member,) = repository.manifest(base.tag).manifests
+        _, *layers = repository.manifest(member.digest).blobs
+    log = AccessLog(box.layout.registry / "front" / "access.log")
+    log.forget()
     in_pod = packager.build("--scratch")
     assert in_pod.returncode == 0, in_pod.stdout + in_pod.stderr
     assert ("create", "jobs") in cluster.access.used
+    paths = {f"/v2/demo-base/blobs/{layer.digest}" for layer in layers}
+    fetched = [each for each in log.requests() if each.path in paths]
+    assert log.requests(), "the log is written"
+    assert fetched == [], "layers of the base image are in the volume"
     with site_settings(box, {"engine": {"kind": "local"}}):
         on_builder = packager.build("--scratch")
     assert on_builder.returncode == 0, on_builder.stdout + on_builder.stderr
@@ -219,7 +223,7 @@ def test_a_pod_that_waits(packager: Packager, box: Box, cluster: Cluster) -> Non
 def test_a_pod_that_tests_itself(box: Box, cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     site = box.layout.builder(box.layout.builders[0]) / FILE
     status = cluster_cli.run(cluster_cli.make_parser().parse_args(["check", "--json", "--config", str(site)]))
-    results = json.loads(capsys.readouterr().out)
+    results = json.loads(capsys.readouterr().out)["x86_64"]
     assert status == 0, results
     assert results["registry"] == f"ok {box.layout.registry_address}"
     _nothing_in(cluster)

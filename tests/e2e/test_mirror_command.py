@@ -19,6 +19,8 @@ import pexpect
 import pytest
 
 from fedpkg_container.commands.registry.mirror import add_arguments
+from fedpkg_container.registry.digests import digest_of
+from fedpkg_container.registry.manifests import OCI_INDEX, OCI_MANIFEST, Manifest
 from fedpkg_container.registry.mirror.options import DAY
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.referrers import Artifact, attach
@@ -46,6 +48,12 @@ def layer(name: str) -> bytes:
     return gzip.compress(packed.getvalue(), mtime=0)
 
 
+def zstd_frame(content: bytes) -> bytes:
+    """A frame of zstd with one uncompressed block (RFC 8878), for 256 bytes to 64 KiB."""
+    size, block = (len(content) - 256).to_bytes(2, "little"), ((len(content) << 3) | 1).to_bytes(3, "little")
+    return b"\x28\xb5\x2f\xfd\x60" + size + block + content
+
+
 def test_text_output(it: Mirrored) -> None:
     it.storage.image("fedora/hello", "1-1", "latest", layers=[b"one", b"two"])
     said = it.call("--dry-run")
@@ -67,6 +75,7 @@ def test_json_report(it: Mirrored) -> None:
     assert 0 < seconds < 60
     size = sum(blob.size for blob in image.blobs)
     assert report == {
+        "version": 1,
         "dry_run": False,
         "repositories": 1,
         "tags": 1,
@@ -77,6 +86,7 @@ def test_json_report(it: Mirrored) -> None:
         "bytes": size,
         "requests": 8,
         "interrupted": "",
+        "notes": [],
         "errors": [],
     }
     it.storage.change_byte(image.blobs[1].digest)
@@ -354,6 +364,51 @@ def test_archive_is_not_renamed_while_its_index_is_in_doubt(it: Mirrored) -> Non
     assert archived(it) == before
     summary = it.run(archives=True, grace=0)
     assert (summary.errors, summary.archives, archived(it)) == ([], 0, before)
+
+
+def test_archives_of_other_images(it: Mirrored) -> None:
+    """Images that a docker-archive cannot hold, and what is no image."""
+    unpacked = gzip.decompress(layer("file"))
+    zstd = {
+        **it.storage.blob("hello", zstd_frame(unpacked)),
+        "mediaType": "application/vnd.oci.image.layer.v1.tar+zstd",
+    }
+    facts = {"architecture": "amd64", "os": "linux", "config": {},
+             "rootfs": {"type": "layers", "diff_ids": [digest_of(unpacked)]}}  # fmt: skip
+    config_type = "application/vnd.oci.image.config.v1+json"
+    config = it.storage.blob("hello", json.dumps(facts).encode(), config_type)
+    image = Manifest.of({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": config, "layers": [zstd]})
+    it.storage.manifest("hello", image)
+    unknown = it.storage.blob("hello", b'{"architecture": "unknown", "os": "unknown"}', config_type)
+    statement = it.storage.blob("hello", b"{}", "application/vnd.in-toto+json")
+    attestation = Manifest.of({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": unknown, "layers": [statement]})
+    it.storage.manifest("hello", attestation)
+    inner = Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [image.descriptor]})
+    it.storage.manifest("hello", inner)
+    members = [attestation.descriptor, inner.descriptor]
+    outer = Manifest.of({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": members})
+    it.storage.manifest("hello", outer, "1-1")
+    chart = it.storage.blob("hello", b"{}", "application/vnd.cncf.helm.config.v1+json")
+    artifact = Manifest.of({"schemaVersion": 2, "mediaType": OCI_MANIFEST, "config": chart, "layers": []})
+    it.storage.manifest("hello", artifact, "2-1")
+    summary = it.run(archives=True)
+    assert (summary.errors, summary.archives) == ([], 1)
+    assert sorted(summary.notes) == [
+        "hello:2-1 is not an image; it has no archive",
+        f"hello@{attestation.digest} of 1-1 is an attestation; it has no archive",
+    ]
+    (archive,) = it.tree.glob("archives/**/*.oci.tar")
+    assert archive.name == "hello-1-1.x86_64.oci.tar"
+    subprocess.run(
+        ["sha256sum", "--check", "--strict", "--quiet", f"{archive.name}.sha256"], cwd=archive.parent, check=True
+    )
+    with tarfile.open(archive) as tar:
+        names = set(tar.getnames())
+    assert {f"blobs/sha256/{each.partition(':')[2]}" for each in (image.digest, str(zstd["digest"]))} <= names
+    assert it.run(archives=True, verify=True).archives == 0
+    it.storage.untag("hello", "1-1")
+    assert it.run(archives=True, grace=0).deleted
+    assert not list(it.tree.glob("archives/**/*.oci.tar*"))
 
 
 def test_failing_archives(it: Mirrored) -> None:

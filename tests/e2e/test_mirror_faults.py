@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.tls_server import tls_server
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.registry import retry
 from fedpkg_container.registry.mirror import discovery
@@ -23,7 +24,6 @@ from fedpkg_container.registry.repository import Repository
 from tests.support.mirrored import Mirrored, mirrored
 from tests.support.registries import access, docker_registry
 from tests.support.small_disk import small_disk
-from tests.support.tls_server import tls_server
 from tests.support.waiting import PATIENCE, eventually
 
 LARGE = os.urandom(4 << 20)
@@ -161,7 +161,7 @@ def test_concurrent_runs_on_one_tree(it: Mirrored) -> None:
     it.site("rate = 1M\n")
     with it.start() as first:
         wait_for_part(it)
-        said = it.call(status=1)
+        said = it.call(status=8)
         assert f"is locked by process {first.pid} on " in said and " since 20" in said
         with pytest.raises(FedpkgContainerError, match=f"process {first.pid}"):
             it.run()

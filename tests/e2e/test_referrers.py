@@ -75,12 +75,17 @@ def test_what_others_have_listed_stays_and_the_same_again_changes_nothing(plain:
     assert registry.manifest(image.tagged(fallback_tag(image.digest))).digest == before
 
 
-def test_a_tag_that_is_no_list_is_not_overwritten(plain: tuple[Registry, str]) -> None:
+def test_a_tag_that_is_no_list_is_not_overwritten(
+    plain: tuple[Registry, str], caplog: pytest.LogCaptureFixture
+) -> None:
     registry, host = plain
     image = ImageReference(host, "hello/web", digest=push_image(registry, host, "hello/web", "three"))
     registry.set_tags(image, [fallback_tag(image.digest)])
-    with registry.repository(image) as repository, pytest.raises(RegistryError, match="is not a referrers index"):
+    with registry.repository(image) as repository:
         attach(repository, image.digest, SBOM)
+        assert repository.head(fallback_tag(image.digest)) == image.digest
+        assert referrers(repository, image.digest) == []
+    assert "is stored, but clients cannot find it" in caplog.text
 
 
 def test_an_image_that_is_not_there(plain: tuple[Registry, str]) -> None:

@@ -222,6 +222,7 @@ def test_hostile_log_does_not_control_the_terminal(played: PlayedBuilder, task: 
     played.fail(child, "bad\u202e\nforged: 2")
     played.fail(task, "bad\u202e\nforged: 2")
     shown = Screen(played, "container-status", "--watch", str(task), "--progress", "plain", NO_COLOR="1").end()
+    shown = re.sub(r"\x1b]8;;(?:https://koji\.example/[!-~]*?)?\x1b\\", "", shown)  # links to the task and its log
     assert "\x1b" not in shown
     assert "ok 2%" in shown
     assert "\u202e" not in shown

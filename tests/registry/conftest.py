@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.hubs import Hub, Hubs, hubs
 from tests.support.memory_registry import MemoryRegistry
 from tests.support.registry_clients import Serve, another_server, hurry, serving
 
@@ -28,3 +30,16 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
     with another_server(tmp_path, monkeypatch) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def shared_hubs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hubs]:
+    with hubs(tmp_path_factory.mktemp("hubs")) as made:
+        yield made
+
+
+@pytest.fixture
+def make_hub(tmp_path: Path, shared_hubs: Hubs) -> Iterator[Callable[..., Hub]]:
+    """Makes a site whose target has a profile, by the name of the profile."""
+    with contextlib.ExitStack() as stack:
+        yield lambda name, **changes: stack.enter_context(shared_hubs.make(tmp_path, name, **changes))

@@ -11,13 +11,14 @@ import time
 import pytest
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
-from fedpkg_container.registry import repository as repositories_of
+from fedpkg_container.registry import pages as pages_of
 from fedpkg_container.registry import response, retry
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import ATTEMPTS
 from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH, MAX_MANIFEST_SIZE, OCI_INDEX, Descriptor, Manifest
+from fedpkg_container.registry.pages import repositories
 from fedpkg_container.registry.pruning.inventory import read_inventory
-from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import ENDLESS, RESET, SHORT, Fault
 from tests.support.pushing import image, tagged
 from tests.support.registry_clients import Serve, latest
@@ -54,7 +55,7 @@ def test_circular_and_endless_pages(serve: Serve, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(RegistryError, match="returned an endless list of tags"):
         list(repository.tags())
     assert len(server.faults["/tags/list"]) == 8
-    monkeypatch.setattr(repositories_of, "MAX_PAGES", 5)
+    monkeypatch.setattr(pages_of, "MAX_PAGES", 5)
     following = [f'</v2/hello/tags/list?last={number}>; rel="next"' for number in range(9)]
     server.faults["/tags/list"] = [Fault(200, {"Link": each}, b'{"tags": ["a"]}') for each in following]
     with pytest.raises(RegistryError, match="returned an endless list of tags"):

@@ -230,7 +230,8 @@ def test_deletion_uses_the_registrys_action_name(serve: Serve) -> None:
     server.faults["DELETE"] = [Fault(401, {"WWW-Authenticate": told.format(server.address, "delete")})]
     with pytest.raises(RegistryError, match="denied DELETE"):
         repository.delete_manifest(digest_of(latest(server)))
-    assert server.seen[-1][2].endswith("-for-repository:hello:delete"), "and nothing of another repository"
+    authorization = [shown for method, _, shown in server.seen if method == "DELETE"][-1]
+    assert authorization.endswith("-for-repository:hello:delete"), "and nothing of another repository"
 
 
 def test_head_of_redirected_blob(serve: Serve, elsewhere: MemoryRegistry) -> None:

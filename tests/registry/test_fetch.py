@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -34,9 +35,11 @@ def fetch(
     *,
     limits: FetchLimits = LIMITS,
     seconds: float = 60,
+    cache: Path | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> Manifest:
-    return fetch_image(source, digest, directory, limits=limits, deadline=Deadline("the test", seconds), tick=tick)
+    deadline = Deadline("the test", seconds)
+    return fetch_image(source, digest, directory, limits=limits, deadline=deadline, cache=cache, tick=tick)
 
 
 def changed(server: MemoryRegistry, source: Repository, **facts: Any) -> str:
@@ -66,6 +69,55 @@ def test_interrupted_transfer_is_resumed(serve: Serve, tmp_path: Path) -> None:
     server.faults[f"GET .*{layer}"] = [500, Fault(kind=RESET), Fault(200, body=b"0123456789", kind=SHORT)]
     fetch(source, pushed.digest, tmp_path / "image")
     assert (tmp_path / "image" / layer[7:]).read_bytes() == b"0123456789" * 1000
+
+
+def test_blobs_of_a_cache_are_not_requested(serve: Serve, tmp_path: Path) -> None:
+    server, source = serve()
+    pushed = image(source, "two", layers=[b"x" * 300_000, b"y" * 300_000])
+    *known, missing = [blob.digest for blob in pushed.blobs]
+    stored = tmp_path / "cache/blobs/sha256"
+    stored.mkdir(parents=True)
+    for digest in known:
+        (stored / digest[7:]).write_bytes(server["hello"].blobs[digest])
+    server.seen.clear()
+    fetch(source, pushed.digest, tmp_path / "image", cache=tmp_path / "cache")
+    assert server.asked("GET .*/blobs/") == server.asked(f"GET .*{missing}") == 1
+    for digest in (*known, missing):
+        assert (tmp_path / "image" / digest[7:]).read_bytes() == server["hello"].blobs[digest]
+
+
+def _wrong_content(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+
+def _too_short(path: Path) -> None:
+    path.write_bytes(b"x")
+
+
+def _fifo(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [_wrong_content, _too_short, _fifo, _directory])
+def test_a_blob_of_a_cache_that_cannot_be_used(
+    serve: Serve, tmp_path: Path, caplog: pytest.LogCaptureFixture, spoil: Callable[[Path], None]
+) -> None:
+    server, source = serve()
+    pushed = image(source, "two")
+    digest = pushed.blobs[-1].digest
+    path = tmp_path / "cache/blobs/sha256" / digest[7:]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(server["hello"].blobs[digest])
+    spoil(path)
+    fetch(source, pushed.digest, tmp_path / "image", cache=tmp_path / "cache")
+    assert (tmp_path / "image" / digest[7:]).read_bytes() == server["hello"].blobs[digest]
+    assert f"the cached blob {path} cannot be used" in caplog.text
 
 
 @pytest.mark.parametrize("fault", [Fault(200, body=b"something else"), Fault(200, body=b"")])

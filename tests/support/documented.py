@@ -19,7 +19,7 @@ PAGES = (DOCS / "tutorial.md", *sorted((DOCS / "howto").glob("*.md")))
 PROGRAMS = frozenset(
     "$EDITOR .venv/bin/python /opt/venv/bin/python cat cd curl dnf echo exit export fedpkg fedpkg-container"
     " fedpkg-container-box fedpkg-container-cluster fedpkg-container-registry for git koji ln make mkdir pipx podman"
-    " python3 rm sed systemctl tail touch".split()
+    " python3 rm sed skopeo systemctl tail touch".split()
 )
 _ASSIGNMENT = re.compile(r"[a-z_]+=")
 _MARK = re.compile(r"<!-- not run: (.+?) -->\s*")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fedpkg_container.box.box import Box
-from tests.support.tls_server import tls_server
+from fedpkg_container.box.tls_server import tls_server
 
 #: Hop-by-hop headers, which a proxy does not forward.
 _HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}

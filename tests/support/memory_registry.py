@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, Union
 
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.tls_server import tls_server
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import OCI_INDEX
 from tests.support.registries import PASSWORD, USER
-from tests.support.tls_server import tls_server
 
 #: Duration of a hang, seconds.
 HANGS = 3.0
@@ -68,6 +68,7 @@ class MemoryRegistry:
 
     :param token: whether it requires a bearer token
     :param uses: number of requests per token; 0 for no limit
+    :param lifetime: seconds for which tokens are said to be valid; 0: not stated
     :param page: maximum number of tags or repositories per page
     :param link: format of the link to the next page; ``{}`` is replaced by the page's address on the server
     :param names_digests: whether it sends the digest of a manifest in a header
@@ -79,6 +80,7 @@ class MemoryRegistry:
 
     token: bool = True
     uses: int = 0
+    lifetime: int = 0
     page: int = 1000
     link: str = "{}"
     names_digests: bool = True
@@ -112,22 +114,23 @@ class MemoryRegistry:
                 return
         query = dict(urllib.parse.parse_qsl(parts.query))
         if parts.path == "/token":
-            self._token(request, query, authorization)
+            self._token(request, urllib.parse.parse_qs(parts.query).get("scope", []), authorization)
         elif self.token and not self._authorized(request.command, parts.path, authorization):
             challenge = f'Bearer realm="https://{self.address}/token",service="tests"'
             send(request, 401, b"{}", {"WWW-Authenticate": challenge})
         else:
             self._registry(request, parts.path, query, body)
 
-    def _token(self, request: http.server.BaseHTTPRequestHandler, query: dict[str, str], authorization: str) -> None:
+    def _token(self, request: http.server.BaseHTTPRequestHandler, scopes: list[str], authorization: str) -> None:
         expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
         if authorization != f"Basic {expected}":
             send(request, 401, b"{}")
             return
         number = len(self._given)
-        token = f"{number} for {query.get('scope', '')}".replace(" ", "-")
+        token = f"{number}-for-{'|'.join(scopes)}"
         self._given[token] = 0
-        send(request, 200, json.dumps({"token": token}).encode())
+        more = {"expires_in": self.lifetime} if self.lifetime else {}
+        send(request, 200, json.dumps({"token": token, **more}).encode())
 
     def _authorized(self, method: str, path: str, authorization: str) -> bool:
         token = authorization.removeprefix("Bearer ")
@@ -135,7 +138,8 @@ class MemoryRegistry:
         actions = {"GET": "pull(,push)?", "HEAD": "pull(,push)?", "DELETE": r"\*"}.get(method, "pull,push")
         wanted = f"repository:{found['name']}:{actions}" if found else r"registry:catalog:\*"
         wanted = wanted if path != "/v2/" else ".*"
-        if token not in self._given or not re.fullmatch(rf"\d+-for-{wanted}", token):
+        scopes = token.partition("-for-")[2].split("|")
+        if token not in self._given or not any(re.fullmatch(wanted, each) for each in scopes):
             return False
         self._given[token] += 1
         return not self.uses or self._given[token] <= self.uses
@@ -189,7 +193,7 @@ class MemoryRegistry:
         elif request.command == "DELETE":
             send(request, 204, b"")
         else:
-            _send_blob(request, held.blobs.get(name))
+            send_blob(request, held.blobs.get(name))
 
     def _manifests(self, request: http.server.BaseHTTPRequestHandler, held: Held, name: str, body: bytes) -> None:
         if request.command == "PUT":
@@ -226,7 +230,7 @@ def _referrers(held: Held, subject: str) -> list[dict[str, Any]]:
     return listed
 
 
-def _send_blob(request: http.server.BaseHTTPRequestHandler, content: bytes | None) -> None:
+def send_blob(request: http.server.BaseHTTPRequestHandler, content: bytes | None) -> None:
     """Send a blob, or the requested rest of it."""
     found = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
     if content is None:

@@ -18,7 +18,8 @@ from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.registry.mirror.options import Options, Summary
 from fedpkg_container.registry.mirror.run import mirror
-from fedpkg_container.registry.promotion.journal import Journal, JournalEntry
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support import preloaded
 from tests.support.registries import access, docker_registry

@@ -51,6 +51,7 @@ def docker_registry(
     data: Path | None = None,
     redirect: str = "",
     delete: bool = True,
+    read_only: bool = False,
 ) -> Iterator[str]:
     """Run docker-registry over TLS, its data in a directory; its address.
 
@@ -59,6 +60,7 @@ def docker_registry(
     :param data: image directory; None for a separate one per port
     :param redirect: the address of a data server, to which it redirects blob requests
     :param delete: whether deletion is allowed
+    :param read_only: whether it is in maintenance, as for garbage collection
     """
     if not port:
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -71,6 +73,7 @@ def docker_registry(
         "storage": {
             "filesystem": {"rootdirectory": str(root)},
             "delete": {"enabled": delete},
+            **({"maintenance": {"readonly": {"enabled": True}}} if read_only else {}),
         },
         "http": {"addr": f"127.0.0.1:{port}", "tls": {"certificate": certificate, "key": certificate}},
     }

@@ -24,6 +24,7 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pauses of hundredths of a second."""
     monkeypatch.setattr(retry, "INITIAL_BACKOFF", 0.02)
     monkeypatch.setattr(retry, "MAX_BACKOFF", 0.5)
+    monkeypatch.setattr(retry, "FIRST_CHECK", 0.01)
 
 
 @contextlib.contextmanager

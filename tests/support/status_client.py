@@ -16,6 +16,7 @@ import jsonschema
 import pytest
 
 from fedpkg_container.commands import container_status
+from fedpkg_container.commands.client_config import apply_defaults
 from fedpkg_container.hub import session as sessions
 from fedpkg_container.model.build import SiteUrls
 from tests.support.status_hub import NOW, StatusHub
@@ -28,7 +29,7 @@ def arguments(*words: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     container_status.add_arguments(parser)
     return parser.parse_args(
-        words, argparse.Namespace(q=False, v=False, debug=False, repo_name=None, repo_namespace=None)
+        words, argparse.Namespace(q=False, v=False, debug=False, dry_run=False, repo_name=None, repo_namespace=None)
     )
 
 
@@ -53,6 +54,7 @@ class Status:
         """Run the command and return its standard output."""
         self.hub.requests.clear()
         client: Any = SimpleNamespace(name="fedpkg", args=arguments(*words), config=self.config, cmd=None)
+        apply_defaults(client)
         buffer = io.BytesIO()
         stream = io.TextIOWrapper(buffer, "utf-8")
         self._patch.setattr(sys, "stdout", stream)

@@ -130,7 +130,14 @@ _running: dict[str, Storage] = {}
 @contextlib.contextmanager
 def running(host: str, root: Path) -> Iterator[None]:
     """While a registry runs, let ``stored`` write to its directory."""
-    _running[host] = Storage(root)
+    with running_in(host, Storage(root)):
+        yield
+
+
+@contextlib.contextmanager
+def running_in(host: str, storage: Storage) -> Iterator[None]:
+    """The same for another kind of storage."""
+    _running[host] = storage
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from fedpkg_container.cli import make_client
-from fedpkg_container.commands import container_build
+from fedpkg_container.commands import build_checks
 from fedpkg_container.distgit import rules
 from fedpkg_container.distgit.checkout import Checkout
 from fedpkg_container.distgit.file_rules import check_files
@@ -129,7 +129,7 @@ def _check_out(example: Example, distgit: Path, home: Path, monkeypatch: pytest.
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setattr("sys.argv", ["fedpkg", "--path", path, "container-build"])
     client: Any = make_client("fedpkg", ["--path", path, "container-build"])
-    return [*rules.check(Checkout.read(client.cmd)), *container_build._gating(client)]
+    return [*rules.check(Checkout.read(client.cmd)), *build_checks.gating_findings(client)]
 
 
 @pytest.mark.programs

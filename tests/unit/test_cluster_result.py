@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fedpkg_container.cluster.config_keys import Topdir
+from fedpkg_container.cluster.config_keys import Volume
 from fedpkg_container.cluster.following import PodResult
 from fedpkg_container.cluster.settings import ClusterConfig, Placement
 from fedpkg_container.errors import BuildFailedError, ConfigurationError, FedpkgContainerError, RegistryError
@@ -124,7 +124,7 @@ def test_the_repository_by_url(build: ClusterArchBuild) -> None:
     changed = replace(build, spec=spec(6, yum_repository="repos/tag/1/x86_64"))._spec()
     assert (changed.yum_repository, changed.network) == ("", "isolated")
     assert "baseurl=https://koji.example.org/repos/tag/1/x86_64\n" in changed.repo_files["build-tag"]
-    mounted = replace(build.cluster, topdir=Topdir(claim="koji"))
+    mounted = replace(build.cluster, topdir=Volume(claim="koji"))
     unchanged = replace(build, cluster=mounted, spec=spec(6, yum_repository="repos/tag/1/x86_64"))._spec()
     assert (unchanged.yum_repository, unchanged.network) == ("repos/tag/1/x86_64", "none")
 

@@ -14,18 +14,19 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from fedpkg_container.cluster.config_keys import Topdir
+from fedpkg_container.box.cluster.store import ApiError
+from fedpkg_container.cluster.config_keys import Volume
 from fedpkg_container.cluster.manifests import JOB, MAX_SECRET_SIZE, PodBuild, kind_of
 from fedpkg_container.cluster.settings import ClusterConfig, Placement
 from fedpkg_container.cluster.site_manifests import RULES, SiteOptions, as_yaml, site_objects
+from fedpkg_container.cluster.tekton import tekton_task
 from fedpkg_container.errors import BuildFailedError, ConfigurationError
-from fedpkg_container.image.cluster_build import POD_SETTINGS, pod_files, pod_site
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.config_keys import KEYS
+from fedpkg_container.image.pod_inputs import POD_SETTINGS, pod_files, pod_site
 from fedpkg_container.model import pod as contract
 from fedpkg_container.model.build import BuildSpec
 from tests.support.cluster.scripted import spec
-from tests.support.cluster.store import ApiError
 from tests.support.cluster.validation import validate
 
 IMAGE = "registry.example.org/pod@sha256:" + "1" * 64
@@ -134,7 +135,8 @@ def test_all_other_settings_of_a_pod(tmp_path: Path) -> None:
     config = _cluster(
         tmp_path,
         "seccomp = Localhost/build.json\npriority_class = builds\npull_secrets = a b\npull_policy = Always\n"
-        "storage_class = fast\nstorage = 10Gi\nmemory = 8Gi\ntopdir = nfs:files.example.org:/koji\nisolated = policy\n",
+        "storage_class = fast\nstorage = 10Gi\nmemory = 8Gi\ntopdir = claim:koji\nisolated = policy\n"
+        "base_images = claim:bases\n",
     )
     pod = _pod(config)
     container = pod["containers"][0]
@@ -144,9 +146,31 @@ def test_all_other_settings_of_a_pod(tmp_path: Path) -> None:
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     claim = volumes["state"]["ephemeral"]["volumeClaimTemplate"]["spec"]
     assert (claim["storageClassName"], claim["resources"]) == ("fast", {"requests": {"storage": "10Gi"}})
-    assert volumes["topdir"]["nfs"] == {"server": "files.example.org", "path": "/koji", "readOnly": True}
+    assert volumes["topdir"]["persistentVolumeClaim"] == {"claimName": "koji", "readOnly": True}
+    assert volumes["base-images"]["persistentVolumeClaim"] == {"claimName": "bases", "readOnly": True}
+    shared = [mount for mount in container["volumeMounts"] if mount["name"] in ("topdir", "base-images")]
+    assert [mount["mountPath"] for mount in shared] == [contract.TOPDIR, contract.BLOB_CACHE]
+    assert all(mount["readOnly"] for mount in shared)
     assert "ephemeral-storage" not in container["resources"]["limits"]
     assert {"name": contract.POLICED_VARIABLE, "value": "1"} in container["env"]
+
+
+def test_volumes_by_nfs(tmp_path: Path) -> None:
+    nfs = "topdir = nfs:files.example.org:/koji\nbase_images = nfs:files.example.org:/bases\n"
+    volumes = {volume["name"]: volume for volume in _pod(_cluster(tmp_path, f"profile = privileged\n{nfs}"))["volumes"]}
+    assert volumes["topdir"]["nfs"] == {"server": "files.example.org", "path": "/koji", "readOnly": True}
+    assert volumes["base-images"]["nfs"]["path"] == "/bases"
+    with pytest.raises(ConfigurationError) as caught:
+        _cluster(tmp_path, nfs)
+    assert caught.value.reason.count("= nfs requires profile = privileged") == 2
+
+
+def test_settings_that_builds_of_openshift_do_not_have(tmp_path: Path) -> None:
+    unusable = "topdir = claim:koji\nbase_images = claim:bases\nstorage_class = fast\npriority_class = high\n"
+    with pytest.raises(ConfigurationError) as caught:
+        _cluster(tmp_path, f"{unusable}tolerations = a:NoSchedule\npull_secrets = a b\n", kind="openshift-build")
+    assert caught.value.reason.count("cannot be used with kind = openshift-build") == 5
+    assert "pull_secrets lists more than one, of which kind = openshift-build has one" in caught.value.reason
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64", "ppc64le", "s390x", "armhfp", "riscv64"])
@@ -180,6 +204,9 @@ def test_a_build_of_openshift(tmp_path: Path) -> None:
     assert strategy["from"] == {"kind": "DockerImage", "name": IMAGE}
     assert strategy["secrets"][0]["secretSource"]["name"] == build["metadata"]["name"]
     assert {"name": contract.INPUT_VARIABLE, "value": contract.INPUT_DIRECTORY} in strategy["env"]
+    assert {"name": contract.STATE_VARIABLE, "value": contract.BUILD_STATE_DIRECTORY} in strategy["env"]
+    path = tmp_path / "site.conf"
+    assert f"state = {contract.BUILD_STATE_DIRECTORY}\n" in pod_site(path, config)
 
 
 def test_the_objects_of_a_site_are_valid() -> None:
@@ -212,6 +239,7 @@ def test_what_networks_reach() -> None:
     objects = site_objects(SiteOptions("builds", "account", ["192.0.2.7/32"], ["10.0.0.0/8"]))
     policies = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "NetworkPolicy"}
     assert policies["build-deny"]["policyTypes"] == ["Ingress", "Egress"]
+    assert policies["build-deny"]["podSelector"] == policies["build-services"]["podSelector"] == {}, "of every pod"
     assert not policies["build-deny"].get("egress")
     outside = policies["build-isolated"]["egress"][0]["to"][0]["ipBlock"]
     assert {"10.0.0.0/8", "169.254.0.0/16"} <= set(outside["except"])
@@ -219,6 +247,40 @@ def test_what_networks_reach() -> None:
     services = policies["build-services"]["egress"]
     assert {"to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]} in services
     assert len(services) == 2
+
+
+def test_what_builds_of_openshift_reach() -> None:
+    """Their pods have no label but that of the Build: all of them reach what network ``isolated`` reaches."""
+    objects = site_objects(SiteOptions("builds", "account", openshift=True, builds=True))
+    policies = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "NetworkPolicy"}
+    assert set(policies) == {"build-deny", "build-services", "build-isolated"}
+    (wanted,) = policies["build-isolated"]["podSelector"]["matchExpressions"]
+    assert wanted == {"key": "openshift.io/build.name", "operator": "Exists"}
+    assert policies["build-isolated"]["egress"][0]["to"][0]["ipBlock"]["except"]
+    for each in objects:
+        validate(each)
+
+
+def test_a_task_of_tekton(tmp_path: Path) -> None:
+    config = _cluster(tmp_path, "topdir = claim:koji\n")
+    (container,) = _pod(config)["containers"]
+    task = tekton_task(config)
+    (step,) = task["spec"]["steps"]
+    assert set(step) <= {"name", "image", "imagePullPolicy", "command", "env", "computeResources", "securityContext",
+                         "volumeMounts"}, "fields of a Step in tekton.dev/v1"  # fmt: skip
+    for name in ("image", "securityContext", "volumeMounts"):
+        assert step[name] == container[name]
+    assert {"name": contract.MESSAGE_VARIABLE, "value": "$(results.message.path)"} in step["env"]
+    secrets = [volume["secret"]["secretName"] for volume in task["spec"]["volumes"] if "secret" in volume]
+    assert secrets == ["$(params.inputs)"]
+    rules = next(
+        each["rules"] for each in site_objects(SiteOptions("builds", "x", tekton=True)) if each["kind"] == "Role"
+    )
+    assert {
+        "apiGroups": ["tekton.dev"],
+        "resources": ["taskruns"],
+        "verbs": ["create", "get", "list", "delete"],
+    } in rules
 
 
 def test_the_label_of_the_network_is_the_pods(tmp_path: Path) -> None:
@@ -259,7 +321,7 @@ a = b
         "ca.crt": b"authority",
     }
     assert pod_files(config, config.cluster, "")["auth.json"] == b"secret"
-    text = pod_site(path)
+    text = pod_site(path, config.cluster)
     assert str(tmp_path) not in text
     assert not {"content_generator", "kubernetes", "components"} & set(re.findall(r"^\[(.*)\]", text, re.MULTILINE))
     for line in ("formats = oci v2s2", "denied_networks = 10.0.0.0/8", "build_timeout = 77",
@@ -269,10 +331,25 @@ a = b
     assert "kind" not in text
 
 
+def test_what_a_pod_gets_for_base_images_and_a_token(tmp_path: Path) -> None:
+    path = tmp_path / "site.conf"
+    path.write_text(f"[registry]\ncandidate = registry.example.org\nblob_cache = {tmp_path}\n")
+    cluster = ClusterConfig("kubernetes", "builds", {"": Placement(IMAGE)})
+    text = pod_site(path, cluster)
+    assert "blob_cache" not in text
+    assert "auth_file" not in text
+    text = pod_site(path, replace(cluster, base_images=Volume(claim="bases"), task_token=True))
+    assert f"blob_cache = {contract.BLOB_CACHE}\n" in text
+    assert f"auth_file = {contract.INPUT_DIRECTORY}/{contract.AUTH_FILE}\n" in text
+    content = pod_files(read_builder_config(path), cluster, "", "TOKEN")[contract.AUTH_FILE]
+    assert json.loads(content) == {"auths": {"registry.example.org": {"registrytoken": "TOKEN"}}}
+
+
 def test_a_pod_gets_settings_by_their_old_names(tmp_path: Path) -> None:
     path = tmp_path / "site.conf"
     path.write_text("[registry]\ncandidate = registry.example.org\npatience = 7\n")
-    (tmp_path / "pod.conf").write_text(pod_site(path).replace(contract.INPUT_DIRECTORY, str(tmp_path)))
+    cluster = ClusterConfig("kubernetes", "builds", {"": Placement(IMAGE)})
+    (tmp_path / "pod.conf").write_text(pod_site(path, cluster).replace(contract.INPUT_DIRECTORY, str(tmp_path)))
     assert read_builder_config(tmp_path / "pod.conf").access.retry_timeout == 7
 
 
@@ -282,6 +359,6 @@ def test_settings_for_pods_exist() -> None:
 
 
 def test_a_topdir_as_a_claim(tmp_path: Path) -> None:
-    config = replace(_cluster(tmp_path), topdir=Topdir(claim="koji"), placements={"": Placement(IMAGE)})
+    config = replace(_cluster(tmp_path), topdir=Volume(claim="koji"), placements={"": Placement(IMAGE)})
     volumes = {volume["name"]: volume for volume in _pod(config)["volumes"]}
     assert volumes["topdir"]["persistentVolumeClaim"] == {"claimName": "koji", "readOnly": True}

@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import pytest
+
 from fedpkg_container.cluster import streams
 from fedpkg_container.cluster.client import ClusterClient, ClusterError
 from fedpkg_container.cluster.streams import Failed, LogEnd, LogFollow, LogLine, PodSeen, PodWatch
@@ -145,6 +147,29 @@ def test_a_log_of_a_container_that_is_being_created() -> None:
     client, events = _Client([ClusterError("x", status=400)]), queue.Queue[object]()
     assert _follow(client, events, threading.Event()).read() is False
     assert list(events.queue) == []
+
+
+def test_a_log_that_ended_before_its_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests without a new line become rare, until the container has ended."""
+    monkeypatch.setattr(streams, "FIRST_PAUSE", 0.001)
+    created = ClusterError("ContainerCreating", status=400)
+    client, events, ended = (
+        _Client([created, [], [], [b"t1 1 a"], [b"t1 1 a"]]),
+        queue.Queue[object](),
+        threading.Event(),
+    )
+    follow = _follow(client, events, ended)
+    waits = []
+    for _ in range(5):
+        assert follow.read() is False
+        waits.append(round(follow._wait, 3))
+    assert waits == [0.002, 0.004, 0.008, 0.002, 0.004]
+    follow._wait = 600.0
+    threading.Timer(0.05, ended.set).start()
+    client.opened = [[]]
+    assert follow.read() is False
+    follow._wait, client.opened = 600.0, [[]]
+    assert follow.read() is True
 
 
 def test_a_failure_is_reported_with_its_start() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from fedpkg_container import cluster_cli
 from fedpkg_container.box.cli import _parser as box_parser
-from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, JournalEntry
+from fedpkg_container.registry.promotion.journal_entry import PROMOTE, UNPROMOTE, JournalEntry
 from fedpkg_container.registry_cli import make_parser
 from tests.support.tabs import completing, offered
 from tests.support.waiting import PATIENCE

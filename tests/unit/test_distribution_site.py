@@ -127,3 +127,11 @@ def test_configuration_file_precedence(tmp_path: Path, monkeypatch: pytest.Monke
     assert configuration_path(named) == named
     with pytest.raises(ConfigurationError, match="nowhere"):
         configuration_path(tmp_path / "nowhere")
+
+
+def test_no_floating_tags(tmp_path: Path) -> None:
+    site = read_site(_file(tmp_path, f"{SMALLEST}floating = none\n"))
+    assert site.target("stable").floating == ()
+    with pytest.raises(ConfigurationError) as raised:
+        read_site(_file(tmp_path, f"{SMALLEST}floating = none latest\n"))
+    assert "[target stable] floating = none: must be the only word" in raised.value.solution

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import make_registries
 from fedpkg_container import cluster_cli
 from fedpkg_container.box.cli import _parser
 from fedpkg_container.cli import make_client, site_name
@@ -164,3 +165,9 @@ def test_modules_in_the_documentation_exist() -> None:
     missing = {(page, name) for page, name in named if not any((place / name).exists() for place in places)}
     assert len(named) > 50
     assert {name for _, name in missing} == FOREIGN, missing
+
+
+def test_every_registry_is_documented() -> None:
+    assert (MAN.parent / "reference" / "registries.md").read_text() == make_registries.text(), (
+        "regenerate it: python -m docs.make_registries"
+    )

@@ -18,6 +18,7 @@ import requests
 from pyrpkg.errors import rpkgError
 
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.tls_server import tls_server
 from fedpkg_container.errors import FedpkgContainerError, LostContactError, NotAuthenticatedError
 from fedpkg_container.hub.events import ContactLost, Requesting, Responded
 from fedpkg_container.hub.retry import HubRetry
@@ -31,7 +32,6 @@ from fedpkg_container.hub.session import (
 from fedpkg_container.model.polling import PollInterval
 from tests.support.fake_hub import fake_hub, write_profile
 from tests.support.scripted_hub import answering
-from tests.support.tls_server import tls_server
 
 
 class Password:

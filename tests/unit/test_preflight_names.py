@@ -39,7 +39,7 @@ class _Hub:
         yield SimpleNamespace(
             **{
                 name: (lambda *_, _name=name, **__: SimpleNamespace(result=answers.get(_name, [])))
-                for name in (*answers, "listHosts", "getAverageBuildDuration", "listTasks")
+                for name in (*answers, "listHosts", "getAverageBuildDuration", "listTasks", "listBuilds")
             }
         )
 
@@ -49,6 +49,25 @@ def test_a_destination_tag_that_does_not_exist(tag: object) -> None:
     request = BuildRequest("git+https://x/c#0", "t", {})
     found = preflight(cast(HubSession, _Hub(getTag=tag)), request, {})
     assert ("dest-tag" in [finding.code for finding in found.findings]) is (tag is None)
+
+
+_IMAGE = {"extra": {"image": {"index": {"pull": [f"r.io/c@sha256:{'0' * 64}"]}}}}
+
+
+@pytest.mark.parametrize(
+    ("build", "problem"),
+    [
+        (None, "build p-1-1 does not exist"),
+        ({"state": 1, "extra": {}}, "build p-1-1 is not a container image"),
+        ({"state": 3, **_IMAGE}, "build p-1-1 is failed"),
+        ({"state": 1, **_IMAGE}, ""),
+    ],
+)
+def test_the_build_of_a_parent(build: dict[str, Any] | None, problem: str) -> None:
+    request = BuildRequest("git+https://x/c#0", "t", {"koji_parent_build": "p-1-1"})
+    found = preflight(cast(HubSession, _Hub(getBuild=build)), request, {}).findings
+    messages = [finding.message for finding in found if finding.code == "koji-parent-build"]
+    assert messages == ([f"--koji-parent-build: {problem}"] if problem else [])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.commands.registry import list_promoted, promote, unpromote
-from fedpkg_container.registry.promotion.journal import JournalEntry
+from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 
 TEXT = (Path(__file__).parents[2] / "docs" / "howto" / "promotion.md").read_text()
 

@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
-from fedpkg_container.registry.promotion.journal import PROMOTE, UNPROMOTE, History, Journal, JournalEntry, TagMove
+from fedpkg_container.registry.promotion.history import RepositoryHistory
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.journal_entry import PROMOTE, UNPROMOTE, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.locks import Locks
 from tests.support.waiting import PATIENCE
 
@@ -34,7 +36,7 @@ def moved(before: str, after: str, *tags: str) -> dict[str, TagMove]:
 
 
 def history(*entries: JournalEntry) -> Any:
-    return History(entries).of(PLACE)
+    return RepositoryHistory.of(entries)
 
 
 def test_round_trip(tmp_path: Path) -> None:

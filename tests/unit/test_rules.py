@@ -155,7 +155,7 @@ def test_labels_are_not_missing_if_an_instruction_label_cannot_be_read(tmp_path:
         ("COPY he*.txt /x", ["copy-untracked"], []),
         ("COPY cached.tar.gz /x", [], ["copy-missing"]),
         ('COPY ["nosuch file", "/x"]', ["copy-missing"], ["copy-missing"]),
-        ("ADD https://example.com/x.tar.gz /x", [], []),
+        ("ADD https://example.com/x.tar.gz /x", ["add-network"], ["add-network"]),
         ("COPY --chown=0:0 nosuch /x", ["copy-missing"], ["copy-missing"]),
         ("ENV N=nosuch\nCOPY $N /x", ["copy-missing"], ["copy-missing"]),
         ("ARG N\nCOPY ${N} /x", [], []),

@@ -81,7 +81,7 @@ a = b
     for problem in (
         "line 1: [registry] candidate is missing: registry to which images are pushed, host and port",
         "[registry] certificates = /no/such/folder: no such file or directory",
-        "[registry] password: unknown setting (known: allowed_hosts, auth_file, candidate, ",
+        "[registry] password: unknown setting (known: allowed_hosts, auth_file, blob_cache, candidate, ",
         "line 4: [registry] formats = zip: must be one or more of v2s2, oci",
         "[engine] base_images_keep = -1: must be a number of days, at least 0",
         "[engine] isolation = none: must be auto or oci",

@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.box.box import Box
+from fedpkg_container.box.cluster.site import check_usable
 from fedpkg_container.box.demo import base, site
 from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.demo.running import fetch_page
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout
 from fedpkg_container.box.shell import environment
 from fedpkg_container.engines import rootless
-from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.hub.session import log_out
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import foreground, run
@@ -45,12 +46,14 @@ class Demo:
 
     :param directory: directory for box and work
     :param foreign_base: pull spec of an existing base image; empty to make one
+    :param cluster: build in the pods of a simulated cluster
     """
 
-    def __init__(self, directory: Path, foreign_base: str) -> None:
+    def __init__(self, directory: Path, foreign_base: str, *, cluster: bool = False) -> None:
         self.directory = directory
         self.foreign_base = foreign_base
-        self.box = Box(Layout.open(directory / "box").with_distribution())
+        layout = Layout.open(directory / "box").with_distribution()
+        self.box = Box(layout.with_cluster() if cluster else layout)
         self.checkout = directory / "box" / "home" / "hello-web"
         self.environment: Mapping[str, str] = {}
 
@@ -63,6 +66,8 @@ class Demo:
         self.say("start a box: Koji hub, builder, registries, dist-git, front end and mirror, all on loopback")
         self.box.up()
         self.environment = environment(self.box)
+        if self.box.layout.cluster:
+            self.check_cluster()
         reference = self.make_base()
         self.make_repository(reference)
         self.say("check out hello-web")
@@ -133,6 +138,12 @@ class Demo:
             if run([*git, "status", "--porcelain"], env=self.environment, timeout=60).stdout:
                 run([*git, "commit", "--quiet", "-m", "Serve a page"], env=self.environment, timeout=60)
                 run([*git, "push", "--quiet", bare, "HEAD:rawhide"], env=self.environment, timeout=60)
+
+    def check_cluster(self) -> None:
+        """Test in a pod whether builds work, with the settings of the builder."""
+        self.say("test in a pod of the cluster whether builds work there")
+        site = self.box.layout.builder(self.box.layout.builders[0]) / "builder_containerbuild.conf"
+        self.shell(f"fedpkg-container-cluster check --config {shlex.quote(str(site))}", cwd=self.directory)
 
     def show_record(self) -> None:
         """Print Koji's newest build record."""
@@ -219,10 +230,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--directory", type=Path, help="keep the box there (default: a temporary directory)")
     parser.add_argument("--base", default="", help="pull spec of the base image to use")
+    parser.add_argument("--cluster", action="store_true", help="build in pods of a simulated cluster; requires root")
     arguments = parser.parse_args()
+    if arguments.cluster:
+        try:
+            check_usable(os.geteuid())
+        except UsageError as error:
+            parser.error(f"--cluster: {error.reason}")
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fedpkg-container-demo-") as name:
-        demo = Demo(arguments.directory or Path(name), arguments.base)
+        demo = Demo(arguments.directory or Path(name), arguments.base, cluster=arguments.cluster)
         try:
             rootless.enter()
             demo.run()

@@ -12,8 +12,15 @@ HELP = "print the objects to install in the cluster"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument(
+    platform = parser.add_mutually_exclusive_group()
+    platform.add_argument(
         "--openshift", action="store_true", help="add SecurityContextConstraints and the rights for Builds"
+    )
+    platform.add_argument(
+        "--tekton",
+        action="store_true",
+        help="add a Task with the contract of the pods, and the rights for TaskRuns; builders do not start TaskRuns"
+        " (docs/internals/cluster.md)",
     )
     parser.add_argument(
         "--service",
@@ -34,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from fedpkg_container.cluster.config_keys import OPENSHIFT_BUILD
     from fedpkg_container.cluster.site_manifests import SiteOptions, as_yaml, site_objects
+    from fedpkg_container.cluster.tekton import TEKTON_NOTE, tekton_task
     from fedpkg_container.commands.terminal import print_lines
     from fedpkg_container.errors import UsageError
 
@@ -50,6 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         denied=config.denied_networks,
         pods=arguments.pods,
         openshift=arguments.openshift or cluster.kind == OPENSHIFT_BUILD,
+        builds=cluster.kind == OPENSHIFT_BUILD,
+        tekton=arguments.tekton,
     )
-    print_lines(*as_yaml(site_objects(options)).splitlines())
+    objects = site_objects(options)
+    if arguments.tekton:
+        print_lines(*TEKTON_NOTE)
+        objects.append(tekton_task(cluster))
+    print_lines(*as_yaml(objects).splitlines())
     return 0

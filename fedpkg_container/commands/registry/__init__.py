@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "promote": "promote",
     "list": "list_promoted",
     "unpromote": "unpromote",
+    "check-target": "check_target",
     "mirror": "mirror",
     "redirects": "redirects",
     "import-base": "import_base",

@@ -113,10 +113,10 @@ def _complete_targets(*, parsed_args: argparse.Namespace, **_: object) -> list[s
 
 def _complete_promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
     """Return the builds at the end of the journal, with the times of their promotion."""
-    from fedpkg_container.registry.promotion.journal import DONE, PROMOTE, JournalEntry
+    from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, JournalEntry
 
     promoted: dict[str, str] = {}
-    for line in _tail(journal_path(_file(parsed_args))).split(b"\n"):
+    for line in _journal_tail(journal_path(_file(parsed_args))).split(b"\n"):
         with suppress(ValueError):  # invalid lines, including an incomplete first one
             entry = JournalEntry.read(line)
             if entry.target != parsed_args.to:
@@ -128,10 +128,21 @@ def _complete_promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[
     return {nvr: when for nvr, when in promoted.items() if is_safe(nvr) and is_safe(when)}
 
 
-def _tail(path: Path | None) -> bytes:
+def _journal_tail(path: Path | None) -> bytes:
+    """Return the end of the journal, of which the current file may have been started recently."""
+    from fedpkg_container.registry.promotion.journal_files import JournalFiles
+
+    if path is None:
+        return b""
+    files = JournalFiles(path)
+    earlier = _tail(files.earlier(files.last - 1))
+    return (earlier + _tail(path))[-JOURNAL_TAIL:]
+
+
+def _tail(path: Path) -> bytes:
     """Return the end of a file; empty if it cannot be read."""
     try:
-        with (path or Path(os.devnull)).open("rb") as file:
+        with path.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - JOURNAL_TAIL, 0))
             return file.read(JOURNAL_TAIL)
     except OSError:

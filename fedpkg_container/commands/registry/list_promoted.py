@@ -27,18 +27,20 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     """Run the command and return the exit status."""
     from dataclasses import asdict
 
-    from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
+    from fedpkg_container.commands.terminal import print_error, print_json, print_lines, print_stderr
     from fedpkg_container.registry.promotion.listing import list_images
     from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
-    images = list_images(site, target, arguments.repository)
+    listing = list_images(site, target, arguments.repository)
+    status = 1 if listing.errors else 0
     if arguments.json:
-        print_json({"format": FORMAT, "target": target.name, "images": [asdict(image) for image in images]})
-        return 0
-    if not images:
+        images = [asdict(image) for image in listing.images]
+        print_json({"format": FORMAT, "target": target.name, "images": images, "errors": listing.errors})
+        return status
+    if not listing.images and not listing.errors:
         print_stderr(f"{target.name} has no images" + (" in these repositories" if arguments.repository else ""))
-    for image in images:
+    for image in listing.images:
         when = f"promoted {image.promoted} by {image.by}" if image.promoted else "not in the promotion journal"
         print_lines(
             f"{image.repository}: {' '.join(image.tags)}",
@@ -46,4 +48,6 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
             f"    {image.digest}",
             f"    arches: {', '.join(image.arches) or 'unknown'}",
         )
-    return 0
+    for error in listing.errors:
+        print_error(error)
+    return status

@@ -95,7 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--archives",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="also write a docker-archive per build and architecture",
+        help="also write a docker-archive or OCI archive per build and architecture",
     )
     parser.add_argument("--full", action="store_true", help="query every tag, ignoring the promotion journal")
     parser.add_argument("--verify", action="store_true", help="verify all files and repair damaged ones")
@@ -118,6 +118,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         print_json(summary.report())
     else:
         print_lines(*summary_lines(summary, options.directory, verified=options.verify))
+        print_stderr(*(f"note: {note}" for note in summary.notes))
         for error in summary.errors:
             print_error(error)
         if summary.errors and not summary.interrupted:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def status(results: Sequence[PromotionResult]) -> int:
-    """Return the exit status: 1 if a build was refused or failed."""
-    return 0 if all(result.succeeded for result in results) else 1
+    """Return the exit status: 1 if a build was refused or failed, or that of a lock conflict if only those occurred."""
+    return min((result.exit_code or 1 for result in results if not result.succeeded), default=0)
 
 
 def summary(results: Sequence[PromotionResult]) -> list[str]:
@@ -28,13 +28,16 @@ def summary(results: Sequence[PromotionResult]) -> list[str]:
 
 def show(result: PromotionResult) -> None:
     """Print the result for a build: changes on standard output, errors on standard error."""
-    from fedpkg_container.commands.terminal import print_error, print_lines
+    from fedpkg_container.commands.terminal import print_error, print_lines, print_stderr
     from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED
 
-    if result.state not in (FAILED, REFUSED):
+    if result.is_partial or result.state not in (FAILED, REFUSED):
         is_plan = result.state == PLANNED
-        outcome_text = "nothing to do" if result.state == UNCHANGED else "would be done" if is_plan else "done"
+        outcomes = {UNCHANGED: "nothing to do", PLANNED: "would be done", FAILED: "not completed"}
+        outcome_text = outcomes.get(result.state, "done")
         print_lines(f"{result.nvr} in {result.repository}: {outcome_text}", *_details(result, is_plan=is_plan))
+    for warning in result.warnings:
+        print_stderr(f"warning: {result.nvr}: {warning}")
     if result.error:
         message = result.error if result.nvr in result.error else f"{result.nvr}: {result.error}"
         print_error(message, result.solution)
@@ -64,6 +67,8 @@ def _details(result: PromotionResult, *, is_plan: bool) -> list[str]:
             *(f"        {digest}" for digest in result.deleted),
         ]
     lines += [f"    {digest}  kept: {why}" for digest, why in result.kept.items()]
+    if result.untagged:
+        lines.append(f"    {'to be untagged' if is_plan else 'untagged'} in Koji: {', '.join(result.untagged)}")
     return lines
 
 

@@ -2,18 +2,23 @@
 """Reverse the promotion of builds.
 
 Floating tags are moved back to the previous build according to the promotion journal, if the registry still has it.
---delete also deletes the image, with its architectures, SBOMs and signatures, unless other tags share them.
+--delete also deletes the image, with its architectures, SBOMs and signatures, unless other tags share them. The next
+promotion of the Koji tag promotes the build again, unless it is untagged in Koji: --untag does that.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.registry.arguments import add_target, complete_promoted
 
 if TYPE_CHECKING:
-    from fedpkg_container.registry.config import DistributionSite
+    from fedpkg_container.hub.protocol import HubSession
+    from fedpkg_container.registry.config import DistributionSite, Target
+    from fedpkg_container.registry.promotion.result import PromotionResult
 
 HELP = "reverse promotions"
 
@@ -23,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     complete_promoted(parser.add_argument("nvr", nargs="+", metavar="NVR", help="builds"))
     add_target(parser)
     parser.add_argument("--delete", action="store_true", help="also delete the images, unless other tags share them")
+    parser.add_argument(
+        "--untag", action="store_true", help="also remove the Koji tags for which the target accepts the builds"
+    )
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
@@ -39,10 +47,17 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     began = time.monotonic()
     target = site.target(arguments.to)
-    on_result = (lambda _: None) if arguments.json else show
-    results = unpromote(
-        site, target, arguments.nvr, delete=arguments.delete, dry_run=arguments.dry_run, on_result=on_result
-    )
+    with _session(site, login=arguments.untag and not arguments.dry_run) as session:
+        approving = _approving_tags(session, target, arguments.nvr, required=arguments.untag)
+
+        def on_result(result: PromotionResult) -> None:
+            _finish(result, session, approving, untags=arguments.untag)
+            if not arguments.json:
+                show(result)
+
+        results = unpromote(
+            site, target, arguments.nvr, delete=arguments.delete, dry_run=arguments.dry_run, on_result=on_result
+        )
     if arguments.json:
         seconds = time.monotonic() - began
         print_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
@@ -51,3 +66,66 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         if any(result.deleted for result in results) and not arguments.dry_run:
             print_lines(garbage_collection(target.registry))
     return status(results)
+
+
+@contextlib.contextmanager
+def _session(site: DistributionSite, *, login: bool) -> Iterator[HubSession]:
+    """Yield a session with the hub.
+
+    :param login: log in as the user, as configured by the Koji profile
+    """
+    from fedpkg_container.hub.session import ProfileAccount, anonymous_session, logged_in
+
+    if not login:
+        yield anonymous_session(site.profile)
+        return
+    with logged_in(site.profile, ProfileAccount()) as session:
+        yield session
+
+
+def _approving_tags(
+    session: HubSession, target: Target, nvrs: Sequence[str], *, required: bool
+) -> dict[str, list[str]] | None:
+    """Return the Koji tags of builds for which the target accepts them; None if the hub cannot be reached.
+
+    :param required: raise an error instead
+    :raises LostContactError: if the hub cannot be reached, and ``required``
+    """
+    from fedpkg_container.errors import LostContactError
+    from fedpkg_container.hub.untagging import koji_tags
+
+    try:
+        return {nvr: list(filter(target.allows, tags)) for nvr, tags in koji_tags(session, nvrs).items()}
+    except LostContactError:
+        if required:
+            raise
+        return None
+
+
+def _finish(
+    result: PromotionResult, session: HubSession, approving: Mapping[str, Sequence[str]] | None, *, untags: bool
+) -> None:
+    """Untag a withdrawn build in Koji, or note that it will be promoted again."""
+    from fedpkg_container.errors import FedpkgContainerError
+    from fedpkg_container.hub.untagging import untag
+    from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED
+
+    if result.state in (FAILED, REFUSED) and not result.is_partial:
+        return
+    tags = None if approving is None else approving.get(result.nvr, ())
+    if tags is None:
+        note = f"Koji cannot be reached; the next promote --koji-tag promotes {result.nvr} again unless it is untagged"
+        result.warnings = [*result.warnings, note]
+    elif tags and not untags:
+        note = (
+            f"it is still tagged {', '.join(tags)} in Koji, so the next promote --koji-tag promotes it again; use"
+            f" --untag, or: koji untag-build {tags[0]} {result.nvr}"
+        )
+        result.warnings = [*result.warnings, note]
+    elif tags:
+        try:
+            if result.state != PLANNED:
+                untag(session, {result.nvr: tags})
+            result.untagged = tags
+        except FedpkgContainerError as error:
+            result.error, result.solution = error.reason, error.solution

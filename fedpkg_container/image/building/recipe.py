@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +17,12 @@ from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeo
 from fedpkg_container.image.building import help_page
 from fedpkg_container.image.building.limits import BUILDER_FULL, DiskMonitor
 from fedpkg_container.image.building.log import BuildLog
+from fedpkg_container.image.building.step_log import StepLog
 from fedpkg_container.image.config import Limits
 from fedpkg_container.image.resolve import checks
 from fedpkg_container.model.nvr import is_variable
 from fedpkg_container.model.platforms import platform_of
+from fedpkg_container.model.step_report import abbreviate
 
 
 def release_environment(container_yaml: ContainerYaml, release: str) -> dict[str, str]:
@@ -88,7 +91,8 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
     checks.check_here_documents(recipe.dockerfile, engine)
     checks.check_sources(recipe.dockerfile, recipe.context)
     pinned = build_dir / "Dockerfile"
-    pinned.write_text(recipe.render())
+    rendered = recipe.render()
+    pinned.write_text(rendered)
     request = ImageBuild(
         context=recipe.context,
         dockerfile=pinned,
@@ -104,40 +108,77 @@ def build_image(engine: Buildah, recipe: BuildRecipe, mounts: Sequence[Mount], b
     )
     disk_monitor = DiskMonitor(build_dir, recipe.limits)
     log.max_bytes = recipe.limits.log_size
+    steps = StepLog(recipe.dockerfile, rendered)
+
+    def line(text: bytes) -> None:
+        steps.note(text)
+        log.append_output(text)
 
     def tick() -> None:
         log.flush()
         disk_monitor.check()
 
     try:
-        image_id = engine.build(request, line=log.append_output, tick=tick)
-    except ProgramTimeoutError as error:
-        raise BuildFailedError(
-            f"building the image for {recipe.arch} exceeded the time limit of {recipe.timeout:g} s",
-            solution="shorten the RUN steps, or set a higher buildtime_limit in container.yaml",
-        ) from error
-    except ProgramError as error:
-        if "exec format error" in error.output.lower():
-            raise BuildFailedError(
-                f"building the image for {recipe.arch} failed: RUN started a program of another architecture",
-                solution=f"check that all images in FROM are for {recipe.arch}",
-            ) from error
-        if out_of_memory(engine.workspace.groups):
-            raise BuildFailedError(
-                f"building the image for {recipe.arch} failed: out of memory"
-                f" (limit: {recipe.limits.memory / 10**9:.3g} GB)",
-                solution="use less memory in RUN, e.g. fewer parallel jobs; the limit is set by the site (memory)",
-            ) from error
-        if "no space left on device" in error.output.lower():
-            raise BuildFailedError(
-                f"building the image for {recipe.arch} failed: no space left on the builder",
-                solution=BUILDER_FULL,
-            ) from error
-        reason = _error_line(error.output).replace(f"{build_dir}/", "")
-        raise BuildFailedError(f"building the image for {recipe.arch} failed: {reason}") from error
+        image_id = engine.build(request, line=line, tick=tick)
+    except BuildFailedError:  # a limit of size
+        _report_steps(steps, log, failed=True)
+        raise
+    except (ProgramTimeoutError, ProgramError) as error:
+        place = _report_steps(steps, log, failed=True)
+        raise _failure(error, recipe, engine, place, build_dir) from error
+    _report_steps(steps, log, failed=False)
     for complaint in engine.complaints():
         log.append(f"warning: the layers may not be reproducible: {complaint}")
     return image_id
+
+
+def _report_steps(steps: StepLog, log: BuildLog, *, failed: bool) -> str:
+    """Write the times of the steps to the log, and the instruction that failed; return its file and line."""
+    report = steps.report(failed=failed)
+    for text in report.lines():
+        log.append(text)
+    return report.place
+
+
+def _failure(
+    error: ProgramTimeoutError | ProgramError, recipe: BuildRecipe, engine: Buildah, place: str, build_dir: Path
+) -> BuildFailedError:
+    """Return the error to raise when buildah failed.
+
+    :param place: file and line of the instruction that failed; empty if unknown
+    """
+    what = f"building the image for {recipe.arch}"
+    if isinstance(error, ProgramTimeoutError):
+        return BuildFailedError(
+            f"{what} exceeded the time limit of {recipe.timeout:g} s",
+            solution="shorten the RUN steps, or set a higher buildtime_limit in container.yaml",
+        )
+    if "exec format error" in error.output.lower():
+        return BuildFailedError(
+            f"{what} failed: RUN started a program of another architecture",
+            solution=f"check that all images in FROM are for {recipe.arch}",
+        )
+    if out_of_memory(engine.workspace.groups):
+        return BuildFailedError(
+            f"{what} failed: out of memory (limit: {recipe.limits.memory / 10**9:.3g} GB)",
+            solution="use less memory in RUN, e.g. fewer parallel jobs; the limit is set by the site (memory)",
+        )
+    if "no space left on device" in error.output.lower():
+        return BuildFailedError(f"{what} failed: no space left on the builder", solution=BUILDER_FULL)
+    reason = _error_line(error.output).replace(f"{build_dir}/", "")
+    return BuildFailedError(f"{what} failed: {f'{place}: ' if place else ''}{_shortened(reason, place)}")
+
+
+#: Characters of an instruction in an error message.
+MAX_REASON = 50
+#: Buildah's message about an instruction that failed.
+_BUILDING_AT = re.compile(r'building at STEP "(.*)": (?:while running runtime: )?(.*)')
+
+
+def _shortened(reason: str, place: str) -> str:
+    """Return buildah's reason with the instruction abbreviated, if the place of the instruction is known."""
+    match = _BUILDING_AT.fullmatch(reason)
+    return f"{abbreviate(match[1], MAX_REASON)}: {match[2]}" if match and place else reason
 
 
 def _error_line(output: str) -> str:

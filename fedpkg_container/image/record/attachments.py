@@ -51,8 +51,13 @@ class Attachments:
     """
 
     files: list[Attachment] = field(default_factory=list)
-    sbom: dict[str, object] = field(default_factory=dict)
+    sbom: dict[str, Mapping[str, object]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def sbom_pull_specs(self) -> dict[str, str]:
+        """Architecture → pull spec of its SBOM, if it is in the registry."""
+        return {arch: str(fields["artifact"]) for arch, fields in self.sbom.items() if "artifact" in fields}
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ class AttachmentBuilder:
             path = self.log.path.parent / f"{nvr}.{image.arch}.spdx.json"
             path.write_bytes(content)
             attachments.files.append(Attachment(path, image.arch))
-            sbom_fields = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
+            sbom_fields: dict[str, object] = {"format": sbom.VERSION, "file": path.name, "rpms": len(image.components)}
             if image.arch in unknown:
                 sbom_fields["rpms_unknown_to_koji"] = len(unknown[image.arch])
             artifact = referrers.Artifact(sbom.MEDIA_TYPE, path.name, content, created)

@@ -17,6 +17,7 @@ from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.redaction import redact_url
 from fedpkg_container.registry.address_guard import AddressGuard, ClosedAddressError
 from fedpkg_container.registry.request_log import logged_request
+from fedpkg_container.registry.response import root_cause
 from fedpkg_container.registry.session import OpenSockets
 from fedpkg_container.text import printable_line, reason_text, strip_credentials
 
@@ -55,7 +56,7 @@ def fetch_repo_file(url: str, *, guard: AddressGuard | None = None, deadline: De
     except (ClosedAddressError, _FileTimeoutError) as error:
         raise _read_error(url, error.reason) from error
     except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        raise _read_error(url, reason_text(error)) from error
+        raise _read_error(url, root_cause(reason_text(error))) from error
     return text
 
 

@@ -81,7 +81,7 @@ class BuildContainerTask(ContainerTask):
         """Build a container image and record it.
 
         :returns: pull specs (``repositories``), IDs of Koji builds as strings (``koji_builds``), ``user_warnings``, and
-            the pull spec of each architecture (``arches``, not in upstream's results)
+            the pull specs of images and SBOMs (``arches``, ``sboms``; not in upstream's results)
         """
         problems = option_problems(opts) or unavailable_options(opts)
         if problems:

@@ -2,7 +2,7 @@
 """Checks of the files that the build copies: sources of COPY and ADD, the ignore file, sources and help.md."""
 
 from fedpkg_container.model.checks.check import Check, Example, dockerfile
-from fedpkg_container.model.findings import ERROR
+from fedpkg_container.model.findings import ERROR, WARNING
 
 _FROM = "FROM registry.example.org/fedora:42"
 _COPY = "COPY hello.conf /etc/"
@@ -60,6 +60,13 @@ CHECKS = {
         "Builders fetch the files that it lists from the lookaside cache, and fail if they cannot read it.",
         wrong=dockerfile(_FROM, sources=("data.tar.gz",)),
         right=dockerfile(_FROM, sources=("d41d8cd98f00b204e9800998ecf8427e  data.tar.gz",)),
+    ),
+    "add-network": Check(
+        "ADD fetches nothing from the network, which builds have only if the site allows it",
+        WARNING,
+        "buildah fails at this instruction without network access. A file of the lookaside cache is also reproducible.",
+        wrong=dockerfile(_FROM, "ADD https://example.org/hello.conf /etc/"),
+        right=dockerfile(_FROM, _COPY, sources=("SHA512 (hello.conf) = " + "0" * 128,)),
     ),
     "help": Check(
         "help.md is usable",

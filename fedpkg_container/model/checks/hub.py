@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Checks of the state of the hub. The koji commands of the examples are those of an administrator."""
 
-from fedpkg_container.model.checks.check import Check, commands
-from fedpkg_container.model.findings import ERROR, WARNING
+from fedpkg_container.model.checks.check import Check, commands, dockerfile, files
+from fedpkg_container.model.findings import ERROR, NOTE, WARNING
 
 _BUILD = "fedpkg container-build"
 
@@ -84,5 +84,53 @@ CHECKS = {
         "The builder fetches the .repo file from this URL. A password in it would be visible to every user of the hub.",
         wrong=commands("fedpkg container-build --scratch --repo-url example.org/hello.repo"),
         right=commands("fedpkg container-build --scratch --repo-url https://example.org/hello.repo"),
+    ),
+    "koji-parent-build": Check(
+        "the build of --koji-parent-build exists, is complete and is a container image",
+        ERROR,
+        "Its image replaces the base image of the last stage.",
+        wrong=commands("fedpkg container-build --koji-parent-build fedora-container-42"),
+        right=commands(
+            "koji list-builds --package fedora-container",
+            "fedpkg container-build --koji-parent-build fedora-container-42-1",
+        ),
+    ),
+    "build-options": Check(
+        "the hub accepts the options of the build (with --dry-run; without, the hub refuses them)",
+        ERROR,
+        "Some options of rpkg need services that the site does not have, e.g. a compose service.",
+        wrong=commands("fedpkg container-build --dry-run --signing-intent release"),
+        right=commands("fedpkg container-build --dry-run"),
+    ),
+    "parent-missing": Check(
+        "the images in FROM exist (with --dry-run; a note if their registry cannot be queried)",
+        ERROR,
+        "The build fails when it resolves FROM to a digest.",
+        wrong=dockerfile("FROM registry.example.org/fedora:24"),
+        right=dockerfile("FROM registry.example.org/fedora:42"),
+    ),
+    "parent-arch": Check(
+        "the images in FROM have all architectures of the build (with --dry-run)",
+        ERROR,
+        "An image is built for each architecture of the build tag, from the base image of the same architecture.",
+        wrong=dockerfile("FROM registry.example.org/only-for-x86:1"),
+        right=files(
+            Dockerfile=("FROM registry.example.org/only-for-x86:1",), container__yaml=("platforms:", "  only: x86_64")
+        ),
+    ),
+    "repo-file": Check(
+        "the files of --repo-url can be read (with --dry-run)",
+        ERROR,
+        "The builder reads them before the build. If the server does not respond, that is a warning: the builder may"
+        " reach it.",
+        wrong=commands("fedpkg container-build --dry-run --repo-url https://example.org/repo/"),
+        right=commands("fedpkg container-build --dry-run --repo-url https://example.org/repo/hello.repo"),
+    ),
+    "head-built": Check(
+        "HEAD has not been built for the target (with --dry-run; a note)",
+        NOTE,
+        "Another build of the same commit has the same content, unless its base image or packages have changed.",
+        wrong=commands(_BUILD, "fedpkg container-build --dry-run"),
+        right=commands(_BUILD, "fedpkg container-build --if-needed"),
     ),
 }

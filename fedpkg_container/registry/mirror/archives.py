@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Export of images as docker-archives, for plain HTTP and FTP mirrors.
+"""Export of images as archives, for plain HTTP and FTP mirrors.
 
 There is one per architecture of each build (``archives/fedora/hello/hello-1.0-3.x86_64.docker.tar.gz``), written by
-skopeo. A file next to it contains its SHA-256 and the image's digest. Incomplete files are kept in the staging
-directory.
+skopeo: a docker-archive, or an OCI archive (``.oci.tar``) of an image that a docker-archive cannot hold. A file next to
+it contains its SHA-256 and the image's digest. Incomplete files are kept in the staging directory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.platforms import Platform, koji_arch, platform_of
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.process import pipeline
+from fedpkg_container.process import pipeline, run
 from fedpkg_container.registry.digests import file_digest
 from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.state import State
@@ -30,7 +30,9 @@ from fedpkg_container.registry.skopeo import Access
 from fedpkg_container.registry.workers import WorkerPool
 
 #: File name suffixes.
-SUFFIX, CHECKSUM = ".docker.tar.gz", ".sha256"
+SUFFIX, OCI_SUFFIX, CHECKSUM = ".docker.tar.gz", ".oci.tar", ".sha256"
+#: Architecture of attestations, which are not images although their manifests look like those of images.
+_NO_ARCHITECTURE = "unknown"
 #: Tags of builds, version and release; floating tags contain no dash.
 _BUILD_TAG = re.compile(r"[^-].*-[^-]+")
 #: Variants that can be part of a file name; any other counts as none.
@@ -101,7 +103,9 @@ class Archives:
         wanted: dict[Path, Archive] = {}
         in_doubt: set[str] = set()
         for repository, tag, images in self._builds(tags):
-            archives, reasons = self._archives(repository, tag, images)
+            if not images:
+                summary.note(f"{repository}:{tag} is not an image; it has no archive")
+            archives, reasons = self._archives(repository, tag, images, summary)
             for archive in archives:
                 wanted.setdefault(archive.path, archive)
             for reason in reasons:
@@ -123,20 +127,35 @@ class Archives:
         for repository in sorted(tags):
             for tag, digest in sorted(tags[repository].items()):
                 if _BUILD_TAG.fullmatch(tag) and not fallback_tag_of(tag):
-                    members = self.state.images[digest].members or (digest,)
-                    yield repository, tag, [member for member in members if self.state.images[member].is_image]
+                    yield repository, tag, list(dict.fromkeys(self._images(digest)))
 
-    def _archives(self, repository: str, tag: str, images: Iterable[str]) -> tuple[list[Archive], list[str]]:
+    def _images(self, digest: str) -> Iterator[str]:
+        """Yield the digests of the images in an index and those that it contains, or that of an image itself."""
+        image = self.state.images[digest]
+        for member in image.members:
+            yield from self._images(member)
+        if image.is_image:
+            yield digest
+
+    def _archives(
+        self, repository: str, tag: str, images: Iterable[str], summary: Summary
+    ) -> tuple[list[Archive], list[str]]:
         """Return the archives of a build, the first image for each platform, and the reasons for missing ones."""
         platforms: dict[Platform, str] = {}
         archives, reasons = list[Archive](), list[str]()
         for digest in images:
             try:
-                platforms.setdefault(self._platform(repository, self.state.images[digest].blobs[0].digest), digest)
+                platform = self._platform(repository, self.state.images[digest].blobs[0].digest)
             except RegistryError as error:
                 reasons.append(error.reason)
+                continue
+            if platform is None:
+                summary.note(f"{repository}@{digest} of {tag} is an attestation; it has no archive")
+            else:
+                platforms.setdefault(platform, digest)
         for arch, platform in _arch_names(platforms, all_known=not reasons).items():
-            name = f"{repository.rpartition('/')[2]}-{tag}.{arch}{SUFFIX}"
+            suffix = SUFFIX if self.state.images[platforms[platform]].fits_docker else OCI_SUFFIX
+            name = f"{repository.rpartition('/')[2]}-{tag}.{arch}{suffix}"
             if len(name) > _LONGEST_NAME:
                 reasons.append(f"{repository}:{tag} is too long for a file name")
                 continue
@@ -144,8 +163,8 @@ class Archives:
             archives.append(Archive(Path(ARCHIVES, repository, name), image, tag))
         return archives, reasons
 
-    def _platform(self, repository: str, configuration: str) -> Platform:
-        """Return the platform of an image.
+    def _platform(self, repository: str, configuration: str) -> Platform | None:
+        """Return the platform of an image; None of an attestation.
 
         :raises RegistryError: if its configuration is not in the tree, or has no usable architecture
         """
@@ -153,6 +172,8 @@ class Archives:
         try:
             with path.open("rb") as file:
                 configuration_json = json.loads(file.read(_MAX_CONFIG_SIZE))
+            if configuration_json["architecture"] == _NO_ARCHITECTURE:
+                return None
             variant = str(configuration_json.get("variant") or "")
             platform = Platform(str(configuration_json["architecture"]), variant if _VARIANT.fullmatch(variant) else "")
             koji_arch(platform.architecture)
@@ -183,8 +204,11 @@ class Archives:
         copy = ["skopeo", "copy", "--quiet", *self.access.options("src-"), f"docker://{source}"]
         packer = ["igzip" if shutil.which("igzip") else "gzip", "-n", "-1"]
         try:
-            with pipeline([*copy, f"docker-archive:/dev/stdout:{name}"], packer, output=temporary) as wait:
-                wait(self.access.timeout)
+            if path.name.endswith(OCI_SUFFIX):  # its layers are compressed
+                run([*copy, f"oci-archive:{temporary}:{archive.tag}"], timeout=self.access.timeout)
+            else:
+                with pipeline([*copy, f"docker-archive:/dev/stdout:{name}"], packer, output=temporary) as wait:
+                    wait(self.access.timeout)
             temporary.chmod(FILE_MODE)
             sync(temporary)
             checksum = file_digest(temporary).partition(":")[2]
@@ -198,8 +222,12 @@ class Archives:
 
     def contents(self) -> set[Path]:
         """Return the archives in the tree, as relative paths."""
-        paths = self.tree.directory.glob(f"{ARCHIVES}/**/*{SUFFIX}")
-        return {path.relative_to(self.tree.directory) for path in paths if path.is_file()}
+        return {
+            path.relative_to(self.tree.directory)
+            for suffix in (SUFFIX, OCI_SUFFIX)
+            for path in self.tree.directory.glob(f"{ARCHIVES}/**/*{suffix}")
+            if path.is_file()
+        }
 
     def checksum(self, path: Path) -> str:
         """Return the SHA-256 in the checksum file of an archive; empty if there is no valid one.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fedpkg_container import locking
-from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.errors import LockedError
 from fedpkg_container.text import printable_line
 
 
@@ -20,7 +20,7 @@ def locked(path: Path, what: Path) -> Iterator[None]:
 
     :param path: lock file; contains the holder
     :param what: what is locked, for the error
-    :raises FedpkgContainerError: if another process holds it
+    :raises LockedError: if another process holds it
     """
     with contextlib.ExitStack() as stack:
         try:
@@ -29,9 +29,7 @@ def locked(path: Path, what: Path) -> Iterator[None]:
             holder = (
                 printable_line(path.read_text(encoding="utf-8", errors="replace")[:200].strip()) or "another process"
             )
-            raise FedpkgContainerError(
-                f"{what} is locked by {holder}", solution="wait until it has ended, or stop it"
-            ) from None
+            raise LockedError(f"{what} is locked by {holder}", solution="wait until it has ended, or stop it") from None
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
         file.truncate(0)
         file.write(f"process {os.getpid()} on {os.uname().nodename} since {since}\n")

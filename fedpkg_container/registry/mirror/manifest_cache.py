@@ -11,6 +11,13 @@ from fedpkg_container.registry.manifests import Manifest
 
 #: Media types of image configurations; artifacts have others.
 _CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
+#: Media types of layers that a docker-archive can hold; not those compressed with zstd, encrypted or foreign.
+_DOCKER_LAYERS = (
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    "application/vnd.docker.image.rootfs.diff.tar",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+    "application/vnd.oci.image.layer.v1.tar",
+)
 
 
 @dataclass(frozen=True)
@@ -32,12 +39,14 @@ class Image:
     :param blobs: configuration and layers, without foreign layers
     :param foreign: number of foreign layers
     :param is_image: whether it is an image, neither artifact nor index; then ``blobs`` starts with its configuration
+    :param fits_docker: whether a docker-archive can hold it
     """
 
     members: tuple[str, ...] = ()
     blobs: tuple[Blob, ...] = ()
     foreign: int = 0
     is_image: bool = False
+    fits_docker: bool = True
 
     @classmethod
     def of(cls, manifest: Manifest) -> Image:
@@ -53,15 +62,15 @@ class Image:
             blobs=tuple(dict.fromkeys(Blob(blob.digest, blob.size) for blob in blobs if not blob.is_foreign)),
             foreign=sum(blob.is_foreign for blob in blobs),
             is_image=bool(blobs) and blobs[0].media_type in _CONFIGURATIONS,
+            fits_docker=all(blob.media_type in _DOCKER_LAYERS for blob in blobs[1:]),
         )
 
     @property
     def text(self) -> str:
         """Serialized form."""
-        return json.dumps(
-            [self.members, [[blob.digest, blob.size] for blob in self.blobs], self.foreign, self.is_image],
-            separators=(",", ":"),
-        )
+        blobs = [[blob.digest, blob.size] for blob in self.blobs]
+        values = [self.members, blobs, self.foreign, self.is_image, *([] if self.fits_docker else [False])]
+        return json.dumps(values, separators=(",", ":"))
 
     @classmethod
     def from_text(cls, text: str) -> Image:
@@ -69,5 +78,5 @@ class Image:
 
         :raises ValueError: if it is invalid
         """
-        members, blobs, foreign, is_image = json.loads(text)
-        return cls(tuple(members), tuple(Blob(digest, size) for digest, size in blobs), foreign, is_image)
+        members, blobs, foreign, is_image, *rest = json.loads(text)
+        return cls(tuple(members), tuple(Blob(digest, size) for digest, size in blobs), foreign, is_image, *rest)

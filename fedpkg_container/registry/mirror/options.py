@@ -13,6 +13,8 @@ from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.text import printable_line
 
 DAY = 86400.0
+#: Version of the JSON report; raised when its keys change.
+VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,7 @@ class Summary:
     :param requests: number of responses
     :param seconds: duration
     :param errors: failures, one sentence each
+    :param notes: what is not exported as an archive, and why
     :param interrupted: the signal that stopped the run; empty if none
     """
 
@@ -94,7 +97,12 @@ class Summary:
     requests: int = 0
     seconds: float = 0.0
     errors: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     interrupted: str = ""
+
+    def note(self, text: str) -> None:
+        """Note what is not exported."""
+        self.notes.append(printable_line(text))
 
     def fail(self, reason: str) -> None:
         """Note a failure."""
@@ -104,6 +112,7 @@ class Summary:
         """Return the summary as a JSON object."""
         counted = ("present", "new", "linked", "deleted", "waiting", "foreign")
         return {
+            "version": VERSION,
             "dry_run": self.dry_run,
             "repositories": self.repositories,
             "tags": self.tags,
@@ -115,5 +124,6 @@ class Summary:
             "requests": self.requests,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
+            "notes": self.notes,
             "errors": self.errors,
         }

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 
-from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UsageError
+from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UnexpectedResponseError, UsageError
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror import tree
 from fedpkg_container.registry.mirror.archives import Archives, WantedArchives
@@ -154,6 +154,9 @@ class _Run:
         """Return what is reachable per repository, without failed ones; empty if the registry cannot be read."""
         try:
             selection = select_repositories(self.http, self.options, self.state, self.now)
+        except UnexpectedResponseError as error:  # e.g. there is no list of repositories
+            self.summary.fail(f"{error.reason}; {error.solution}" if error.solution else error.reason)
+            return {}
         except RegistryError as error:
             self.summary.fail(error.reason)
             return {}

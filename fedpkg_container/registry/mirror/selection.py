@@ -5,25 +5,24 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedpkg_container.errors import ConfigurationError, RegistryError, UsageError
+from fedpkg_container.errors import RegistryError, UsageError
 from fedpkg_container.model.reference import ImageReference, is_repository
-from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.clock import ClockReading
 from fedpkg_container.registry.mirror.options import DAY, Options
 from fedpkg_container.registry.mirror.state import State
-from fedpkg_container.registry.promotion.journal import DONE, JournalEntry
-from fedpkg_container.registry.repository import repositories
+from fedpkg_container.registry.pages import repositories
+from fedpkg_container.registry.promotion.journal_entry import DONE, JournalEntry
+from fedpkg_container.registry.promotion.journal_files import JournalFiles, Position
 from fedpkg_container.registry.staging import STAGING
 from fedpkg_container.text import printable_line
 
 _log = logging.getLogger(__name__)
 
-#: Bytes before a journal position that must be unchanged.
-_CHECKED_BYTES = 4096
 #: State keys: position in the journal, selected repositories, clock reading of the last full run and of the last
 #: refresh of referrers.
 _POSITION, _WANTED, _FULL, REFERRERS = "position", "wanted", "full", "referrers asked for"
@@ -42,7 +41,7 @@ class JournalChanges:
 
 
 def journal_changes(journal: Path, position: str) -> JournalChanges:
-    """Return the repositories changed since a position of the journal.
+    """Return the repositories changed since a position of the journal; only the lines after it are read.
 
     The registry in an entry is ignored, because the mirror may use another name for it, which is not redirected to
     mirrors. At worst a repository of the same name is queried in vain.
@@ -53,38 +52,52 @@ def journal_changes(journal: Path, position: str) -> JournalChanges:
     :param position: stored by the last complete run; empty for none
     :raises ConfigurationError: if the file cannot be read
     """
-    try:
-        with journal.open("rb") as file:
-            content = file.read()
-    except FileNotFoundError:
-        content = b""
-    except OSError as error:
-        raise ConfigurationError(
-            f"the promotion journal {journal} cannot be read: {error.strerror}",
-            solution="make it readable for this user, or remove [promotion] record from this machine's configuration",
-        ) from error
-    content = content[: content.rfind(b"\n") + 1]
-    end = _position(content)
-    start = int(position.partition(" ")[0] or 0)
-    if not position or start > len(content) or _position(content[:start]) != position:
-        return JournalChanges(None, end)
-    try:
-        changed = {_repository(JournalEntry.read(line)) for line in content[start:].splitlines()}
-        last_entries = {
-            entry.id: entry for entry in map(JournalEntry.read, content.splitlines())
-        }  # the last line of each change
-        changed |= {_repository(entry) for entry in last_entries.values() if entry.state != DONE}
-    except (ValueError, UsageError):
-        return JournalChanges(None, end)
-    return JournalChanges(frozenset(changed), end)
+    files, read = JournalFiles(journal), _ReadPosition.from_text(position)
+    is_known = read is not None and files.is_valid(read.position)
+    start, unfinished = (read.position, dict(read.unfinished)) if read and is_known else (Position(), {})
+    changed, end = set(unfinished.values()), start
+    for line in files.lines(start):
+        end = Position(line.file, line.end)
+        try:
+            entry = JournalEntry.read(line.content)
+            repository = ImageReference.parse(entry.repository).repository
+        except (ValueError, UsageError):
+            is_known = False
+            continue
+        changed.add(repository)
+        if entry.state == DONE:
+            unfinished.pop(entry.id, None)
+        else:
+            unfinished[entry.id] = repository
+    text = _ReadPosition(files.position(end.file, end.offset), unfinished).text
+    return JournalChanges(frozenset(changed) if is_known else None, text)
 
 
-def _repository(entry: JournalEntry) -> str:
-    return ImageReference.parse(entry.repository).repository
+@dataclass(frozen=True)
+class _ReadPosition:
+    """Up to where the journal was read.
 
+    :param unfinished: ID of a change that was started there, and not completed → its repository
+    """
 
-def _position(content: bytes) -> str:
-    return f"{len(content)} {digest_of(content[-_CHECKED_BYTES:])}"
+    position: Position
+    unfinished: Mapping[str, str]
+
+    @property
+    def text(self) -> str:
+        """Serialized form."""
+        return json.dumps({"position": self.position.text, "unfinished": self.unfinished})
+
+    @classmethod
+    def from_text(cls, text: str) -> _ReadPosition | None:
+        """Parse the serialized form; None if it is invalid."""
+        try:
+            values = json.loads(text)
+            position = Position.from_text(values["position"])
+            unfinished = {str(name): str(value) for name, value in values["unfinished"].items()}
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return None
+        return cls(position, unfinished) if position else None
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError
+from fedpkg_container.errors import (
+    NoSuchImageError,
+    RegistryError,
+    RegistryUnavailableError,
+    UnexpectedResponseError,
+)
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.copy import copy_blob
@@ -27,20 +33,27 @@ MAX_MANIFESTS = 2000
 
 def manifest_exists(repository: Repository, digest: str) -> bool:
     """Return whether a manifest exists and can be read."""
-    try:
+    with _damaged_as_missing():
         return repository.head(digest) == digest
-    except RegistryUnavailableError as error:
-        _log.warning("%s; treating it as missing", error.reason)
-        return False
+    return False
 
 
 def blob_exists(repository: Repository, digest: str) -> bool:
     """Return whether a blob exists and can be read."""
-    try:
+    with _damaged_as_missing():
         return repository.has_blob(digest)
+    return False
+
+
+@contextlib.contextmanager
+def _damaged_as_missing() -> Iterator[None]:
+    """Suppress HTTP 500, with which docker-registry responds to requests for content that a full disk damaged."""
+    try:
+        yield
     except RegistryUnavailableError as error:
+        if error.status != 500:
+            raise
         _log.warning("%s; treating it as missing", error.reason)
-        return False
 
 
 @dataclass
@@ -195,6 +208,8 @@ class ImageCopier:
     :param mount_sources: other repositories of the target's registry that may have blobs of the image
     :param signatures: finds cosign's tags in the source
     :param partial: inspect an image without copying it; missing manifests are ignored
+    :param warnings: what could not be copied although it does not affect the image; extended
+    :param rejected: digests of such manifests; extended
     """
 
     source: Repository
@@ -205,6 +220,8 @@ class ImageCopier:
     mount_sources: tuple[str, ...] = ()
     signatures: SignatureTags = field(default_factory=SignatureTags)
     partial: bool = False
+    warnings: list[str] = field(default_factory=list)
+    rejected: set[str] = field(default_factory=set)
 
     def inspect(self, digest: str) -> ImageContent:
         """Return what belongs to an image, and what of it the target lacks; changes nothing.
@@ -256,14 +273,19 @@ class ImageCopier:
             counts.add(method, blob.size)
 
         self.requests.map(copy, content.blobs)
-        images = [manifest for manifest in content.missing if not manifest.is_index]
-        registered = set(self.requests.map(self._put, images))
-        registered |= {self._put(manifest) for manifest in content.missing if manifest.is_index}
+        artifact_digests = {artifact.digest for artifacts in content.artifacts.values() for artifact in artifacts}
+        images = [manifest for manifest in content.missing if manifest.digest not in artifact_digests]
+        self.requests.map(self._put, [manifest for manifest in images if not manifest.is_index])
+        for manifest in images:
+            if manifest.is_index:  # after its members
+                self._put(manifest)
+        pushed = [manifest for manifest in content.missing if manifest.digest in artifact_digests]
+        results = self.requests.map(self._put_artifact, pushed)
+        registered = {manifest.digest for manifest, is_listed in zip(pushed, results) if is_listed}
         for subject, artifacts in content.artifacts.items():
-            if any(artifact.digest not in registered for artifact in artifacts):
-                self._add_referrers(subject, artifacts)
+            self._register(subject, [artifact for artifact in artifacts if artifact.digest not in registered])
         for tag, manifest in content.new_signatures.items():
-            self.target.put_manifest(tag, manifest)
+            self._put_signatures(tag, manifest)
 
     def predict(self, content: ImageContent, counts: BlobCounts) -> None:
         """Count what ``copy_missing`` would do."""
@@ -284,13 +306,45 @@ class ImageCopier:
         response = self.target.put_manifest(manifest.digest, manifest)
         return manifest.digest if response.headers.get("OCI-Subject") else ""
 
-    def _add_referrers(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
-        """Add artifacts to the referrers index of a target without referrers API."""
-        if (
-            self.target.name in self.target.http.without_referrers_api
-            or referrers.list_referrers(self.target, subject).by_tag
-        ):
-            referrers.add_referrers(self.target, subject, [artifact.fields for artifact in artifacts])
+    def _put_artifact(self, manifest: Manifest) -> bool:
+        """Store the manifest of an artifact; return whether it need not be added to the list of referrers.
+
+        An artifact that the registry rejects cannot be listed at all.
+        """
+        with self._optional(f"the artifact {manifest.digest}"):
+            return bool(self._put(manifest))
+        self.rejected.add(manifest.digest)
+        return True
+
+    def _put_signatures(self, tag: str, manifest: Manifest) -> None:
+        """Store cosign's manifest under its tag."""
+        with self._optional(f"cosign's manifest {tag}"):
+            self.target.put_manifest(tag, manifest)
+            return
+        self.rejected.add(manifest.digest)
+
+    def _register(self, subject: str, artifacts: Sequence[Descriptor]) -> None:
+        """Let the target list the artifacts of an image that it does not list itself."""
+        if not artifacts:
+            return
+        with self._optional(f"the list of referrers of {subject}"):
+            if not referrers.register(self.target, subject, [artifact.fields for artifact in artifacts]):
+                self.warnings.append(
+                    f"{self.target.http.host} cannot list the referrers of {subject}: it has neither the referrers API,"
+                    f" nor can the tag {referrers.fallback_tag(subject)} be used; {len(artifacts)} were copied"
+                )
+
+    @contextlib.contextmanager
+    def _optional(self, what: str) -> Iterator[None]:
+        """Turn the rejection of something that does not affect the image into a warning."""
+        try:
+            yield
+        except UnexpectedResponseError as error:
+            self.warnings.append(
+                f"{self.target.http.host} rejected {what}, which is not copied: {error.reason}; allow its media type in"
+                " the registry"
+            )
+            _log.warning("%s", self.warnings[-1])
 
     def _collect_digests(
         self, root: Descriptor, indexes: dict[str, Manifest], digests: dict[str, None], depth: int = 0

@@ -3,26 +3,42 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError, UsageError
+from fedpkg_container.errors import (
+    FedpkgContainerError,
+    NoSuchImageError,
+    RegistryError,
+    RegistryUnavailableError,
+    UnexpectedResponseError,
+    UsageError,
+)
 from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.promotion.journal import History, Journal, JournalEntry
+from fedpkg_container.registry.pages import repositories
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
-from fedpkg_container.registry.promotion.unpromote import current_digests
 from fedpkg_container.registry.referrers import fallback_tag_of
-from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
-from fedpkg_container.registry.workers import WorkerPool
+from fedpkg_container.registry.workers import JobResult, JobSkippedError, WorkerPool
 
 _log = logging.getLogger(__name__)
 
+Result = TypeVar("Result")
+
+#: Concurrent requests, and repositories that are read at the same time.
 MAX_REQUESTS = 16
+MAX_REPOSITORIES = 8
+#: Errors of a repository that was not read, which are reported together.
+_SKIPPED = ("",)
 
 
 @dataclass(frozen=True)
@@ -45,62 +61,114 @@ class PromotedImage:
     by: str
 
 
-def list_images(site: DistributionSite, target: Target, names: Sequence[str]) -> list[PromotedImage]:
-    """Return the tagged images of a target, sorted by repository and tags.
+@dataclass(frozen=True)
+class Listing:
+    """Contents of a target.
+
+    :param images: sorted by repository and tags
+    :param errors: what could not be read, one message each
+    """
+
+    images: tuple[PromotedImage, ...]
+    errors: tuple[str, ...] = ()
+
+
+def list_images(site: DistributionSite, target: Target, names: Sequence[str]) -> Listing:
+    """Return the tagged images of a target; a repository or tag that cannot be read does not hide the others.
 
     :param names: repositories, without registry and prefix; all if empty
     :raises UsageError: if a name is not a valid repository name
-    :raises RegistryError: if the registry cannot be read, or a named repository does not exist
+    :raises RegistryError: if the registry cannot be read at all, or a named repository does not exist
     """
     wrong = [f"{name!r} {problem}" for name in names if (problem := repository_problem(name))]
     if wrong:
         raise UsageError(f"invalid repository: {'; '.join(wrong)}", solution="give its name without registry and tag")
-    history = History(Journal(site.journal).entries())
-    with Registry(target.access).http(target.registry) as http, WorkerPool(MAX_REQUESTS) as requests:
-        references = [target.repository(name) for name in names] or _all_repositories(http, target, history)
-        images = [
-            image
-            for reference in references
-            for image in _images(Repository(http, reference.repository), history, requests)
-        ]
-        missing = [
-            str(reference)
-            for reference in references
-            if names and str(reference) not in {image.repository for image in images}
-        ]
+    journal = Journal(site.journal)
+    journal.repositories()  # raises if it cannot be read
+    with (
+        contextlib.closing(journal),
+        Registry(target.access).http(target.registry) as http,
+        WorkerPool(MAX_REQUESTS, cancel=http.cancel) as requests,
+        WorkerPool(MAX_REPOSITORIES, is_registry_down=lambda: _is_down(http), cancel=http.cancel) as readers,
+    ):
+        references = [target.repository(name) for name in names] or _all_repositories(http, target, journal)
+
+        def read(reference: ImageReference) -> Listing:
+            return _read_repository(Repository(http, reference.repository), journal, requests)
+
+        listings = {result.job: _listing(result) for result in readers.as_completed(references, read)}
+    images = tuple(image for reference in references for image in listings[reference].images)
+    errors = [error for reference in references for error in listings[reference].errors if error]
+    if skipped := sum(listing.errors == _SKIPPED for listing in listings.values()):
+        errors.append(f"{skipped} more repositories were skipped because {target.registry} is unavailable")
+    missing = [str(reference) for reference in references if names and listings[reference] == Listing(())]
     if missing:
         raise NoSuchImageError(f"no image in {', '.join(missing)}", solution="run list without names to show all")
-    return images
+    return Listing(images, tuple(errors))
 
 
-def _all_repositories(http: RegistryHTTP, target: Target, history: History) -> list[ImageReference]:
-    """Return the repositories of a target; those in the journal if the registry has no catalog."""
+def _is_down(http: RegistryHTTP) -> bool:
+    try:
+        http.request("GET", "/v2/", expected=(200, 401, 403))
+    except RegistryUnavailableError:
+        return True
+    except RegistryError:  # the registry responds
+        return False
+    return False
+
+
+def _listing(result: JobResult[ImageReference, Listing]) -> Listing:
+    """Return the listing of a repository; its failure as an error.
+
+    :raises OSError: if reading failed for a reason that is not the registry's
+    """
+    if isinstance(result.error, JobSkippedError):
+        return Listing((), _SKIPPED)
+    if isinstance(result.error, FedpkgContainerError):
+        where = "" if result.job.repository in result.error.reason else f"{result.job}: "
+        return Listing((), (f"{where}{result.error.reason}",))
+    if result.error is not None:
+        raise result.error
+    return result.result or Listing(())
+
+
+def _all_repositories(http: RegistryHTTP, target: Target, journal: Journal) -> list[ImageReference]:
+    """Return the repositories of a target; those in the journal if the registry has no catalog.
+
+    :raises RegistryError: if neither is available
+    """
     prefix = f"{target.prefix}/" if target.prefix else ""
     try:
         names: Iterable[str] = list(repositories(http))
-    except RegistryUnavailableError:
-        raise
-    except RegistryError as error:
-        _log.warning("%s: showing the repositories in the promotion journal", error.reason)
-        references = map(ImageReference.parse, history.repositories())
+    except UnexpectedResponseError as error:
+        references = map(ImageReference.parse, journal.repositories())
         names = [reference.repository for reference in references if reference.registry == target.registry]
+        if not names:
+            raise RegistryError(
+                f"{error.reason}; the promotion journal has none of them either",
+                solution="check the account in the auth file; or name the repositories: list REPOSITORY",
+            ) from error
+        _log.warning("%s: showing the repositories in the promotion journal", error.reason)
     return [ImageReference(target.registry, name) for name in sorted(names) if name.startswith(prefix)]
 
 
-def _images(repository: Repository, history: History, requests: WorkerPool) -> list[PromotedImage]:
-    repository_history = history.of(str(repository.reference))
-    nvr_lookup = NVRLookup(repository, repository_history.builds)
+def _read_repository(repository: Repository, journal: Journal, requests: WorkerPool) -> Listing:
+    history = journal.history(str(repository.reference))
+    nvr_lookup = NVRLookup(repository, history.builds)
     names = sorted(tag for tag in repository.tags() if not fallback_tag_of(tag))
+    errors: list[str] = []
+    heads = requests.map(lambda tag: _reported(errors, lambda: repository.head(tag)), names)
     tags: dict[str, list[str]] = {}
-    for tag, head in current_digests(repository, names, requests).items():
-        tags.setdefault(head, []).append(tag)
+    for tag, head in zip(names, heads):
+        if head:
+            tags.setdefault(head, []).append(tag)
 
     def image(digest: str) -> PromotedImage | None:
         try:
             manifest = repository.manifest(digest)
         except NoSuchImageError:  # deleted in the meantime
             return None
-        nvr, entry = nvr_lookup.of(digest), _latest(repository_history.promoted.get(digest, {}).values())
+        nvr, entry = nvr_lookup.of(digest), _latest(history.promoted.get(digest, {}).values())
         return PromotedImage(
             repository=str(repository.reference),
             digest=digest,
@@ -111,7 +179,24 @@ def _images(repository: Repository, history: History, requests: WorkerPool) -> l
             by=entry.author if entry else "",
         )
 
-    return [listed for listed in requests.map(image, tags) if listed]
+    images = requests.map(lambda digest: _reported(errors, lambda: image(digest)), tags)
+    return Listing(tuple(listed for listed in images if listed), tuple(errors))
+
+
+def _reported(errors: list[str], read: Callable[[], Result]) -> Result | None:
+    """Return a result, or None after adding the error of a request to ``errors``.
+
+    :raises RegistryUnavailableError: if there was no response at all, so that further requests would fail too
+    """
+    try:
+        return read()
+    except RegistryUnavailableError as error:
+        if not error.status:
+            raise
+        errors.append(error.reason)
+    except RegistryError as error:
+        errors.append(error.reason)
+    return None
 
 
 def _latest(entries: Iterable[JournalEntry]) -> JournalEntry | None:

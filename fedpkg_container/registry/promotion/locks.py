@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
+from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LockedError
 from fedpkg_container.locking import acquire
 
 #: Seconds to wait for another process, and between two attempts.
@@ -44,7 +44,8 @@ class Locks:
     def hold(self, name: str) -> Iterator[None]:
         """Hold a lock.
 
-        :raises FedpkgContainerError: if another process holds it for longer than ``TIMEOUT``, or after ``cancel``
+        :raises LockedError: if another process holds it for longer than ``TIMEOUT``
+        :raises FedpkgContainerError: after ``cancel``
         :raises ConfigurationError: if the lock file cannot be opened
         """
         with self._thread_locks[name]:
@@ -78,7 +79,7 @@ class Locks:
         try:
             acquire(attempt, timeout=TIMEOUT, tick=check_canceled, tick_interval=0.0, poll_interval=POLL_INTERVAL)
         except TimeoutError:
-            raise FedpkgContainerError(
+            raise LockedError(
                 f"another process has held the lock of {name} for {TIMEOUT:g} s",
-                solution="check what it is waiting for",
+                solution=f"check which processes have {self.path} open (fuser), and what they are waiting for",
             ) from None

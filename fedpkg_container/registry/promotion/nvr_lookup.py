@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 
 from fedpkg_container.errors import ConfigurationError, RegistryError, RegistryUnavailableError
 from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR, label_value
-from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.text import printable_line
+
+#: Architectures of attestations, and of images whose index does not state any.
+_NO_ARCHITECTURE = ("unknown", "None")
 
 
 def parse_nvr(nvr: str) -> NVR:
@@ -31,8 +34,22 @@ def arches_of(manifest: Manifest) -> list[str]:
     return [
         printable_line(architecture)
         for architecture in manifest.architectures()
-        if architecture not in ("unknown", "None")
+        if architecture not in _NO_ARCHITECTURE
     ]
+
+
+def _first_image(index: Manifest) -> Descriptor:
+    """Return the first image of an index that is not an attestation.
+
+    :raises IndexError: if the index is empty
+    """
+    images = [member for member in index.manifests if _architecture(member) not in _NO_ARCHITECTURE]
+    return (images or list(index.manifests))[0]
+
+
+def _architecture(member: Descriptor) -> object:
+    platform = member.fields.get("platform")
+    return platform.get("architecture") if isinstance(platform, dict) else None
 
 
 @dataclass(frozen=True)
@@ -60,8 +77,10 @@ class NVRLookup:
     def _by_labels(self, digest: str) -> NVR | None:
         try:
             manifest = self.repository.manifest(digest)
-            if manifest.is_index:
-                manifest = self.repository.manifest(manifest.manifests[0].digest)
+            for _ in range(MAX_INDEX_DEPTH):
+                if not manifest.is_index:
+                    break
+                manifest = self.repository.manifest(_first_image(manifest).digest)
             labels = self.repository.labels(manifest)
         except RegistryUnavailableError:
             raise

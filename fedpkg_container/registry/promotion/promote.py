@@ -16,9 +16,10 @@ from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.promotion.copying import BlobCopier, ImageContent, ImageCopier, copy_deadline
-from fedpkg_container.registry.promotion.journal import PROMOTE, History, Journal, JournalEntry, TagMove
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.journal_entry import PROMOTE, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
-from fedpkg_container.registry.promotion.result import FAILED, PLANNED, PROMOTED, REFUSED, UNCHANGED, PromotionResult
+from fedpkg_container.registry.promotion.result import PLANNED, PROMOTED, UNCHANGED, PromotionResult
 from fedpkg_container.registry.promotion.tagging import (
     ALREADY,
     KEPT,
@@ -69,7 +70,6 @@ class Promoter:
     source: RegistryHTTP
     destination: RegistryHTTP
     journal: Journal
-    history: History
     blobs: BlobCopier
     requests: WorkerPool
     signatures: SignatureTags = field(default_factory=SignatureTags)
@@ -84,8 +84,7 @@ class Promoter:
             self._check_accepted(candidate)
             _BuildPromotion(self, candidate, result).promote()
         except FedpkgContainerError as error:
-            result.state = REFUSED if isinstance(error, RefusedError) else FAILED
-            result.error, result.solution = error.reason, error.solution
+            result.fail(error)
             _log.info("%s %s: %s", candidate.nvr, result.state, error.reason)
         result.seconds = time.monotonic() - began
         return result
@@ -125,12 +124,8 @@ class _BuildPromotion:
         target, image = promoter.target, candidate.image
         reference = target.repository(image.repository)
         self.promoter, self.candidate, self.result = promoter, candidate, result
-        self.history = promoter.history.of(str(reference))
         self.tags = wanted_tags(candidate, target)
         self.repository = Repository(promoter.destination, reference.repository)
-        self.tag_updater = TagUpdater(
-            self.repository, NVRLookup(self.repository, self.history.builds), promoter.options.rules
-        )
         self.copier = ImageCopier(
             Repository(promoter.source, image.repository),
             self.repository,
@@ -141,6 +136,15 @@ class _BuildPromotion:
             mount_sources=tuple(target.repository(parent.repository).repository for parent in candidate.parents),
         )
         result.source, result.repository, result.digest = str(image), str(reference), image.digest
+        result.warnings = self.copier.warnings
+        self._read_history()
+
+    def _read_history(self) -> None:
+        """Read the journal, to which other processes may have added entries."""
+        self.history = self.promoter.journal.history(self.result.repository)
+        self.tag_updater = TagUpdater(
+            self.repository, NVRLookup(self.repository, self.history.builds), self.promoter.options.rules
+        )
 
     def promote(self) -> None:
         """Copy the image, set its tags and record the promotion.
@@ -163,13 +167,15 @@ class _BuildPromotion:
             self.result.state = PLANNED if self._has_work(content) else UNCHANGED
             return
         self.copier.copy_missing(content, self.result.blobs)
-        if _is_up_to_date(self.result.tags) and self._is_recorded():
-            self.result.state = PROMOTED if self._has_work(content) else UNCHANGED
-            return
-        with self.promoter.journal.locks.hold(self.result.repository):
-            self.result.tags = self._plan_tags()
-            self.update_floating_tags(content.manifest)
-        self.result.state = PROMOTED if self._has_work(content) else UNCHANGED
+        has_work = self._has_work(content)
+        if not self._is_done():
+            with self.promoter.journal.locks.hold(self.result.repository):
+                self._read_history()
+                self.result.tags = self._plan_tags()
+                if not self._is_done():  # otherwise another process was first
+                    has_work = has_work or self._has_work(content)
+                    self.update_floating_tags(content.manifest)
+        self.result.state = PROMOTED if has_work else UNCHANGED
 
     def _plan_tags(self) -> list[TagChange]:
         heads = self.promoter.requests.map(self._current_digest, self.tags)
@@ -187,14 +193,20 @@ class _BuildPromotion:
 
     def _describe(self, content: ImageContent) -> None:
         self.result.arches = arches_of(content.manifest)
-        self.result.manifests = [manifest.digest for manifest in (*content.missing, *content.new_signatures.values())]
+        self.result.manifests = [
+            manifest.digest
+            for manifest in (*content.missing, *content.new_signatures.values())
+            if manifest.digest not in self.copier.rejected
+        ]
         self.result.artifacts = content.artifact_count
 
     def _has_work(self, content: ImageContent) -> bool:
-        return bool(content.missing or content.new_signatures) or not _is_up_to_date(self.result.tags)
+        self._describe(content)
+        return bool(self.result.manifests) or not _is_up_to_date(self.result.tags)
 
-    def _is_recorded(self) -> bool:
-        return (
+    def _is_done(self) -> bool:
+        """Return whether the tags are set, and the journal has the promotion."""
+        return _is_up_to_date(self.result.tags) and (
             self.promoter.journal.path is None
             or self.promoter.target.name in self.history.promoted[self.candidate.image.digest]
         )
@@ -245,7 +257,7 @@ def promote(
     :raises ConfigurationError: if the journal cannot be read or written; nothing was done
     """
     journal, progress = Journal(site.journal), progress or Progress()
-    history = History(journal.entries())
+    journal.repositories()  # raises if it cannot be read
     if not options.dry_run:
         journal.check()
     registry, target_registry = Registry(site.candidates.access), Registry(target.access)
@@ -255,7 +267,7 @@ def promote(
         WorkerPool(min(site.parallel * REQUESTS_PER_BUILD, MAX_REQUESTS)) as requests,
     ):
         blobs = BlobCopier(options.verify, progress.received)
-        promoter = Promoter(site, target, options, source, destination, journal, history, blobs, requests)
+        promoter = Promoter(site, target, options, source, destination, journal, blobs, requests)
         progress.began("promoting", len(builds))
 
         def promote_build(build: BuildCandidate) -> PromotionResult:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fedpkg_container.errors import FedpkgContainerError, LockedError, RefusedError
 from fedpkg_container.registry.promotion.copying import BlobCounts
 from fedpkg_container.registry.promotion.tagging import TagChange
 
@@ -39,6 +40,9 @@ class PromotionResult:
     :param kept: digest of a manifest that was not deleted → reason
     :param seconds: duration
     :param error: why it was refused or failed, or what could not be done; ``solution``: what to do
+    :param warnings: what was not done although it does not affect the image, and what to know afterwards
+    :param untagged: Koji tags that were removed from the build
+    :param exit_code: exit status of a program for the error
     """
 
     nvr: str
@@ -56,6 +60,20 @@ class PromotionResult:
     seconds: float = 0.0
     error: str = ""
     solution: str = ""
+    warnings: Sequence[str] = ()
+    untagged: Sequence[str] = ()
+    exit_code: int = 0
+
+    def fail(self, error: FedpkgContainerError) -> None:
+        """Record that the build was refused or failed."""
+        self.state = REFUSED if isinstance(error, RefusedError) else FAILED
+        self.error, self.solution = error.reason, error.solution
+        self.exit_code = error.exit_code if isinstance(error, LockedError) else 1
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it failed after the tags were moved: manifests were not deleted."""
+        return self.state == FAILED and bool(self.kept)
 
     @property
     def succeeded(self) -> bool:
@@ -91,6 +109,8 @@ class PromotionResult:
             "seconds": round(self.seconds, 3),
             "error": self.error,
             "solution": self.solution,
+            "warnings": list(self.warnings),
+            "untagged": list(self.untagged),
         }
 
 

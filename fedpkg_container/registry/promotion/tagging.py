@@ -9,19 +9,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fedpkg_container.errors import RefusedError, RegistryError
+from fedpkg_container.errors import RefusedError, RegistryError, UnexpectedResponseError
 from fedpkg_container.model.evr import compare_evr
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.nvr import NVR, sanitize_tag
 from fedpkg_container.registry.config import RECORDED, VERSION, Target
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.promotion.journal import TagMove
+from fedpkg_container.registry.promotion.journal_entry import TagMove
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
 from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, is_fallback_tag
 from fedpkg_container.registry.repository import Repository
 
 _log = logging.getLogger(__name__)
 
+#: Statuses with which registries reject a tag that must not be moved: ECR, Docker Hub, Quay, Harbor.
+_IMMUTABLE_STATUSES = (400, 403, 409, 412)
 #: What happens to a tag.
 SET, ALREADY, KEPT, REMOVED = "set", "already", "kept", "removed"
 
@@ -146,14 +148,34 @@ class TagUpdater:
 
         :raises RegistryError: if it has another digest
         """
-        self.repository.put_manifest(change.tag, manifest)
-        current = self.repository.head(change.tag)
-        if current != change.after:
+        try:
+            self.repository.put_manifest(change.tag, manifest)
+        except UnexpectedResponseError as error:
+            if not change.before or error.status not in _IMMUTABLE_STATUSES:
+                raise
             raise RegistryError(
-                f"{self._name(change.tag)} was set to {change.after}, but is now {current or 'missing'}",
-                solution="check who else sets tags there, and run it again",
-            )
+                f"{self._name(change.tag)} cannot be moved from {change.before}: {error.reason}",
+                solution="if tags are immutable there, set floating = none for this target, or exempt the floating tags"
+                " in the registry",
+            ) from error
+        self._read_back(change)
         _log.info("tag %s moved from %s to %s", self._name(change.tag), change.before or "none", change.after)
+
+    def _read_back(self, change: TagChange) -> None:
+        """Wait until the registry returns a tag as it was set; some show it seconds later.
+
+        :raises RegistryError: if it does not within the retry timeout
+        """
+        http = self.repository.http
+        if http.wait_until(lambda: self.repository.head(change.tag) == change.after):
+            return
+        current = self.repository.head(change.tag)
+        waited = f", and was not seen for {http.retry_timeout:g} s" if http.retry_timeout else ""
+        raise RegistryError(
+            f"{self._name(change.tag)} was set to {change.after}{waited}, but is now {current or 'missing'}",
+            solution="run it again; if that persists, increase retry_timeout for a registry that shows changes late, or"
+            " check who else sets tags there",
+        )
 
     def _plan_floating_tag(self, nvr: NVR, digest: str, tag: str, before: str) -> TagChange:
         if before == digest:

@@ -8,22 +8,24 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, NoSuchImageError, RefusedError
+from fedpkg_container.errors import (
+    ConfigurationError,
+    FedpkgContainerError,
+    NoSuchImageError,
+    RefusedError,
+    RegistryError,
+    RegistryUnavailableError,
+)
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
 from fedpkg_container.registry.promotion.copying import BlobCopier, ImageContent, ImageCopier, copy_deadline
-from fedpkg_container.registry.promotion.journal import (
-    UNPROMOTE,
-    History,
-    Journal,
-    JournalEntry,
-    RepositoryHistory,
-    TagMove,
-)
+from fedpkg_container.registry.promotion.history import RepositoryHistory
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.journal_entry import UNPROMOTE, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, parse_nvr
-from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED, UNPROMOTED, PromotionResult
+from fedpkg_container.registry.promotion.result import FAILED, PLANNED, UNCHANGED, UNPROMOTED, PromotionResult
 from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, TagChange, TagRules, TagUpdater
 from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
 from fedpkg_container.registry.repository import Repository
@@ -141,13 +143,12 @@ class Unpromoter:
         try:
             self._unpromote(nvr, result)
         except FedpkgContainerError as error:
-            result.state = REFUSED if isinstance(error, RefusedError) else FAILED
-            result.error, result.solution = error.reason, error.solution
+            result.fail(error)
         result.seconds = time.monotonic() - began
         return result
 
     def _unpromote(self, nvr: str, result: PromotionResult) -> None:
-        reference, digest = self._find(nvr, History(self.journal.entries()))
+        reference, digest = self._find(nvr)
         result.repository, result.digest = str(reference), digest
         if self.delete and self.target.registry == self.site.candidates.registry and not self.target.prefix:
             raise RefusedError(
@@ -156,17 +157,18 @@ class Unpromoter:
             )
         repository = Repository(self.destination, reference.repository)
         with self.journal.locks.hold(str(reference)):
-            history = History(self.journal.entries()).of(str(reference))  # read again: now locked against changes
+            history = self.journal.history(str(reference))  # read again: now locked against changes
             _BuildReversal(self, nvr, digest, repository, history, result).run()
 
-    def _find(self, nvr: str, history: History) -> tuple[ImageReference, str]:
+    def _find(self, nvr: str) -> tuple[ImageReference, str]:
         """Return the repository and digest of a build.
 
         :raises RefusedError: if they are not in the journal
         """
-        for name in history.repositories():
+        names = self.journal.index.repositories_of(nvr, self.target.name) if self.journal.index else []
+        for name in names:
             reference = ImageReference.parse(name)
-            digests = history.of(name).digests(nvr, self.target.name)
+            digests = self.journal.history(name).digests(nvr, self.target.name)
             if digests and reference.registry == self.target.registry:
                 return reference, digests[0]
         raise RefusedError(
@@ -202,6 +204,7 @@ class _BuildReversal:
         has_work = bool(moves or plan.digests)
         self.result.state = (PLANNED if self.unpromoter.dry_run else UNPROMOTED) if has_work else UNCHANGED
         if not self.unpromoter.dry_run and (has_work or self._needs_entry()):
+            self.result.deleted = ()
             self._apply(moves, plan, heads)
         self._report_stuck_tags(changes)
 
@@ -259,10 +262,47 @@ class _BuildReversal:
         tag_updater = TagUpdater(self.repository, NVRLookup(self.repository, self.history.builds), TagRules())
         for change in moves:
             tag_updater.set_tag(change, self.repository.manifest(change.after))
+        self._delete(plan)
+        if len(self.result.deleted) == len(plan.digests):
+            self.unpromoter.journal.append(entry.done())
+
+    def _delete(self, plan: DeletionPlan) -> None:
+        """Delete manifests, read them back, and report what was deleted and what was not.
+
+        If the image itself cannot be deleted, the rest of it is kept too.
+        """
+        refused: dict[str, RegistryError] = {}
         for digest in plan.digests:
-            self.repository.delete_manifest(digest)
+            try:
+                self.repository.delete_manifest(digest)
+            except RegistryUnavailableError:
+                raise
+            except RegistryError as error:
+                refused[digest] = error
+                if digest == self.digest:
+                    break
+                continue
+            self.result.deleted = (*self.result.deleted, digest)
             _log.info("deleted %s@%s", self.repository.reference, digest)
-        self.unpromoter.journal.append(entry.done())
+        if not refused:
+            return
+        first = next(iter(refused.values()))
+        left = [digest for digest in plan.digests if digest not in self.result.deleted]
+        reasons = {
+            digest: refused[digest].reason if digest in refused else "its image was not deleted" for digest in left
+        }
+        self.result.kept = {**self.result.kept, **reasons}
+        self.result.tags = [
+            TagChange(change.tag, self.digest, self.digest, KEPT, "the image was not deleted")
+            if change.what == REMOVED and self.digest in left
+            else change
+            for change in self.result.tags
+        ]
+        self.result.state = FAILED
+        self.result.error = (
+            f"{len(left)} of {len(plan.digests)} manifests of {self.nvr} were not deleted: {first.reason}"
+        )
+        self.result.solution = first.solution
 
     def _interrupted_moves(self, heads: Mapping[str, str]) -> dict[str, TagMove]:
         """Return the tags that an interrupted attempt has moved."""
@@ -273,7 +313,7 @@ class _BuildReversal:
     def _report_stuck_tags(self, changes: Sequence[TagChange]) -> None:
         """Report tags that still refer to the build because there is no previous one."""
         stuck = [change.tag for change in changes if change.what == KEPT and change.why == NO_BUILD_BEFORE]
-        if stuck:
+        if stuck and not self.result.error:
             self.result.error = (
                 f"{self.nvr} keeps the tags {' '.join(stuck)} of {self.repository.reference}: {NO_BUILD_BEFORE}"
             )
@@ -301,7 +341,7 @@ def unpromote(
             "no promotion journal is configured, so the previous builds are unknown",
             solution=f"set [promotion] record in {site.path}",
         )
-    journal.entries()
+    journal.repositories()  # raises if it cannot be read
     if not dry_run:
         journal.check()
     results = []

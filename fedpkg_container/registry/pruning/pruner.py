@@ -23,12 +23,13 @@ from fedpkg_container.registry import staging
 from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
+from fedpkg_container.registry.pages import repositories
 from fedpkg_container.registry.pruning.inventory import PARALLEL, read_inventory, temporary_tag
 from fedpkg_container.registry.pruning.plan import PrunePlan, size
 from fedpkg_container.registry.pruning.report import DeletionResult, EmptiedRepository, KeptImage, PrunedImage, Report
 from fedpkg_container.registry.pruning.retention import DAY, Decision, RetentionPolicy
 from fedpkg_container.registry.referrers import fallback_tag, referrers
-from fedpkg_container.registry.repository import Repository, repositories
+from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.steps import reached
 

@@ -228,7 +228,7 @@ def test_tag_deleted_between_listing_and_reading(bench: Bench, monkeypatch: pyte
         return found
 
     monkeypatch.setattr(Repository, "head", head)
-    found = list_images(bench.site, bench.site.target("stable"), [])
+    found = list_images(bench.site, bench.site.target("stable"), []).images
     assert [each.nvr for each in found if each.repository == str(bench.place(new))] == ["hello-2-1"]
     assert gone
 
@@ -248,7 +248,7 @@ def test_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
         for each in candidates[::10]:
             apart.assert_promoted(each)
         assert len(Journal(apart.site.journal).entries()) == 200
-        found = list_images(apart.site, apart.site.target("stable"), [])
+        found = list_images(apart.site, apart.site.target("stable"), []).images
         assert len({each.repository for each in found}) == 100
         again = apart.promote(*candidates)
         assert {each.state for each in again} == {"unchanged"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.model.koji_images import Candidate
-from fedpkg_container.registry.promotion.journal import History, Journal
+from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.repository import Repository
 from tests.support.killing import killed_after
 from tests.support.promoting import Bench, make_site
@@ -63,7 +63,7 @@ def promoting(bench: Bench, step: int) -> int:
         assert outcome.succeeded, outcome.error
         there.assert_promoted(new)
         assert there.tags(new) == {"1-1": old.image.digest, **dict.fromkeys(["1-2", "1", "latest"], new.image.digest)}
-        known = History(Journal(there.site.journal).entries()).of(str(there.place(new)))
+        known = Journal(there.site.journal).history(str(there.place(new)))
         assert "stable" in known.promoted[new.image.digest]
         assert known.unfinished == {}
         assert known.before("latest", new.image.digest) == [old.image.digest], "so that it can be taken back"
@@ -90,7 +90,7 @@ def taking_back(bench: Bench, step: int) -> int:
         shared = there.contents(there.place(old), old.image.digest)
         gone = {each for each, content in before.items() if b"schemaVersion" in content and each not in shared}
         assert manifests_left(there, new, gone) == []
-        known = History(Journal(there.site.journal).entries()).of(str(there.place(new)))
+        known = Journal(there.site.journal).history(str(there.place(new)))
         assert (known.unfinished, new.image.digest in known.promoted) == ({}, False)
         assert there.unpromote("hello-1-2", delete=True)[0].state == "unchanged"
     raise AssertionError("it never came to its end")

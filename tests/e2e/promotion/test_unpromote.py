@@ -15,8 +15,8 @@ from fedpkg_container.registry.promotion.listing import list_images
 from fedpkg_container.registry.promotion.tagging import TagRules
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
-from tests.support.promoting import Bench, cosign
-from tests.support.registries import docker_registry
+from tests.support.promoting import Bench, cosign, make_site
+from tests.support.registries import access, docker_registry
 
 
 def test_tags_are_moved_back_to_the_previous_build(bench: Bench) -> None:
@@ -265,7 +265,7 @@ def test_journal_entries(bench: Bench) -> None:
         ["1", "latest"], (new.image.digest, old.image.digest)
     )
     assert done.deleted[0] == new.image.digest
-    (found,) = list_images(bench.site, bench.site.target("stable"), ["hello"])
+    (found,) = list_images(bench.site, bench.site.target("stable"), ["hello"]).images
     assert (found.nvr, found.tags) == ("hello-1-1", ("1", "1-1", "latest"))
     assert found.promoted and found.by
 
@@ -274,3 +274,24 @@ def test_without_journal(bench: Bench) -> None:
     bench.site = replace(bench.site, journal=None)
     with pytest.raises(ConfigurationError, match="no promotion journal is configured"):
         bench.unpromote("hello-1-1")
+
+
+def test_read_only_registry(tmp_path: Path) -> None:
+    """As docker-registry is configured for garbage collection."""
+    with docker_registry(tmp_path) as host:
+        bench = Bench(tmp_path, make_site(tmp_path, host, host, access=access(tmp_path)))
+        first, second = bench.build("hello-1.0-1"), bench.build("hello-1.0-2")
+        assert all(result.succeeded for result in (*bench.promote(first), *bench.promote(second)))
+        third = bench.build("hello-1.0-3")
+    port = int(host.rpartition(":")[2])
+    with docker_registry(tmp_path, port=port, read_only=True):
+        for (result,) in (
+            bench.promote(third),
+            bench.unpromote("hello-1.0-2"),
+            bench.unpromote("hello-1.0-2", delete=True),
+        ):
+            assert f"{host} is read-only: " in result.error
+            assert "storage.maintenance.readonly" in result.solution
+        assert bench.promote(second)[0].state == "unchanged"
+    with docker_registry(tmp_path, port=port):
+        assert bench.promote(third)[0].succeeded

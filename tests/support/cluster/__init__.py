@@ -1,6 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A simulated Kubernetes: an API server over TLS, the controllers of Jobs and garbage, a scheduler and a kubelet.
-
-Comments name what they imitate by the section of the measurements on Kubernetes 1.36: a2 (pods), a3 (API calls).
-Behavior that is known from Kubernetes' source or documentation only is marked "source".
-"""
+"""Scripted builds for a cluster, and the validation of objects for the simulated one (``box/cluster``)."""

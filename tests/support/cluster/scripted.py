@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.cluster.client import ClusterClient, ClusterError
 from fedpkg_container.cluster.following import PodResult
 from fedpkg_container.cluster.job import ClusterBuild, delete_named, secrets_path
 from fedpkg_container.cluster.manifests import JOB, PodBuild, hub_labels, selector
 from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.cluster.streams import pods_path
-from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.model.build import BuildSpec
 from tests.support.waiting import eventually
 
@@ -37,6 +38,11 @@ def stop(*_):
     end("the pod was stopped", "", 1)
 signal.signal(signal.SIGTERM, stop)
 """
+
+#: Scripts: one that runs until it is stopped, and one that prints for three seconds.
+FOREVER = "say('started')\nwhile True: time.sleep(0.05)\n"
+COUNTING = "for n in range(60): say(f'line {n}'); time.sleep(0.05)\nend()"
+COUNTED = [f"line {n}" for n in range(60)]
 
 
 def spec(task_id: int, arch: str = "x86_64", **changes: Any) -> BuildSpec:
@@ -191,3 +197,21 @@ class Target:
         path = JOB.collection(self.config.namespace)
         for item in self.client.request("GET", path, query={"labelSelector": labels})["items"]:
             delete_named(self.client, JOB, self.config.namespace, item["metadata"]["name"])
+
+
+def pod_of(cluster: Cluster) -> tuple[str, str]:
+    """Name and UID of the only pod of a cluster, when it exists."""
+
+    def pods() -> list[dict[str, str]]:
+        return [found["metadata"] for (resource, *_), found in cluster.store.snapshot() if resource == "pods"]
+
+    eventually(lambda: len(pods()) == 1, pods, 30)
+    (pod,) = pods()
+    return pod["name"], pod["uid"]
+
+
+def failure(run: Run) -> str:
+    """Reason of the failure of a build, when it has ended."""
+    run.wait()
+    assert isinstance(run.error, BuildFailedError), run.error
+    return run.error.reason

@@ -8,7 +8,7 @@ from typing import Any
 
 import kubernetes_validate
 
-from tests.support.cluster.store import ApiError
+from fedpkg_container.box.cluster.store import ApiError
 
 #: The oldest release with all fields that we use (appArmorProfile), and the newest with published schemas.
 VERSIONS = ("1.30", "1.37")

@@ -121,7 +121,7 @@ def move_all_builds(tag1: Lookup, tag2: Lookup, package: Lookup, force: bool = F
     return [move_build(tag1, tag2, build["build_id"], force=force) for build in found]
 
 
-@call("untagBuild", used_by="koji untag-build")
+@call("untagBuild", used_by="koji untag-build; fedpkg-container-registry unpromote")
 def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: bool = False) -> None:
     """Untag a build."""
     user_id = require_login()

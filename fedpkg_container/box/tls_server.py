@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A TLS server simulated by a test: threads of Python's own server, a certificate of a box's or test's CA."""
+"""A TLS server of Python's own: a thread per connection, a certificate of a box's or test's CA."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ STOP_TIMEOUT = 10.0
 
 @contextlib.contextmanager
 def tls_server(
-    handler: type[http.server.BaseHTTPRequestHandler], certificate: Path, clients: Path | None = None
+    handler: type[http.server.BaseHTTPRequestHandler], certificate: Path, clients: Path | None = None, *, port: int = 0
 ) -> Iterator[str]:
     """Serve on loopback; yield host and port.
 
     :param certificate: a PEM file with certificate and key
     :param clients: CA of client certificates; None: they are not requested
+    :param port: 0 for a free one
     """
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.daemon_threads = True
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)

@@ -12,9 +12,9 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from fedpkg_container.box.cluster.kubelet import Command
 from fedpkg_container.engines.ids import IdRange, read_ids
 from fedpkg_container.engines.sandbox import INSIDE, program, python_files
-from tests.support.cluster.kubelet import Command
 
 #: Directories of the machine that the image of the pod has.
 _IMAGE = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/opt")
@@ -46,7 +46,7 @@ def contained(
             visible[target].mkdir()
             idmaps += ["--idmap", str(path), str(visible[target]), "0", str(ids.first), str(ids.count)]
     _give(message, ids)
-    programs = Path(__file__).parents[3] / "fedpkg_container" / "engines" / "inside"
+    programs = Path(__file__).parents[2] / "engines" / "inside"
     words: list[str] = [*map(str, program("enter", programs)), "outside", *idmaps, "--"]
     words += ["bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts"]
     words += ["--cap-add", "ALL", "--clearenv", "--dev", "/dev", "--dir", "/proc"]

@@ -17,14 +17,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Optional
 
-from tests.support.cluster.chaos import Chaos
-from tests.support.cluster.store import ApiError, Object, Store
+from fedpkg_container.box.cluster.chaos import Chaos
+from fedpkg_container.box.cluster.store import ApiError, Object, Store
+from fedpkg_container.process import start_piped
 
 #: Returns the command that runs a container: its command, host directories by their paths in it, variables, the file
 #: for the termination message, and its capabilities (None: all).
 Runtime = Callable[[Sequence[str], Mapping[str, Path], Mapping[str, str], Path, Optional[Sequence[str]]], "Command"]
 #: Bytes of a termination message that are kept (a3).
 MESSAGE_SIZE = 4096
+#: umask of containers, whatever that of this process (source: OCI runtimes), and mode of an emptyDir (source: kubelet).
+UMASK, EMPTY_DIR_MODE = 0o022, 0o777
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,13 @@ class Container:
 
 
 class Kubelet:
-    """The kubelet of the only node.
+    """The kubelet of all nodes.
 
-    :param folder: for volumes
+    :param directory: for volumes
     """
 
-    def __init__(self, store: Store, chaos: Chaos, folder: Path) -> None:
-        self._store, self._chaos, self._folder = store, chaos, folder
+    def __init__(self, store: Store, chaos: Chaos, directory: Path) -> None:
+        self._store, self._chaos, self._directory = store, chaos, directory
         self._containers: dict[str, Container] = {}
         self._outputs: dict[str, Output] = {}
         #: Image → entry point.
@@ -194,20 +197,13 @@ class Kubelet:
                 self._status(namespace, name, {"waiting": {"reason": "ContainerCreating"}}, spec)
             return
         uid = pod["metadata"]["uid"]
-        message = self._folder / uid / "message"
+        message = self._directory / uid / "message"
         message.touch()
         mounts = {each["mountPath"]: volumes[each["name"]] for each in spec.get("volumeMounts") or []}
         environment = {each["name"]: each["value"] for each in spec.get("env") or []}
         arguments = [*(spec.get("command") or self.images[image]), *(spec.get("args") or [])]
         command = self.runtime(arguments, mounts, environment, message, _capabilities(spec))
-        process = subprocess.Popen(
-            command.arguments,
-            env=dict(command.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        process = start_piped(command.arguments, env=command.environment, umask=UMASK)
         output = Output()
         reader = threading.Thread(target=_read, args=(process, output), daemon=True)
         deadline = time.monotonic() + pod["spec"].get("activeDeadlineSeconds", 10**9)
@@ -218,11 +214,11 @@ class Kubelet:
 
     def _volumes(self, pod: Object) -> dict[str, Path] | None:
         """Make the volumes of a pod; None if a Secret does not exist."""
-        folder = self._folder / pod["metadata"]["uid"]
-        folder.mkdir(parents=True, exist_ok=True)
+        directory = self._directory / pod["metadata"]["uid"]
+        directory.mkdir(parents=True, exist_ok=True)
         found = {}
         for volume in pod["spec"].get("volumes") or []:
-            path = folder / volume["name"]
+            path = directory / volume["name"]
             if "persistentVolumeClaim" in volume:
                 path = self.claims[volume["persistentVolumeClaim"]["claimName"]]
             elif "secret" in volume:
@@ -236,6 +232,7 @@ class Kubelet:
                     (path / name).chmod(volume["secret"].get("defaultMode", 0o644))
             else:
                 path.mkdir(exist_ok=True)
+                path.chmod(EMPTY_DIR_MODE)
             found[volume["name"]] = path
         return found
 
@@ -259,8 +256,9 @@ class Kubelet:
             namespace, name, {"terminated": terminated, "running": None}, pod["spec"]["containers"][0], phase, more
         )
         container.cleanup()
-        with contextlib.suppress(OSError):
-            shutil.rmtree(self._folder / pod["metadata"]["uid"] / "state")
+        for volume in (self._directory / pod["metadata"]["uid"]).iterdir():
+            if volume.is_dir():
+                shutil.rmtree(volume, ignore_errors=True)
 
     def _status(
         self,
@@ -272,7 +270,7 @@ class Kubelet:
         more: Mapping[str, Any] | None = None,
     ) -> None:
         shown = {key: value for key, value in state.items() if value is not None}
-        container = {"name": spec["name"], "state": shown, "imageID": f"{spec['image']}@sha256:{'0' * 64}"}
+        container = {"name": spec["name"], "state": shown, "imageID": _with_digest(spec["image"])}
         self._store.update(
             "pods", namespace, name, {"status": {"phase": phase, "containerStatuses": [container], **(more or {})}}
         )
@@ -280,10 +278,10 @@ class Kubelet:
 
 def run_directly(
     arguments: Sequence[str],
-    mounts: Mapping[str, Path],
+    _mounts: Mapping[str, Path],
     environment: Mapping[str, str],
     message: Path,
-    capabilities: Sequence[str] | None,
+    _capabilities: Sequence[str] | None,
 ) -> Command:
     """Run a command on this machine, for scripts of tests that need no volumes but the message."""
     variables = {**os.environ, **environment, "FEDPKG_CONTAINER_MESSAGE": str(message)}
@@ -294,6 +292,10 @@ def _capabilities(container: Mapping[str, Any]) -> Sequence[str] | None:
     """Return the capabilities of a container that drops all others; None for all."""
     declared = (container.get("securityContext") or {}).get("capabilities") or {}
     return declared.get("add") or [] if declared.get("drop") == ["ALL"] else None
+
+
+def _with_digest(image: str) -> str:
+    return image if "@" in image else f"{image}@sha256:{'0' * 64}"
 
 
 def _grace(pod: Object) -> float:

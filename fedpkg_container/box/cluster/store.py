@@ -150,7 +150,7 @@ def _merge(target: Object, changes: Object) -> None:
             target[key] = value
 
 
-def matches(found: Mapping[str, Any], labels: str, fields: str) -> bool:
+def matches(found: Mapping[str, Any], labels: str, fields: str = "") -> bool:
     """Whether an object matches selectors; only equality is supported."""
     own = found["metadata"].get("labels") or {}
     for word in filter(None, labels.split(",")):

@@ -8,19 +8,18 @@ import http.server
 import json
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.support.cluster.access import Access
-from tests.support.cluster.chaos import Chaos
-from tests.support.cluster.controllers import Controllers
-from tests.support.cluster.kubelet import Kubelet, OutputLine
-from tests.support.cluster.store import ApiError, Store
-from tests.support.cluster.validation import validate
-from tests.support.tls_server import tls_server
+from fedpkg_container.box.cluster.access import Access
+from fedpkg_container.box.cluster.chaos import Chaos
+from fedpkg_container.box.cluster.controllers import Controllers
+from fedpkg_container.box.cluster.kubelet import Kubelet, OutputLine
+from fedpkg_container.box.cluster.store import ApiError, Store, matches
+from fedpkg_container.box.tls_server import tls_server
 
 _PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[a-z0-9.]+)/v[0-9a-z]+)/namespaces/(?P<namespace>[^/]+)/(?P<resource>[a-z]+)"
@@ -42,29 +41,32 @@ LONGEST_LINE = 16384
 class Cluster:
     """A simulated cluster.
 
-    :param node_arch: architecture of its only node
+    :param node_arch: architecture of its nodes
+    :param validate: raises ApiError for an object with unknown fields or values of wrong types
     """
 
-    folder: Path
+    directory: Path
     node_arch: str = "amd64"
     store: Store = field(default_factory=Store)
     access: Access = field(default_factory=Access)
     chaos: Chaos = field(default_factory=Chaos)
     requests: list[tuple[str, str]] = field(default_factory=list)
     url: str = ""
+    validate: Callable[[Mapping[str, Any]], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        self.kubelet = Kubelet(self.store, self.chaos, self.folder / "node")
+        self.kubelet = Kubelet(self.store, self.chaos, self.directory / "node")
         self.controllers = Controllers(self.store, self.chaos, self.kubelet, self.node_arch)
 
     @contextlib.contextmanager
-    def running(self, certificate: Path) -> Iterator[Cluster]:
+    def running(self, certificate: Path, port: int = 0) -> Iterator[Cluster]:
         """Serve on loopback until the end of the block.
 
         :param certificate: PEM file with certificate and key
+        :param port: 0 for a free one
         """
         handler = type("Handler", (_Handler,), {"cluster": self})
-        with tls_server(handler, certificate) as address:
+        with tls_server(handler, certificate, port=port) as address:
             self.url = f"https://{address}"
             self.controllers.start()
             try:
@@ -75,16 +77,25 @@ class Cluster:
 
     def kubeconfig(self, path: Path, ca: Path, token_file: Path, namespace: str) -> Path:
         """Write a kubeconfig with a token in a file."""
-        content = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "c", "cluster": {"server": self.url, "certificate-authority": str(ca)}}],
-            "users": [{"name": "u", "user": {"tokenFile": str(token_file)}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": namespace}}],
-            "current-context": "x",
-        }
-        path.write_text(json.dumps(content))
-        return path
+        return write_kubeconfig(path, self.url, ca, token_file, namespace)
+
+
+def write_kubeconfig(path: Path, server: str, ca: Path, token_file: Path, namespace: str) -> Path:
+    """Write a kubeconfig with a token in a file; return its path.
+
+    :param server: URL of the API server
+    :param ca: CA certificate of its certificate
+    """
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": server, "certificate-authority": str(ca)}}],
+        "users": [{"name": "u", "user": {"tokenFile": str(token_file)}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u", "namespace": namespace}}],
+        "current-context": "x",
+    }
+    path.write_text(json.dumps(content))
+    return path
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -144,6 +155,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         verb = _verb(method, named=bool(name), watch=watch)
         full = f"{resource}/{sub}" if sub else resource
         self.cluster.requests.append((verb, full))
+        if (method, full) in self.cluster.chaos.unavailable:
+            raise ApiError(503, "ServiceUnavailable", "the server is currently unable to handle the request")
         self.cluster.access.check(account, verb, match["group"] or "", full, match["namespace"])
         if sub == "log":
             self._log(match["namespace"], name, query)
@@ -162,7 +175,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         store = self.cluster.store
         if method == "POST":
             if query.get("fieldValidation") == "Strict":
-                validate(body)
+                self.cluster.validate(body)
             created = store.create(resource, namespace, body)
             if resource == "jobs":
                 created["apiVersion"], created["kind"] = "batch/v1", "Job"
@@ -214,7 +227,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                     return
                 for change in changes:
                     version = change.version
-                    if (change.resource, change.namespace) == (resource, namespace) and _matches(change.object, labels):
+                    if (change.resource, change.namespace) == (resource, namespace) and matches(change.object, labels):
                         self._chunk(json.dumps({"type": change.kind, "object": change.object}).encode() + b"\n")
                 if time.monotonic() > deadline:
                     if query.get("allowWatchBookmarks") == "true":
@@ -270,12 +283,6 @@ def _log_line(line: OutputLine) -> bytes:
     stamp = line.timestamp.encode() + b" "
     parts = [line.text[at : at + LONGEST_LINE] for at in range(0, len(line.text), LONGEST_LINE)] or [b""]
     return b"".join(stamp + part for part in parts) + b"\n"
-
-
-def _matches(found: Mapping[str, Any], labels: str) -> bool:
-    from tests.support.cluster.store import matches
-
-    return matches(found, labels, "")
 
 
 def _verb(method: str, *, named: bool, watch: bool) -> str:

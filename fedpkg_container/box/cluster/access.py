@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.cluster.store import ApiError
+from fedpkg_container.box.cluster.store import ApiError
 
 
 @dataclass

@@ -13,6 +13,7 @@ class Chaos:
 
     :param away: the API server drops every connection
     :param status: HTTP status of all requests, e.g. 503; 0 for none
+    :param unavailable: requests that get HTTP 503: method, resource with subresource
     :param lost_responses: requests that are executed but get no response: method, resource
     :param cut_log_after: lines of a log after which a connection breaks in the middle of a line; once per entry
     :param quota: message of the quota that refuses pods
@@ -22,6 +23,7 @@ class Chaos:
 
     away: bool = False
     status: int = 0
+    unavailable: set[tuple[str, str]] = field(default_factory=set)
     lost_responses: list[tuple[str, str]] = field(default_factory=list)
     cut_log_after: list[int] = field(default_factory=list)
     quota: str = ""

@@ -6,16 +6,34 @@ from __future__ import annotations
 import copy
 import threading
 import uuid
+from collections import Counter, defaultdict
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from tests.support.cluster.chaos import Chaos
-from tests.support.cluster.kubelet import Kubelet
-from tests.support.cluster.store import ApiError, Object, Store
+from fedpkg_container.box.cluster.chaos import Chaos
+from fedpkg_container.box.cluster.kubelet import Kubelet
+from fedpkg_container.box.cluster.store import ApiError, Key, Object, Store
 
 #: Seconds between two rounds.
 ROUND = 0.02
-NODE = "node-1"
 OWNERS = ("jobs", "builds")
+
+
+class _Round:
+    """All objects at the start of a round; hundreds of builds need one look at the store."""
+
+    def __init__(self, objects: list[tuple[Key, Object]]) -> None:
+        self.objects = objects
+        self.owners = {found["metadata"]["uid"] for (resource, *_), found in objects if resource in OWNERS}
+        self.pods: defaultdict[str, list[Object]] = defaultdict(list)
+        #: Pods that run on each node, including those that this round schedules.
+        self.running: Counter[str] = Counter()
+        for (resource, *_), found in objects:
+            if resource == "pods":
+                for reference in found["metadata"].get("ownerReferences") or []:
+                    self.pods[reference["uid"]].append(found)
+                if (found.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                    self.running[found["spec"].get("nodeName", "")] += 1
 
 
 class Controllers:
@@ -24,24 +42,26 @@ class Controllers:
     def __init__(self, store: Store, chaos: Chaos, kubelet: Kubelet, node_arch: str) -> None:
         self._store, self._chaos, self._kubelet, self._arch = store, chaos, kubelet, node_arch
         self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._loop, daemon=True)
+        self._round = _Round([])
+        self._thread = ThreadPoolExecutor(1)
+        #: Done when they have ended, possibly with an error.
+        self.ended: Future[None] = Future()
+        #: Number of nodes, and of pods that each can run (source: NodeResourcesFit).
+        self.nodes, self.pods_per_node = 1, 110
         #: Owners whose pod was created: with backoffLimit 0 there is no second one.
         self._created: set[str] = set()
-        self.error: BaseException | None = None
 
     def start(self) -> None:
         """Start."""
-        self._thread.start()
+        self.ended = self._thread.submit(self._loop)
 
     def stop(self) -> None:
         """Stop.
 
-        :raises BaseException: an error of a controller
+        :raises Exception: an error of a controller
         """
         self._stopped.set()
-        self._thread.join(10)
-        if self.error:
-            raise self.error
+        self.ended.result(10)
 
     def delete(self, resource: str, namespace: str, name: str, policy: str) -> Object:
         """Delete an object; one with dependents stays until they are gone (a3, Foreground)."""
@@ -52,23 +72,24 @@ class Controllers:
         return self._store.delete(resource, namespace, name)
 
     def _loop(self) -> None:
-        try:
-            while not self._stopped.wait(ROUND):
-                for (resource, namespace, name), found in self._store.snapshot():
-                    self._handle(resource, namespace, name, found)
-        except BaseException as error:
-            self.error = error
+        while not self._stopped.wait(ROUND):
+            self._round = _Round(self._store.snapshot())
+            for (resource, namespace, name), found in self._round.objects:
+                if self._stopped.is_set():
+                    return
+                self._handle(resource, namespace, name, found)
 
     def _handle(self, resource: str, namespace: str, name: str, found: Object) -> None:
         if resource in OWNERS:
             self._owner(resource, namespace, name, found)
         elif resource == "pods":
             self._pod(namespace, name, found)
-        elif not self._owners_exist(namespace, found):
+        elif not self._owners_exist(found):
             self._drop(resource, namespace, name)
 
     def _owner(self, resource: str, namespace: str, name: str, owner: Object) -> None:
-        pods = [pod for pod in self._store.list("pods", namespace) if _is_owned(pod, owner)]
+        uid = owner["metadata"]["uid"]
+        pods = self._round.pods[uid]
         if owner["metadata"].get("deletionTimestamp"):
             for pod in pods:
                 if not pod["metadata"].get("deletionTimestamp"):
@@ -76,7 +97,6 @@ class Controllers:
             if not pods:
                 self._drop(resource, namespace, name)
             return
-        uid = owner["metadata"]["uid"]
         if uid in self._created:
             for pod in pods:
                 self._job_status(resource, namespace, name, owner, pod)
@@ -137,25 +157,32 @@ class Controllers:
         if pod["spec"].get("nodeName"):
             self._kubelet.sync(pod)
             return
-        arch = (pod["spec"].get("nodeSelector") or {}).get("kubernetes.io/arch", self._arch)
-        if arch != self._arch:  # a3: Pending for ever
-            condition = {
-                "type": "PodScheduled",
-                "status": "False",
-                "reason": "Unschedulable",
-                "message": "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.",
-            }
+        node, message = self._schedule(pod)
+        if not node:  # a3: Pending without end
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
             if not (pod.get("status") or {}).get("conditions"):
                 self._store.update("pods", namespace, name, {"status": {"conditions": [condition]}})
             return
         scheduled = {"conditions": [{"type": "PodScheduled", "status": "True"}]}
-        self._store.update("pods", namespace, name, {"spec": {"nodeName": NODE}, "status": scheduled})
+        self._store.update("pods", namespace, name, {"spec": {"nodeName": node}, "status": scheduled})
 
-    def _owners_exist(self, namespace: str, found: Object) -> bool:
+    def _schedule(self, pod: Object) -> tuple[str, str]:
+        """Return the node with the fewest pods; an empty name, and the scheduler's message, if none can run the pod."""
+        arch = (pod["spec"].get("nodeSelector") or {}).get("kubernetes.io/arch", self._arch)
+        if arch != self._arch:
+            reason = "node(s) didn't match Pod's node affinity/selector"
+            return "", f"0/{self.nodes} nodes are available: {self.nodes} {reason}."
+        running = self._round.running
+        node = min((f"node-{number}" for number in range(1, self.nodes + 1)), key=lambda name: running[name])
+        if running[node] >= self.pods_per_node:
+            return "", f"0/{self.nodes} nodes are available: {self.nodes} Too many pods."
+        running[node] += 1
+        return node, ""
+
+    def _owners_exist(self, found: Object) -> bool:
         """Whether an object without owners, or with one that exists, stays (garbage collector)."""
         references = found["metadata"].get("ownerReferences") or []
-        uids = {each["metadata"]["uid"] for kind in OWNERS for each in self._store.list(kind, namespace)}
-        return not references or any(reference["uid"] in uids for reference in references)
+        return not references or any(reference["uid"] in self._round.owners for reference in references)
 
     def _drop(self, resource: str, namespace: str, name: str) -> None:
         try:
@@ -165,13 +192,12 @@ class Controllers:
                 raise
 
 
-def _is_owned(found: Object, owner: Object) -> bool:
-    references = found["metadata"].get("ownerReferences") or []
-    return any(reference["uid"] == owner["metadata"]["uid"] for reference in references)
-
-
 def _build_pod(build: Object) -> Object:
-    """Return the pod of a Build (source: custom strategy: env, secrets as volumes, a container custom-build)."""
+    """Return the pod of a Build (source: custom strategy).
+
+    Its container custom-build is privileged, has the Build's env, its Secrets as volumes, and an emptyDir for container
+    stores; its only label is the Build's name.
+    """
     spec, strategy = build["spec"], build["spec"]["strategy"]["customStrategy"]
     secrets: list[dict[str, Any]] = strategy.get("secrets") or []
     names = [f"secret-{number}" for number in range(len(secrets))]
@@ -184,10 +210,19 @@ def _build_pod(build: Object) -> Object:
                 "name": "custom-build",
                 "image": strategy["from"]["name"],
                 "env": strategy["env"],
-                "volumeMounts": [{"name": name, "mountPath": each["mountPath"]} for name, each in zip(names, secrets)],
+                "securityContext": {"privileged": True},
+                "resources": spec.get("resources") or {},
+                "volumeMounts": [
+                    *({"name": name, "mountPath": each["mountPath"]} for name, each in zip(names, secrets)),
+                    {"name": "container-storage-root", "mountPath": "/var/lib/containers/storage"},
+                ],
             }
         ],
         "volumes": [
-            {"name": name, "secret": {"secretName": each["secretSource"]["name"]}} for name, each in zip(names, secrets)
+            *(
+                {"name": name, "secret": {"secretName": each["secretSource"]["name"]}}
+                for name, each in zip(names, secrets)
+            ),
+            {"name": "container-storage-root", "emptyDir": {}},
         ],
     }
