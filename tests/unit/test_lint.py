@@ -272,6 +272,17 @@ def test_names_of_files_are_no_workflow_commands(
     assert output.count("does not exist") == len(HOSTILE_NAMES)
 
 
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("text", "gcc")])
+def test_formats_are_the_same_in_github_actions(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """There, text from outside is escaped in other output of programs."""
+    _write(directory / "Dockerfile", f"{BAD}COPY ##[x] /y\n")
+    elsewhere = _run(capsys, "--format", name)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert _run(capsys, "--format", name) == elsewhere
+
+
 def test_gitlab(directory: Path) -> None:
     absolute = Finding("from-tag", ERROR, "x", "", str(directory / "a" / "Dockerfile"), 3)
     first, second, other = json.loads(finding_formats.gitlab([absolute, absolute, WHOLE]))
