@@ -54,10 +54,10 @@ Patterns are those of Go's `path.Match`, on ASCII text. buildah never removes a 
 
 The builder reads the ENV and ONBUILD of the base image, and knows the platform. The client reads the base image from
 its registry if a label of the NVR depends on it, and if the registry responds within a second. Otherwise the variable
-is unknown: the finding `label-unknown` is a note, and the client shows no NVR. This includes labels with a variable
-from ARG, which an ENV of the base image overrides. If nothing sets a variable in the labels `com.redhat.component`,
-`name`, `version` or `release`, the builder refuses the build; write `${NAME:-}` where one may be empty. These labels
-must be the same for all architectures.
+is unknown: the finding `label-unknown` is a note, and the client shows no NVR. The same applies to a variable set by
+ARG, because an ENV of the base image would override it. If nothing sets a variable in the labels
+`com.redhat.component`, `name`, `version` or `release`, the builder refuses the build; write `${NAME:-}` where one may
+be empty. These labels must be the same for all architectures.
 
 """
 

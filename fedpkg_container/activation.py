@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A site's program name, e.g. ``fedpkg``, for this project's client: opt-in, set up and undone with one command.
+"""Use of the site's program name, e.g. ``fedpkg``, for this project's client: opt-in, enabled and undone by a command.
 
-No package of this project installs that name, since it belongs to the site's own package. The client is run under it by
-a link in a directory that precedes the site's program in PATH, or by a shell function.
+No package of this project installs a program of that name, because it belongs to the site's own package. A link in a
+directory that precedes the site's program in PATH, or a shell function, runs the client under that name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from fedpkg_container.errors import UsageError
 
 SUFFIX = "-container"
-#: Directory of links for all users, and of those for one user.
+#: Directory of the link for all users, and for one user.
 FOR_ALL, FOR_USER = Path("/usr/local/bin"), Path("~/.local/bin")
 _POSIX = '{site}() {{ command {site}-container "$@"; }}'
 #: Shell → function that runs the client under the site's name.
@@ -93,16 +93,16 @@ def _solution(directory: Path) -> str:
 
 
 def check_link(directory: Path, site: str, search_path: str) -> None:
-    """Check, before a link is created, that it would be run, and would run all commands of the site's program.
+    """Check, before a link is created, that it would be found first in PATH, and would hide no command of the site.
 
     :param search_path: PATH of the user
-    :raises UsageError: if it would not
+    :raises UsageError: if it would not be found, or would hide commands
     """
     directories = _absolute(search_path)
     places = [os.path.realpath(each) for each in directories]
     place = os.path.realpath(directory)
     if place not in places:
-        solution = f'write export PATH="{directory}:$PATH" to the shell\'s startup file, or use --print-function'
+        solution = f'add export PATH="{directory}:$PATH" to the shell\'s startup file, or use --print-function'
         raise UsageError(f"{directory} is not in PATH", solution=solution)
     others = [each for each in directories if os.path.realpath(each) != place]
     own = shutil.which(site, path=os.pathsep.join(others))
@@ -123,7 +123,7 @@ def check_commands(site: str, own: str) -> None:
     if importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"):
         return
     solution = (
-        f"install the package fedpkg-container of the distribution, or install with pipx --system-site-packages; or run"
+        f"install the distribution's package fedpkg-container, or install with pipx --system-site-packages; or run"
         f" {site}{SUFFIX} instead of {site}"
     )
     raise UsageError(f"the commands of {own} are not available in this installation", solution=solution)

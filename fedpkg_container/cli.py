@@ -164,7 +164,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _lint(arguments: list[str]) -> int | None:
-    """Run ``lint`` without loading the site's client, which needs a configuration; None if rpmlint is meant."""
+    """Run ``lint`` without the site's client, which needs a configuration; return None if rpmlint is to be run."""
     from fedpkg_container.commands.lint import run_alone
 
     return run_alone(arguments)
@@ -200,7 +200,8 @@ def _run_command(client: Client) -> int:
     except (UnicodeDecodeError, UnicodeEncodeError) as error:
         if client.args.debug:
             raise
-        print_error(f"text that is not valid UTF-8: {error.reason}", "rerun with --debug (before the subcommand)")
+        solution = "rerun with --debug (before the subcommand) for a traceback"
+        print_error(f"text is not valid UTF-8: {error.reason}", solution)
         return 1
     except configparser.Error as error:
         print_error(f"cannot read a configuration file: {error}", "fix the file named above")

@@ -182,8 +182,9 @@ class Client:
 
         parser = self.subparsers.add_parser(
             "container-enable",
-            help="Run this program under the name of the site's program",
-            description=f"Link {self.name} to {self.name}-container, so that {self.name} has the container commands",
+            help=f"Make the command {self.name} run this client",
+            description=f"Create a link {self.name} to {self.name}-container, so that the command {self.name} has the"
+            " container commands",
             allow_abbrev=False,
         )
         add_arguments(parser)
@@ -199,7 +200,7 @@ class Client:
         return run_enable(self)
 
     def register_lint(self) -> None:
-        """Extend rpkg's ``lint``, which runs rpmlint, by the checks of containers."""
+        """Add the checks of containers to rpkg's ``lint``, which runs rpmlint."""
         from fedpkg_container.commands import lint
 
         super().register_lint()  # type: ignore[misc]
@@ -210,7 +211,7 @@ class Client:
                 action.help = lint.HELP
 
     def lint(self) -> int:
-        """Run ``lint``: rpmlint in the checkout of an RPM package, else the checks of containers."""
+        """Run ``lint``: rpmlint in the checkout of an RPM package, otherwise the checks of containers."""
         from fedpkg_container.commands import lint
 
         directory = Path(self.args.path)

@@ -141,16 +141,18 @@ def write_atomically(path: Path, text: str, *, mode: int | None = None) -> None:
         raise
 
 
-def write_when_different(path: Path, text: str) -> None:
-    """Write a file unless it holds the text already; programs that have it open keep what they opened.
+def write_when_different(path: Path, text: str) -> bool:
+    """Write a file unless it holds the text already, and return whether it was written.
 
-    It is not synchronized with the disk.
+    Programs that have it open keep what they opened. It is not synchronized with the disk.
 
     :raises OSError: it could not be written
     """
+    content = text.encode()
     with contextlib.suppress(FileNotFoundError):
-        if path.read_bytes() == text.encode():
-            return
+        if path.read_bytes() == content:
+            return False
     new = path.with_name(f".{path.name}.new")
-    new.write_text(text)
+    new.write_bytes(content)
     new.replace(path)
+    return True

@@ -51,7 +51,7 @@ def ignore_sigint() -> contextlib.AbstractContextManager[None]:
 
 @contextlib.contextmanager
 def on_suspend(handler: Callable[[], None]) -> Iterator[None]:
-    """Call a function instead of stopping the process on Ctrl-Z (SIGTSTP); it calls ``suspend`` when it is ready.
+    """On Ctrl-Z (SIGTSTP), call a function instead of stopping the process; it must call ``suspend`` when it is ready.
 
     Nothing changes outside of the main thread, or if the signal is ignored (a shell without job control).
     """

@@ -21,7 +21,7 @@ def run_with_safe_stdio(run: Callable[[], int], *, utf8_arguments: bool = True) 
     """Run a program and return its exit status, or that of SIGPIPE if its output is closed early (``| head -1``).
 
     Characters that the encoding of a stream does not have are replaced. Streams that the caller closed (``>&-``) are
-    those of /dev/null.
+    opened on /dev/null.
 
     :param run: the program, which returns its exit status
     :param utf8_arguments: do not run the program if an argument is not valid UTF-8

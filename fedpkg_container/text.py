@@ -54,7 +54,7 @@ def format_duration(seconds: float) -> str:
 def os_error_text(error: OSError) -> str:
     """Return the message of a system error without its number, with the file name if it is known."""
     if isinstance(error, FileNotFoundError) and not error.filename:
-        return "the working directory does not exist any more"  # getcwd(2), the only call without a file name
+        return "the working directory no longer exists"  # getcwd(2), the only call without a file name
     if not error.strerror:
         return printable_line(str(error)) or type(error).__name__
     names = [

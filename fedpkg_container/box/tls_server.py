@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A TLS server of Python's own: a thread per connection, a certificate of a box's or test's CA."""
+"""A TLS server from Python's standard library, with a thread per connection and a certificate of a box or test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-#: Time for it to end, seconds.
+#: Seconds to wait until it has ended.
 STOP_TIMEOUT = 10.0
 
 

@@ -172,8 +172,8 @@ KEYS = (
     ),
     Key(
         SECTION, "base_images", _volume,
-        "volume with blobs of base images, in the form of `topdir`: `[registry] blob_cache` of the pods. They only "
-        "read it",
+        "volume with blobs of base images, in the format of `topdir`; pods mount it read-only, as their "
+        "`[registry] blob_cache`",
         default_text="none",
     ),
     Key(
@@ -196,10 +196,10 @@ KEYS = (
     ),
     Key(
         SECTION, "task_token", flag(),
-        "`yes`: a pod gets no credentials, but a token of the registry's token server which can push to "
-        "`staging/task-N` of its task and read the base images of the candidate registry that it builds on. The "
-        "builder requests it with `auth_file`, or else with its own credentials. The server must issue tokens that are "
-        "valid for as long as a pod may run",
+        "`yes`: instead of credentials, a pod gets a token from the registry's token server, with which it can push to "
+        "`staging/task-N` of its task, and read the base images of its build in the candidate registry. The builder "
+        "requests the token with `auth_file`, or else with its own credentials. Tokens must be valid for as long as a "
+        "pod may run",
         "no",
     ),
     Key(SECTION, "schedule_timeout", number("seconds"), "seconds to wait for a node", "3600"),

@@ -138,9 +138,9 @@ def _check_combinations(settings: Settings, kind: str, names: Collection[str]) -
     """
     section = settings[SECTION]
     for name in (name for name in _NOT_IN_BUILDS if kind == OPENSHIFT_BUILD and name in names):
-        settings.add_problem(SECTION, name, f"cannot be used with kind = {OPENSHIFT_BUILD}: Builds do not have it")
+        settings.add_problem(SECTION, name, f"cannot be used with kind = {OPENSHIFT_BUILD}: not supported by Builds")
     if kind == OPENSHIFT_BUILD and len(section["pull_secrets"]) > 1:
-        settings.add_problem(SECTION, "pull_secrets", f"lists more than one, of which kind = {OPENSHIFT_BUILD} has one")
+        settings.add_problem(SECTION, "pull_secrets", f"lists more than one, but kind = {OPENSHIFT_BUILD} allows one")
     for name in ("topdir", "base_images"):
         if section[name] and section[name].server and section["profile"] != PRIVILEGED:
             settings.add_problem(SECTION, name, f"= nfs requires profile = {PRIVILEGED}: NFS supports no mapped IDs")

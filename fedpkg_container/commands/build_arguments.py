@@ -14,9 +14,10 @@ from fedpkg_container.progress import KINDS
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
 
-EPILOG = """exit status: 0 built, 1 failed, 2 usage error, 3 refused by a check, 4 not authenticated,
-5 hub not reached, nothing is known to be submitted, 6 canceled, 7 submitted and still running, but not followed
-any longer (contact to the hub lost, full disk), 130 interrupted (the build keeps running)"""
+EPILOG = """exit status: 0 built, 1 failed, 2 usage error, 3 refused by a check,
+4 not authenticated, 5 hub not reached and no build known to be submitted,
+6 canceled, 7 submitted and still running, but no longer followed (lost contact
+with the hub, disk full), 130 interrupted (the build keeps running)"""
 
 #: Corrected help texts of rpkg's options, some of which are about services that no longer exist.
 _HELP = {
@@ -61,20 +62,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Same as --progress quiet"
     )
-    parser.add_argument("--if-needed", action="store_true", help="Do not build if HEAD is already built for the target")
+    parser.add_argument("--if-needed", action="store_true", help="Do not build if the target has a build of HEAD")
     chain = parser.add_argument(
         "--chain",
         metavar="PACKAGE",
         nargs="+",
-        help="Build these packages first, then this one, each with its parent's new build; : separates groups that are "
-        "built at the same time",
+        help="Build these packages first, then this one, each based on the new build of its parent; ':' separates"
+        " groups that are built in parallel",
     )
     complete_with(chain, "nothing")
     retry = parser.add_argument(
         "--retry",
         metavar="TASK",
         type=parse_task,
-        help="Build again what this failed or canceled task built, with the same options; needs no checkout",
+        help="Submit the request of this failed or canceled task again; requires no checkout",
     )
     complete_with(retry, "nothing")
     wait_repo = parser.add_argument(
@@ -83,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         nargs="?",
         const="",
-        help="Wait until the repository of the build tag is up to date, and contains this build (repeatable)",
+        help="First wait until the repository of the build tag is up to date and contains this build (repeatable)",
     )
     complete_with(wait_repo, "nothing")
     parser.add_argument("--offline", action="store_true", help="With --dry-run: skip all requests to the hub")
@@ -106,7 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--metadata-file",
         metavar="FILE",
-        help="Write the outcome of the build to FILE as JSON at the end, also if it fails or is canceled",
+        help="At the end, write the outcome of the build to FILE as JSON, even if it fails or is canceled",
     )
     add_follow_arguments(parser)
     parser.add_argument(
@@ -138,9 +139,7 @@ def add_follow_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--progress", choices=KINDS, default=None, help="Progress display (auto: live on a terminal, otherwise plain)"
     )
-    parser.add_argument(
-        "--timestamps", action="store_true", help="Start each line of the plain progress display with the time"
-    )
+    parser.add_argument("--timestamps", action="store_true", help="Start each line of plain output with the time")
     hub_timeout = parser.add_argument(
         "--hub-timeout",
         metavar="SECONDS",

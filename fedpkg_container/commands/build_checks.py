@@ -30,8 +30,8 @@ class CheckedBuild:
     :param name: repository, to be displayed if the NVR is not known
     :param session: None with ``--offline``
     :param findings: remaining findings (warnings and notes)
-    :param existing: the complete build of the same commit, if it was looked for
-    :param base: base image as written in FROM; empty if there is none, or it is not known
+    :param existing: a complete build of the same commit, if one was searched for and found
+    :param base: base image as written in FROM; empty if there is none, or if it is unknown
     """
 
     name: str
@@ -224,7 +224,7 @@ def _head_built(existing: Build | None) -> Sequence[Finding]:
     if existing is None:
         return []
     message = f"HEAD is already built: {existing.nvr} (build {existing.id})"
-    return [Finding("head-built", NOTE, message, "--if-needed builds only if it is not")]
+    return [Finding("head-built", NOTE, message, "use --if-needed to build only if necessary")]
 
 
 def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Dockerfile | None]:

@@ -58,7 +58,7 @@ KEYS = (
     Key(_SECTION, "strict", flag(), "`yes`: as `--strict`", "no"),
     Key(
         _SECTION, "notify", subset("bell", "title", none=True),
-        "at the end of a build, ring the `bell` of the terminal, set its `title`, or both", "none",
+        "what to do at the end of a build: ring the terminal's `bell`, set its `title`, or both", "none",
     ),
 )  # fmt: skip
 #: Settings that are the defaults of options of the same names.
@@ -66,7 +66,7 @@ _OPTIONS = ("progress", "hub_timeout", "timestamps", "cancel_on_interrupt", "str
 
 
 def apply_defaults(client: Client) -> None:
-    """Set options that were not given to the settings of their names.
+    """Set options that were not given to the values of the settings of the same names.
 
     They apply to commands that follow a build: ``container-build``, and ``container-status --watch``.
 
@@ -103,14 +103,14 @@ def koji_profile(client: Client) -> str:
 
 
 def note_ignored_options(client: Client) -> None:
-    """Note rpkg's global options that have no effect on the container commands with the login of the Koji profile."""
+    """Print a note about global options of rpkg that have no effect with the login method of the Koji profile."""
     from fedpkg_container.commands.terminal import print_stderr
 
     arguments = client.args
     ignored = [f"--{name}" for name in ("user", "password") if getattr(arguments, name, None)]
     if ignored and _authentication(client) != "password":
         options = " and ".join(ignored)
-        print_stderr(f"note: {options} ignored: the hub takes the user from the Kerberos ticket or the certificate")
+        print_stderr(f"note: ignoring {options}: the Kerberos ticket or client certificate identifies the user")
 
 
 def _authentication(client: Client) -> str:

@@ -69,7 +69,7 @@ def _run(client: Client, outcome: Outcome) -> int:
 
 
 def report_existing(client: Client, build: Build, outcome: Outcome) -> int:
-    """Report that HEAD is built already (``--if-needed``)."""
+    """Report that HEAD has already been built (``--if-needed``)."""
     outcome.note_existing(build.id, build.nvr, build.pull_specs)
     if is_json(client):
         print_event("exists", nvr=build.nvr, build_id=build.id, pull_specs=list(build.pull_specs))

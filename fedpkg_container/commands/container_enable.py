@@ -10,18 +10,18 @@ if TYPE_CHECKING:
 
     from fedpkg_container.client import Client
 
-#: As in ``fedpkg_container.activation``, which is loaded by the command only.
+#: Keys of ``fedpkg_container.activation.FUNCTIONS``; only the command itself loads that module.
 SHELLS = ("bash", "zsh", "fish")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
-    parser.add_argument("--all-users", action="store_true", help="Link in /usr/local/bin instead of ~/.local/bin")
+    parser.add_argument("--all-users", action="store_true", help="Use /usr/local/bin instead of ~/.local/bin")
     parser.add_argument("--undo", action="store_true", help="Remove the link")
     parser.add_argument(
         "--print-function",
         choices=SHELLS,
-        help="Print a shell function, for a startup file, instead of creating a link",
+        help="Print a shell function for the shell's startup file instead of creating a link",
     )
 
 
@@ -36,13 +36,13 @@ def run(client: Client) -> int:
     site, args = client.name, client.args
     if args.print_function:
         if args.undo or args.all_users:
-            raise UsageError("--print-function creates no link", solution="omit --undo and --all-users")
+            raise UsageError("argument --print-function: not allowed with --undo and --all-users")
         print_lines(activation.FUNCTIONS[args.print_function].format(site=site))
         return 0
     directory = activation.FOR_ALL if args.all_users else activation.FOR_USER.expanduser()
     if args.undo:
-        message = "removed" if activation.remove_link(directory, site) else "there is no"
-        message = f"{message} {directory / site}"
+        path = directory / site
+        message = f"removed {path}" if activation.remove_link(directory, site) else f"{path} does not exist"
     else:
         program = activation.client_program(site)
         activation.check_link(directory, site, os.environ.get("PATH", ""))

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from fedpkg_container.hub.overview import Selection
     from fedpkg_container.hub.protocol import HubSession
 
-EPILOG = """Without arguments, show the latest builds of each branch of the checkout, running builds, and whether HEAD
-has been built.
+EPILOG = """Without arguments, show the latest builds of each branch of the checkout, the
+running builds, and whether HEAD has been built.
 
-exit status: 0 success, or with --watch that of container-build; 2 usage error, 3 no such task or build,
-4 not authenticated, 5 lost contact with the hub"""
+exit status: 0 success, or with --watch that of container-build;
+2 usage error, 3 no such task, build or package, or the task could not be
+canceled, 4 not authenticated, 5 lost contact with the hub"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +36,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "what", nargs="*", metavar="TASK|NVR|BUILD-ID|PACKAGE", help="Task, build or package to show"
     )
     complete_with(what, "builds")
-    parser.add_argument("--watch", action="store_true", help="Follow tasks to their ends, as container-build does")
-    parser.add_argument("--cancel", action="store_true", help="Cancel tasks with all their subtasks")
+    parser.add_argument("--watch", action="store_true", help="Follow tasks until they end, as container-build does")
+    parser.add_argument("--cancel", action="store_true", help="Cancel tasks and all their subtasks")
     logs = parser.add_argument(
         "--logs",
         nargs="?",
         const="",
         metavar="ARCH",
-        help="Print the logs of a task (of one architecture, or build) only",
+        help="Print only the logs of a task: all, those of ARCH, or (build) those of the task itself",
     )
     complete_with(logs, "arches")
     tail = parser.add_argument("--tail", type=_number("lines"), metavar="N", help="With --logs: print the last N lines")
@@ -54,7 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_selection(parser)
     parser.add_argument("--json", action="store_true", help="Print JSON")
     template = parser.add_argument(
-        "--format", metavar="TEMPLATE", help="Print a line per build, e.g. '{{.nvr}} {{.state}}', or json"
+        "--format",
+        metavar="TEMPLATE",
+        help="Print one line per build, e.g. '{{.nvr}} {{.state}}'; json: same as --json",
     )
     complete_with(template, "words", lambda: ["json", *(f"{{{{.{name}}}}}" for name in ENTRY_FIELDS)])
     parser.add_argument("-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS,
@@ -68,18 +71,24 @@ def _add_selection(parser: argparse.ArgumentParser) -> None:
     )
     complete_with(limit, "nothing")
     parser.add_argument(
-        "--failed", action="store_true", help="List failed builds only; with --logs: print the logs of failed tasks"
+        "--failed", action="store_true", help="List only failed builds; with --logs: print the logs of failed tasks"
     )
-    branch = parser.add_argument("--branch", metavar="BRANCH", default="", help="List builds of this branch only")
+    branch = parser.add_argument("--branch", metavar="BRANCH", default="", help="List only builds of this branch")
     complete_with(branch, "branches")
     since = parser.add_argument(
-        "--since", type=_moment, metavar="TIME", help="List builds that ended after this date, or within e.g. 12h or 3d"
+        "--since",
+        type=_moment,
+        metavar="TIME",
+        help="List only builds that ended after this date, or within the last e.g. 12h or 3d",
     )
     complete_with(since, "words", lambda: ("12h", "1d", "3d", "1w"))
 
 
 def _number(what: str) -> Callable[[str], int]:
-    """Return a parser of a number of things."""
+    """Return an argument type that accepts a positive number.
+
+    :param what: what is counted, for the error message
+    """
 
     def parse(text: str) -> int:
         if not text.isascii() or not text.isdigit() or len(text) > 9:
@@ -225,7 +234,7 @@ def _run(client: Client) -> int:
 
 
 def _views(client: Client, session: HubSession) -> list[View]:
-    """Return what the arguments name: the user's builds, those of the checkout, or one view per word."""
+    """Return the views: of the user's builds, of those of the checkout, or one per argument."""
     from fedpkg_container.commands.status_checkout import checkout_view, own_view
     from fedpkg_container.hub.overview import Selection
 

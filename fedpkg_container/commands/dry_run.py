@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The additional checks of ``--dry-run``: what the hub and the builder would refuse after the submission."""
+"""Additional checks of ``--dry-run``, for everything that the hub or the builder would refuse after the submission."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Findings in the formats of editors and of the services that show them."""
+"""Findings in the formats of editors and of code review services."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def _relative(file: str) -> str:
 
 
 def _fingerprints(findings: Sequence[Finding]) -> Iterator[tuple[Finding, str]]:
-    """Yield the findings with values that identify them in later versions of the files, where lines have moved."""
+    """Yield the findings with fingerprints, which remain the same in later versions of the files if lines move."""
     seen: Counter[tuple[str, ...]] = Counter()
     for finding in findings:
         key = (finding.code, _relative(finding.file), finding.message)

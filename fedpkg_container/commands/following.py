@@ -54,11 +54,11 @@ def progress_kind(client: Client) -> str:
 
 @contextmanager
 def submitted_task(client: Client, task_id: int) -> Iterator[Callable[[], None]]:
-    """Report an error after the submission as such, with the task: a script must not submit the build again.
+    """Translate errors after the submission into one that names the task, so that a script does not submit it again.
 
     The final states of the build (failed, canceled) are not affected.
 
-    :returns: a function to call when the task has been printed; a closed pipe needs no message after that
+    :returns: a function to call when the task has been printed; after that, a closed pipe requires no message
     :raises StillRunningError: if the task may still be running
     """
     follow_up = follow_up_commands(client, task_id)

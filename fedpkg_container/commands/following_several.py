@@ -106,7 +106,7 @@ def _follow(
 
 
 def titled(event: Event, task_id: int, title: str) -> Event:
-    """Return an event whose task has the title of its build in its label, to distinguish several builds.
+    """Return an event with the title of the build in the label of its task, to distinguish several builds.
 
     :param task_id: the root task of the build
     """

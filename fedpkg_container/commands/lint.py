@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from fedpkg_container.model.findings import Finding
 
 HELP = "Check the files of a container; in the checkout of an RPM package: run rpmlint"
-DESCRIPTION = """Check Dockerfile, container.yaml and the other files of containers. Neither git nor a site
-configuration nor a hub is needed. In the checkout of an RPM package, without PATH, rpmlint is run."""
+DESCRIPTION = """Check the Dockerfile, container.yaml and the other files of containers. No git, site configuration
+or hub is required. In the checkout of an RPM package, rpmlint is run instead, unless PATH is given."""
 EPILOG = "exit status: 0 no errors, 1 errors found, 2 usage error"
 FORMATS = ("text", "gcc", "github", "gitlab", "sarif", "json")
 
@@ -30,15 +30,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "paths",
         metavar="PATH",
         nargs="*",
-        help="Directory with a Dockerfile or Containerfile, or with many such directories, or one of the files"
-        " (default: the working directory)",
+        help="Directory of a container, directory to search for containers, or single file (default: the working"
+        " directory)",
     )
     parser.add_argument(
         "--format",
         choices=FORMATS,
         default="text",
-        help="Format of the findings: for reading, for editors (gcc), for GitHub Actions, for GitLab code quality, or"
-        " for programs",
+        help="Output format: text to read, gcc for editors, github for GitHub Actions, gitlab for GitLab code quality,"
+        " sarif or json for other programs",
     )
     parser.add_argument("--strict", action="store_true", help="Treat warnings as errors")
     skip_check = parser.add_argument(
@@ -58,7 +58,7 @@ def _codes() -> dict[str, str]:
 
 
 def is_package(directory: Path) -> bool:
-    """Return whether a directory contains an RPM package and not a container, so that rpmlint is meant."""
+    """Return whether a directory contains an RPM package and no container, so that rpmlint is to be run."""
     from fedpkg_container.distgit.dockerfile import FILES
 
     has_dockerfile = any(os.path.lexists(directory / name) for name in FILES)
@@ -66,7 +66,7 @@ def is_package(directory: Path) -> bool:
 
 
 def run_alone(arguments: Sequence[str]) -> int | None:
-    """Run a command line that starts with ``lint`` without the site's client; return None if rpmlint is meant."""
+    """Run a ``lint`` command line without the site's client; return None if rpmlint is to be run instead."""
     if is_package(Path.cwd()):
         return None
     parser = argparse.ArgumentParser(prog=f"{Path(sys.argv[0]).name} lint", allow_abbrev=False)
@@ -77,7 +77,7 @@ def run_alone(arguments: Sequence[str]) -> int | None:
 def run(arguments: argparse.Namespace, directory: Path) -> int:
     """Check the files, or explain a check; return the exit status.
 
-    :param directory: what to check if there are no paths
+    :param directory: directory to check if there are no paths
     :raises UsageError: if there is no check with a code, or a path cannot be read
     """
     from fedpkg_container.commands.findings import apply_overrides, check_codes

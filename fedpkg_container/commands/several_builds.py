@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Several builds with one command: for several targets, or of images that stand on each other (``--chain``)."""
+"""Several builds with one command: for several targets, or of images based on each other (``--chain``)."""
 
 from __future__ import annotations
 
@@ -85,12 +85,12 @@ def run_several(client: Client) -> int:
 
 
 def parse_chain(words: Sequence[str], own: str) -> list[list[str]]:
-    """Parse the value of ``--chain``, as that of ``fedpkg chain-build``.
+    """Parse the value of ``--chain``, which has the format of ``fedpkg chain-build``.
 
-    Colons separate groups of packages that are built at the same time; without a colon each package is a group. The
-    own package, an empty text in the result, is added to the last group.
+    Colons separate groups of packages that are built in parallel; without a colon, each package is a group. The package
+    of the checkout, an empty text in the result, is added to the last group.
 
-    :raises UsageError: if there is no package, or the own one is among them
+    :raises UsageError: if there is no package, or the package of the checkout is among them
     """
     groups: list[list[str]] = [[]]
     for word in words:
@@ -100,9 +100,9 @@ def parse_chain(words: Sequence[str], own: str) -> list[list[str]]:
             groups[-1].append(word)
     names = [name for group in groups for name in group]
     if not names or not all(name.strip("/") for name in names):
-        raise UsageError("argument --chain: no package is given", solution="give the packages to build before this one")
+        raise UsageError("argument --chain: no package", solution="pass the packages to build before this one")
     if own in (name.rpartition("/")[2] for name in names):
-        solution = "leave it out: it is built at the end"
+        solution = "omit it: it is built last"
         raise UsageError(f"argument --chain: {own} is the package of this checkout", solution=solution)
     if ":" not in words:
         groups = [[name] for name in names] + [[]]
@@ -144,7 +144,7 @@ def _check_group(
 
 
 def _run_groups(client: Client, session: HubSession, groups: Sequence[Sequence[_Build]]) -> int:
-    """Submit the groups one after another, each when the one before it has been built."""
+    """Submit the groups one after another, each when the previous one has been built."""
     parents: dict[str, str] = {}
     for number, group in enumerate(groups):
         for build in group:
@@ -187,7 +187,7 @@ def _with_parent(client: Client, build: _Build, parents: Mapping[str, str]) -> _
     if nvr is None:
         return build
     if not is_quiet(client) and not is_json(client):
-        print_lines(f"{build.title}: the base image is that of {nvr}")
+        print_lines(f"{build.title}: using {nvr} as base image")
     request = build.checked.request
     request = replace(request, options={**request.options, "koji_parent_build": nvr})
     build.outcome.note_request(request, build.checked.findings)
@@ -209,7 +209,7 @@ def _run_group(client: Client, session: HubSession, group: Sequence[_Build]) -> 
         for build in group:
             running = build.checked.preflight.running if client.args.if_needed else None
             if running is not None:
-                print_stderr(f"{build.title}: task {running} is building it")
+                print_stderr(f"{build.title}: already being built by task {running}")
                 builds[running] = build
             elif not pending.interrupted:
                 task_id = submit_build(build.checked)

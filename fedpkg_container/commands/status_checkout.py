@@ -40,7 +40,7 @@ def package_view(
 ) -> View:
     """Return the builds of a package.
 
-    :param head: JSON of the state of the checkout's HEAD; None without a checkout, or if builds are left out
+    :param head: JSON of the state of the checkout's HEAD; None without a checkout, or if options select builds
     """
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import site_urls

@@ -44,7 +44,7 @@ def task_view(client: Client, report: TaskReport, note: str = "") -> View:
 
 
 def _lines(page: Page, report: TaskReport, url: str, client: str) -> Iterator[str]:
-    """Yield the text about a task: what and its state, its subtasks and why they wait, then the details."""
+    """Yield the text about a task: what it builds and its state, its subtasks and why they wait, then the details."""
     from fedpkg_container.commands.status_lists import elapsed, tree_rows
     from fedpkg_container.hub.requested_builds import METHOD
     from fedpkg_container.progress import look
@@ -70,7 +70,7 @@ def _lines(page: Page, report: TaskReport, url: str, client: str) -> Iterator[st
 
 
 def _commands(report: TaskReport, client: str) -> Iterator[tuple[str, str]]:
-    """Yield the commands that may be of use next."""
+    """Yield the commands that a user may want to run next, each with a title."""
     root, status = report.build.root, f"{client} container-status"
     if not root.ended:
         yield "watch it:", f"{status} --watch {root.id}"
@@ -176,7 +176,9 @@ def _logs_of_failed(tasks: Sequence[TaskState], logs: Sequence[TaskLog], task_id
     """
     failed = {task.id for task in tasks if task.state == "FAILED"}
     if not failed:
-        raise RefusedError(f"no task of task {task_id} has failed", solution="omit --failed to print all logs")
+        raise RefusedError(
+            f"neither task {task_id} nor one of its subtasks has failed", solution="omit --failed to print all logs"
+        )
     causes = failed - {task.parent for task in tasks if task.id in failed}
     return [log for log in logs if log.task.id in causes] or [log for log in logs if log.task.id in failed]
 

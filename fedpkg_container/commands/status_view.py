@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class View:
-    """What ``container-status`` shows of one word of the command line, or without one.
+    """The output of ``container-status`` for one argument, or without arguments.
 
     :param fields: its JSON
     :param entries: the builds and tasks in it, for templates

@@ -31,7 +31,7 @@ def refuse_unknown(command: argparse.ArgumentParser, program: argparse.ArgumentP
 
 
 def refuse_empty(parser: argparse.ArgumentParser) -> None:
-    """Let a parser report empty values (``--target ""``, of an unset shell variable) instead of using a default."""
+    """Make a parser report empty values (``--target ""``, e.g. from an unset variable) instead of using a default."""
     parse = parser.parse_known_args
 
     def parse_all(

@@ -221,7 +221,7 @@ class Dockerfile:
 
     @property
     def _may_be_overridden(self) -> bool:
-        """Whether the ENV of a parent that is not known may override arguments of this file."""
+        """Whether the ENV of a parent image that is not known may override ARG in this file."""
         return any(item.name == "ARG" for item in self.instructions) and any(
             stage.image not in self.facts.parents for stage in self.stages if stage.image in self.parents
         )

@@ -209,7 +209,7 @@ def _parent(stage: Stage) -> Iterator[Finding]:
         yield Finding(
             "from-tag",
             WARNING,
-            f"FROM {stage.image} has no tag: the current latest is used",
+            f"FROM {stage.image} has no tag: the tag latest is used",
             "use the form registry/repository:tag",
             FILE,
             stage.line,

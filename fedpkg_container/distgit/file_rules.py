@@ -83,7 +83,7 @@ def _other_dockerfile(path: Path, dockerfile: Dockerfile) -> Iterator[Finding]:
         if not is_equal:
             message, solution = (
                 f"{dockerfile.file} is used; {name} is ignored",
-                f"delete {name}, or link it to the other",
+                f"delete {name}, or make it a link to {dockerfile.file}",
             )
             yield Finding("dockerfile-ignored", WARNING, message, solution, name)
 

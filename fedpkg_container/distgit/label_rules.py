@@ -139,7 +139,7 @@ def _unresolved(labels: dict[str, Label]) -> Iterator[Finding]:
             yield Finding("label-unknown", NOTE, message, solution, FILE, label.line)
         elif label.overridable:
             message = f"label {name} is {label.value!r} unless the base image sets {_variables(label.overridable)}"
-            solution = "no change is needed: ENV of the base image overrides ARG, and builders read it"
+            solution = "no change is needed: builders read the ENV of the base image, which overrides ARG"
             yield Finding("label-unknown", NOTE, message, solution, FILE, label.line)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checks of files anywhere: of one file, a container's directory, or a directory with many of these."""
+"""Checks of files, in or outside of a checkout: of one file, one container, or all containers below a directory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Container:
     file: str = ""
 
     def check(self) -> Iterator[Finding]:
-        """Yield its findings; their files are relative to the working directory, or absolute as the directory is."""
+        """Yield its findings; their files are relative to the working directory, or absolute if the directory is."""
         is_other = self.file in _OTHERS or self.file.endswith(SUFFIXES)
         dockerfile = "" if is_other else self.file
         for finding in check_files(self.directory, dockerfile=dockerfile, is_fetched=True):
@@ -65,7 +65,7 @@ def find_containers(paths: Iterable[Path]) -> list[Container]:
 def _search(top: Path) -> Iterator[Path]:
     """Yield the directories with a Dockerfile at or below a directory, in order.
 
-    What is below such a directory belongs to its container. Links and hidden directories are not followed.
+    Everything below such a directory belongs to its container. Links are not followed; hidden directories are skipped.
     """
     pending, read = [top], 0
     while pending:

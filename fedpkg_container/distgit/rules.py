@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Checks of a checkout, which need git, and of its files."""
+"""Checks of a checkout, which require git, and of its files."""
 
 from __future__ import annotations
 

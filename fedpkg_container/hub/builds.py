@@ -183,5 +183,5 @@ def find_task_or_build(session: HubSession, word: str) -> tuple[TaskInfo | None,
     result = result_or_none(task), result_or_none(build)
     if result == (None, None):
         what = f"no task or build {number}" if number is not None else f"no build {printable_line(word)}"
-        raise RefusedError(f"the hub has {what}", solution="give a task ID, an NVR or a build ID")
+        raise RefusedError(f"the hub has {what}", solution="pass a task ID, an NVR or a build ID")
     return result

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Canceling tasks on request of a user."""
+"""Cancellation of tasks at a user's request."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def cancel_tasks(session: HubSession, ids: Sequence[int]) -> list[TaskState]:
     before = _states(session, ids)
     if ended := [task for task in before if task.ended]:
         names = ", ".join(f"{task.id} ({task.state.lower()})" for task in ended)
-        raise RefusedError(f"ended tasks cannot be canceled: {names}", solution="name unfinished tasks only")
+        raise RefusedError(f"ended tasks cannot be canceled: {names}", solution="pass only unfinished tasks")
     with session.multicall(strict=False) as multicall:
         calls = [multicall.cancelTask(task.id) for task in before]
     problems = [f"task {task.id}: {reason}" for task, call in zip(before, calls) if (reason := refusal(call))]
@@ -41,5 +41,5 @@ def _states(session: HubSession, ids: Sequence[int]) -> list[TaskState]:
     """
     infos = session.getTaskInfo(list(ids))
     if missing := [number for number, info in zip(ids, infos) if not info]:
-        raise RefusedError(f"the hub has no task {', '.join(map(str, missing))}", solution="give a valid task ID")
+        raise RefusedError(f"the hub has no task {', '.join(map(str, missing))}", solution="pass a valid task ID")
     return [task_state(info, "") for info in infos if info]

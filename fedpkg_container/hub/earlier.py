@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Earlier builds: that of a commit, and the request of a task that is to be repeated."""
+"""Earlier builds: the build of a commit, and the request of a task to repeat."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def is_repeated(task: TaskInfo, request: BuildRequest) -> bool:
 
 
 def read_request(session: HubSession, task_id: int) -> BuildRequest:
-    """Return the request of a task that failed or was canceled; of an architecture's task that of the build.
+    """Return the request of a task that failed or was canceled; for the task of an architecture, that of its build.
 
     :raises RefusedError: if there is no such task, it is not a container build, or it did not fail
     """
@@ -78,10 +78,10 @@ def read_request(session: HubSession, task_id: int) -> BuildRequest:
     if task and task["method"] == "createContainer" and task["parent"]:
         task = session.getTaskInfo(task["parent"], request=True)
     if not task:
-        raise RefusedError(f"the hub has no task {task_id}", solution="give the ID of a failed task")
+        raise RefusedError(f"the hub has no task {task_id}", solution="pass the ID of a failed task")
     if task["method"] != "buildContainer":
         raise RefusedError(
-            f"task {task_id} is not a container build", solution="give the ID of a failed container build"
+            f"task {task_id} is not a container build", solution="pass the task ID of a failed container build"
         )
     state = koji.TASK_STATES[task["state"]]
     if state not in REPEATABLE:

@@ -160,7 +160,7 @@ class _Follower:
                 results[key] = call.result
             except koji.GenericError as error:
                 if key == ("root",) and not self.tasks:
-                    raise RefusedError(f"the hub has no task {self.root}", solution="give a valid task ID") from error
+                    raise RefusedError(f"the hub has no task {self.root}", solution="pass a valid task ID") from error
                 if key in (("root",), ("tree",)):
                     raise
                 if self.tasks[self.root].ended:

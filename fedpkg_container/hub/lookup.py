@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Finding what a word on the command line names: a task, a build, or a package."""
+"""Resolution of an argument to the task, build or package that it names."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def find(session: HubSession, word: str, selection: Selection = ALL) -> Found:
         found = Found(result_or_none(task), result_or_none(tree), result_or_none(numbered))
         if found.task is None and found.build is None:
             raise RefusedError(
-                f"the hub has no task or build {number}", solution="give a task ID, an NVR, a build ID or a package"
+                f"the hub has no task or build {number}", solution="pass a task ID, an NVR, a build ID or a package"
             )
         return found
     with session.multicall(strict=False) as multicall:
@@ -61,7 +61,7 @@ def find(session: HubSession, word: str, selection: Selection = ALL) -> Found:
     if package.is_empty and not selection.is_filter:
         raise RefusedError(
             f"the hub has no build or package {printable_line(word)}",
-            solution="give a task ID, an NVR, a build ID or a package; failed tasks are found for a week",
+            solution="pass a task ID, an NVR, a build ID or a package (failed builds without an NVR: for a week)",
         )
     return Found(package=package)
 

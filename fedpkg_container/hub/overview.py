@@ -201,7 +201,7 @@ def titles_of_tasks(session: HubSession, ids: Sequence[int]) -> dict[int, str]:
         calls = {number: multicall.getTaskInfo(number, request=True) for number in ids}
     infos = {number: result_or_none(call) for number, call in calls.items()}
     if missing := [str(number) for number, info in infos.items() if not info]:
-        raise RefusedError(f"the hub has no task {', '.join(missing)}", solution="give a valid task ID")
+        raise RefusedError(f"the hub has no task {', '.join(missing)}", solution="pass a valid task ID")
     return {
         number: requested_build(info, {}, {}).title if info["method"] == METHOD else printable_line(info["method"])
         for number, info in infos.items()
@@ -234,7 +234,7 @@ def _complete(
     running: Sequence[TaskInfo],
     ended: Sequence[TaskInfo],
 ) -> Overview:
-    """Add what requires further requests: tags, branches and faults of builds, and the trees of running tasks.
+    """Query what requires further requests: tags, branches and faults of builds, and the trees of running tasks.
 
     :param ended: tasks; of those, ``failed`` of the result has those without a build in ``listed``
     """
@@ -299,7 +299,7 @@ def _builds(
     calls: Sequence[Call[TaskInfo | None] | None],
     results: Sequence[Call[object] | None],
 ) -> list[Build]:
-    """Return the builds with what was queried about them, using one request if their users are unknown."""
+    """Return the builds with the results of the queries, using one more request if names of users are unknown."""
     tasks = list(map(result_or_none, calls))
     requesters = [requester_of(info, task) for info, task in zip(listed, tasks)]
     users = _user_names(session, {user_id for user_id in requesters if user_id is not None})

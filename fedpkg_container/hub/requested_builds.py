@@ -93,7 +93,7 @@ class RequestedBuild:
 
     @property
     def title(self) -> str:
-        """Short name of the build among several; of other tasks, their method."""
+        """Short name that distinguishes the build from others; for other tasks, the method."""
         branch = f" {self.branch}" if self.branch else ""
         return f"{self.repository}{branch}{' (scratch)' if self.scratch else ''}" if self.source else self.root.method
 
@@ -104,7 +104,7 @@ class RequestedBuild:
 
     @property
     def kind(self) -> str:
-        """Kind of the build, for display; of other tasks, the method."""
+        """Kind of the build, for display; for other tasks, the method."""
         if not self.source:
             return self.root.method
         return "scratch build" if self.scratch else "isolated build" if self.isolated else "build"

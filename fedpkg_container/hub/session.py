@@ -168,7 +168,7 @@ def _is_certificate_rejected(cause: BaseException | None) -> bool:
     return isinstance(cause, requests.exceptions.SSLError) and "certificate verify failed" not in str(cause)
 
 
-#: Parts of koji's messages about a login that name Python classes, and a documentation of koji's developers.
+#: Parts of koji's messages about a login that name Python classes, or refer to documentation for koji's developers.
 _LOGIN_INTERNALS = re.compile(
     r"Could not auth with koji\. Login failed: |unable to obtain a session|(?:ssl|gssapi) auth failed: |"
     r"Use following documentation to debug .*|(?:[A-Za-z_]\w*\.)*[A-Za-z_]\w*(?:Error|Exception): "
@@ -180,9 +180,9 @@ def login_reason(message: str) -> str:
     if match := _CERTIFICATE_ALERT.search(message):
         return f"it does not accept the client certificate: {match[1].strip()}"
     if "SSLEOFError" in message:
-        return "it closed the connection, as servers do that do not accept the client certificate"
+        return "it closed the connection, which usually means that it does not accept the client certificate"
     line = _LOGIN_INTERNALS.sub("", printable_line(message)).strip(" ()\n")
-    return line or "it gives no reason"
+    return line or "no reason given"
 
 
 #: Reason of a failure if the response is not that of a hub.
@@ -246,7 +246,7 @@ def site_urls(profile: str) -> SiteUrls:
 
 
 def _session_options(options: dict[str, object], timeout: float) -> dict[str, object]:
-    """Return the options of a session; a Kerberos login is attempted ``max_retries`` times, so that 0 would be none."""
+    """Return the options of a session; ``max_retries`` is 1, because with 0 no Kerberos login would be attempted."""
     once = {"max_retries": 1, "retry_interval": 0, "anon_retry": False}
     return {**koji.grab_session_options(options), **once, "timeout": timeout, "auth_timeout": timeout}
 

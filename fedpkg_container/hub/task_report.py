@@ -100,7 +100,7 @@ def _build(
 
 
 def _outcome(tasks: Sequence[TaskState], results: Sequence[object], logs: Sequence[TaskLog]) -> Finished | None:
-    """Return the outcome, still without the builds; None if the task has not ended."""
+    """Return the outcome, without the builds so far; None if the task has not ended."""
     root = tasks[0]
     if root.state == "FAILED":
         return failed_outcome(root, first_failed(root, tasks), results, [(log.task.id, log.name) for log in logs])
@@ -110,7 +110,7 @@ def _outcome(tasks: Sequence[TaskState], results: Sequence[object], logs: Sequen
 
 
 def _read_rest(session: HubSession, report: TaskReport, awaited: _RepositoryCalls) -> TaskReport:
-    """Add what depends on the first request: builds, the repository, and the reasons of pods."""
+    """Query what depends on the first request: builds, the repository, and why pods have not started."""
     pods = pod_logs(report.logs)
     builds = report.outcome.result.builds if report.outcome else ()
     tag = awaited.tag()

@@ -74,7 +74,7 @@ def result_or_none(call: Call[Result] | None) -> Result | None:
 
 
 def refusal(call: Call[object]) -> str:
-    """Return why the hub refused a call in a multicall; empty if it did not."""
+    """Return the reason why the hub refused a call in a multicall; empty if it did not refuse it."""
     try:
         _ = call.result
     except koji.GenericError as error:

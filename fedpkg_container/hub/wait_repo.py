@@ -75,7 +75,7 @@ class RepositoryWait:
         build = self._session.getBuild(nvr)
         if build is None:
             raise RefusedError(
-                f"--wait-repo: build {printable_line(nvr)} does not exist", solution="give the NVR of a build"
+                f"--wait-repo: build {printable_line(nvr)} does not exist", solution="pass the NVR of a build"
             )
         return build["package_name"]
 

@@ -21,7 +21,7 @@ class Builder:
     :param ready: whether its daemon accepts tasks; it does not while memory or disk space is low
     :param last_seen: its last check-in, seconds since the epoch; None if there was none
     :param load: weight of its running tasks
-    :param capacity: load from which it gets no more tasks
+    :param capacity: load at which it gets no more tasks
     """
 
     name: str
@@ -115,10 +115,10 @@ def _reason(task: TaskState, channel: str, able: Sequence[Builder], now: float) 
     free = [builder for builder in ready if not builder.is_full]
     if not free:
         return f"every {kind} is at capacity: {_names(ready)}"
-    return f"the hub has not assigned it yet; free: {_names(free)}"
+    return f"the hub has not assigned it yet; available: {_names(free)}"
 
 
-#: Builders that a reason names.
+#: Maximum number of builders to name in a reason.
 _MAX_NAMES = 3
 
 
@@ -147,7 +147,7 @@ class Repository:
 
 
 def repository_reason(repository: Repository) -> str:
-    """Return what is awaited of a repository, a phrase; empty if nothing."""
+    """Return why a repository makes a task wait, as a phrase; empty if it does not."""
     if repository.task_id is not None:
         return f"task {repository.task_id} is creating the next repository"
     return "" if repository.id is not None else "there is none, and no task is creating one"
@@ -164,7 +164,7 @@ def waiting_tasks(
     hosts: Mapping[int, Sequence[HostInfo] | None],
     now: float,
 ) -> list[Waiting]:
-    """Return why each task waits that waits for a builder.
+    """Return, for each task that waits for a builder, why it waits.
 
     :param channels: channels by ID, as are ``hosts``
     """

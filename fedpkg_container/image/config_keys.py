@@ -66,8 +66,9 @@ KEYS = (
     ),
     Key(
         "registry", "blob_cache", path,
-        "directory in OCI image layout, e.g. on a shared volume: layers of base images that it has are read there "
-        "instead of from the registry. Filled with `skopeo copy docker://IMAGE oci:DIRECTORY:NAME`; never written to",
+        "directory in OCI image layout, e.g. on a shared volume; layers of base images that it contains are read "
+        "from it instead of from the registry. Builders never write to it: fill it with "
+        "`skopeo copy docker://IMAGE oci:DIRECTORY:NAME`",
         default_text="none",
     ),
     Key(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The end of a build log: the times of its steps, and the place in the Dockerfile where it failed.
+"""The report at the end of a build log: the times of its steps, and the place in the Dockerfile where it failed.
 
 Builders write these lines and clients read them; the output of a RUN step can imitate them, so they are only displayed.
 """
@@ -62,7 +62,7 @@ class StepReport:
 
     @property
     def slowest(self) -> StepTime | None:
-        """The step that took longest; None if there is none."""
+        """The longest step; None if there is none."""
         return max(self.steps, key=lambda step: step.seconds, default=None)
 
     def lines(self) -> Iterator[str]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Why a build failed: the instruction, the last output of its step, the times of the steps, and the addresses."""
+"""Why a build failed: the instruction, the last output of its step, the times of the steps, and URLs of the logs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fedpkg_container.text import format_duration
 #: Lines of a step's output that are shown, and lines of a step report that are kept.
 LAST_LINES = 20
 MAX_REPORT = 2000
-#: Steps are listed if they took as many seconds, or failed.
+#: Steps are listed if they took at least this many seconds, or failed.
 LISTED_SECONDS = 1.0
 #: Starts of the last lines of a log that repeat the reason of the failure: of buildah, and of builders.
 REASONS = ("Error: building at STEP ", FAILED)

@@ -15,7 +15,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def uses_color(stream: TextIO) -> bool:
-    """Whether text in a stream is colored: on a terminal, unless NO_COLOR, CLICOLOR=0 or CLICOLOR_FORCE is set."""
+    """Whether text in a stream is colored: with CLICOLOR_FORCE, or on a terminal; not with NO_COLOR or CLICOLOR=0."""
     variables = os.environ
     if variables.get("NO_COLOR"):
         return False

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The terminal's echo of typed keys, which would move the cursor and leave stale lines of the live view."""
+"""Suppression of the terminal's echo of typed keys, which would move the cursor and corrupt the live view."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The look of tasks and builds: a sign, a word and a color for each state, and aligned columns of text.
+"""How tasks and builds are displayed: a sign, a word and a color for each state, and aligned columns of text.
 
 A view names first what it shows, then the state, then details.
 """
@@ -19,9 +19,9 @@ from fedpkg_container.text import printable_line
 
 @dataclass(frozen=True)
 class Look:
-    """The look of a state.
+    """How a state is displayed.
 
-    :param sign: one character; ``ASCII_SIGNS`` has it for encodings without it
+    :param sign: one character; ``ASCII_SIGNS`` has the replacement for encodings without it
     :param word: the state in words
     :param style: name of the style of sign and word, a key of ``RICH_STYLES``
     """
@@ -39,7 +39,7 @@ RICH_STYLES = {"waiting": "dim", "running": "cyan", "good": "green", "warning": 
 #: Style → parameters of the terminal sequence SGR.
 _SGR = {"waiting": "2", "running": "36", "good": "32", "warning": "33", "bad": "1;31", "strong": "1", "dim": "2"}
 
-#: Koji's state of a task or a build → its look.
+#: Koji's state of a task or a build → how it is displayed.
 LOOKS = {
     "FREE": Look(_WAITING, "waiting for a builder", "waiting"),
     "ASSIGNED": Look(_WAITING, "assigned", "waiting"),

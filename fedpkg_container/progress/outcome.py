@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The outcome of a build as one object, for other programs; docs/reference/outcome.schema.json describes it."""
+"""The outcome of a build as a JSON object for other programs; docs/reference/outcome.schema.json describes it."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Outcome:
         self._fields |= {"task_id": task_id, "url": url or None, "nvr": nvr or None}
 
     def note_existing(self, build_id: int, nvr: str, pull_specs: Sequence[str]) -> None:
-        """Record a complete build that made another one needless."""
+        """Record an existing complete build, which makes another one unnecessary."""
         digests = (digest_of(spec) for spec in pull_specs)
         digest = next((digest for digest in digests if digest), None)
         self._fields |= {"build_id": build_id, "nvr": nvr, "pull_specs": list(pull_specs), "digest": digest}

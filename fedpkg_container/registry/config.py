@@ -105,6 +105,20 @@ class Mirroring:
 
 
 @dataclass(frozen=True)
+class CatalogSettings:
+    """Settings of the catalog.
+
+    :param target: the target that is shown
+    :param directory: output directory; None: must be given on the command line
+    :param url: public URL without trailing slash; empty if unknown
+    """
+
+    target: str = "stable"
+    directory: Path | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True)
 class DistributionSite:
     """The parsed configuration of a site.
 
@@ -126,6 +140,7 @@ class DistributionSite:
     mirroring: Mirroring
     limits: ImageLimits = DEFAULT_LIMITS
     front_end: FrontEnd | None = None
+    catalog: CatalogSettings = CatalogSettings()
 
     def access(self, host: str) -> Access:
         """Return the configured access to a registry of the site; podman's defaults for any other."""
@@ -164,10 +179,11 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
         mirroring=Mirroring(**settings["mirror"]),
         limits=ImageLimits(limits["base_image_size"], limits["decompressed_size"], limits["archive_members"]),
         front_end=_front_end(settings),
+        catalog=CatalogSettings(**settings["catalog"]),
     )
-    if settings.text("mirror", "target") and site.mirroring.target not in site.targets:
-        target = site.mirroring.target
-        settings.add_problem("mirror", "target", f"= {target}: there is no [target {target}]")
+    for section, target in (("mirror", site.mirroring.target), ("catalog", site.catalog.target)):
+        if settings.text(section, "target") and target not in site.targets:
+            settings.add_problem(section, "target", f"= {target}: there is no [target {target}]")
     if problems := settings.problems():
         raise ConfigurationError(
             f"{path}: {pluralize(len(problems), 'setting is wrong', 'settings are wrong')}",

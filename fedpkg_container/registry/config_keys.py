@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedpkg_container.model.nvr import repository_problem, tag_problem
-from fedpkg_container.registry.redirects.settings import SWITCH
+from fedpkg_container.registry.redirects.settings import SWITCH, Address
 from fedpkg_container.registry.skopeo import COPY_TIMEOUT
 from fedpkg_container.settings import (
     Key,
@@ -38,9 +38,9 @@ ACCESS_KEYS = (
     Key(
         ANY_REGISTRY, "retry_timeout", number("seconds", minimum=0),
         "seconds for which requests to an unreachable registry, or one that returns 429 or 5xx, are retried; at least "
-        "five times. It is also the time for which a tag that was set is read back, since some registries show changes "
-        "late. `Retry-After` is honored up to this time, at least 15 seconds and at most two minutes; with a longer "
-        "one the request fails at once",
+        "five times. It is also the maximum time to wait until a tag that was set can be read back, because in some "
+        "registries changes become visible late. A `Retry-After` up to this time (at least 15 seconds, at most two "
+        "minutes) is honored; after a longer one the request fails at once",
         "60", old=("patience",),
     ),
 )  # fmt: skip
@@ -81,6 +81,11 @@ def without_access(keys: Iterable[Key]) -> tuple[Key, ...]:
 def _unchecked_path(text: str) -> Path | None:
     """Return a path for ``FrontEnd``, which checks it."""
     return Path(text) if text else None
+
+
+def _web_url(text: str) -> str:
+    """Return an http or https URL without trailing slash; may be empty."""
+    return str(Address.parse(text)) if text else ""
 
 
 def _prefix(text: str) -> str:
@@ -131,6 +136,11 @@ REDIRECTS_KEYS = (
     Key(
         "redirects", "tree", _unchecked_path,
         "the mirror's directory, as seen on this machine: blobs that are not in it are not redirected",
+        default_text="none",
+    ),
+    Key(
+        "redirects", "catalog", _unchecked_path,
+        "directory of the catalog as seen on this machine, served below `/catalog/`; `/` is redirected to it",
         default_text="none",
     ),
     Key("redirects", "switch", _unchecked_path, "path of the off switch", str(SWITCH)),
@@ -187,6 +197,12 @@ KEYS = (
         "0", default_text="no limit",
     ),
     Key("mirror", "archives", flag(), "`yes`: also export images as docker-archives", "no"),
+    Key("catalog", "target", str, "target that is shown", "stable"),
+    Key("catalog", "directory", path, "output directory", default_text="given on the command line"),
+    Key(
+        "catalog", "url", _web_url, "public URL of the catalog, for absolute links in the feed",
+        default_text="none: relative links",
+    ),
     *CONTENT_GENERATOR_KEYS,
     Key(
         "limits", "base_image_size", size,

@@ -25,7 +25,7 @@ from fedpkg_container.registry.manifests import (
     Manifest,
 )
 from fedpkg_container.registry.pages import pages
-from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.repository import MAX_BLOB_SIZE, Repository
 
 _log = logging.getLogger(__name__)
 
@@ -216,16 +216,19 @@ def _missing(index: Mapping[str, Any], artifacts: Sequence[Mapping[str, object]]
     return [artifact for artifact in artifacts if artifact["digest"] not in listed]
 
 
-def content(repository: Repository, artifact: str) -> bytes:
+def content(repository: Repository, artifact: str, *, max_size: int = MAX_BLOB_SIZE) -> bytes:
     """Return the file of an artifact.
 
     :param artifact: digest
-    :raises RegistryError: if it does not exist, or has a different digest
+    :param max_size: bytes
+    :raises RegistryError: if it does not exist, has a different digest, or is longer
     """
     manifest = repository.manifest(artifact)
     files = manifest.blobs if manifest.media_type == ARTIFACT_MANIFEST else manifest.blobs[1:]
     if not files:
         raise RegistryError(f"artifact {repository.reference}@{artifact} contains no file")
+    if files[0].size > max_size:
+        raise RegistryError(f"the file of artifact {repository.reference}@{artifact} is longer than {max_size} bytes")
     return repository.blob(files[0])
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a registry can do, found out by pushing, reading, mounting, tagging, listing and deleting a test artifact.
+"""Detection of what a registry can do, by pushing, reading, mounting, tagging, listing and deleting a test artifact.
 
-Nothing of it is stored: ``promote`` finds out by itself what it needs, each time.
+The results are not stored: ``promote`` detects what it needs each time.
 """
 
 from __future__ import annotations

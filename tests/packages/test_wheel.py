@@ -16,14 +16,15 @@ ROOT = Path(__file__).parents[2]
 #: Modules of one part → modules that it must do without, apart from the base of all parts.
 PARTS = {
     "fedpkg_container.registry_cli fedpkg_container.registry.promotion.promote fedpkg_container.registry.mirror.run"
-    " fedpkg_container.image.base.base_import fedpkg_container.commands.registry.results": "pyrpkg git ruamel cheroot"
+    " fedpkg_container.image.base.base_import fedpkg_container.commands.registry.results"
+    " fedpkg_container.registry.catalog.run fedpkg_container.registry.redirects": "pyrpkg git ruamel cheroot"
     " cryptography kubernetes",
     "fedpkg_container.image.container_build fedpkg_container.image.arch_build": "pyrpkg git rich argcomplete cheroot"
-    " cryptography kubernetes",
+    " cryptography kubernetes jinja2",
     "fedpkg_container.commands.container_build fedpkg_container.client": "cheroot cryptography kubernetes"
-    " license_expression packageurl",
+    " license_expression packageurl jinja2",
     "fedpkg_container.model.options fedpkg_container.koji_plugins.policy_refusal": "pyrpkg git rich argcomplete ruamel"
-    " license_expression packageurl cheroot cryptography kubernetes",
+    " license_expression packageurl cheroot cryptography kubernetes jinja2",
 }
 _IMPORT = """
 import importlib, sys

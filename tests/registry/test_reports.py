@@ -193,7 +193,7 @@ def test_unpromote_works_without_koji(
         withdraw(hub, untag=True)
     assert hub.server[NAME].manifests["latest"] == hub.server[NAME].manifests["1.0-2"], "nothing was done"
     assert withdraw(hub)[0] == 0
-    assert "promotes hello-1.0-2 again unless it is untagged" in capsys.readouterr().err
+    assert "unless hello-1.0-2 is untagged, the next promote --koji-tag promotes it again" in capsys.readouterr().err
 
 
 def test_refused_deletion_is_reported(make_hub: MakeHub, koji: _Session, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ import http.client
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fedpkg_container.box import nginx
@@ -174,7 +174,13 @@ def running_front_end(kind: Kind, folder: Path, front: FrontEnd) -> Iterator[Acc
 
 @contextlib.contextmanager
 def distribution(
-    kind: Kind, folder: Path, *, sees_tree: bool = False, password: bool = False, mirror: Mirror | None = None
+    kind: Kind,
+    folder: Path,
+    *,
+    sees_tree: bool = False,
+    password: bool = False,
+    mirror: Mirror | None = None,
+    catalog: Path | None = None,
 ) -> Iterator[Distribution]:
     """Run a registry, a mirror and a front end.
 
@@ -182,12 +188,13 @@ def distribution(
     :param sees_tree: whether the front end sees the mirror's files
     :param password: whether the registry requires one
     :param mirror: an already running one
+    :param catalog: directory of the catalog
     """
     authority = Authority(folder / "pki")
     with contextlib.ExitStack() as servers:
         registry = servers.enter_context(registries.docker_registry(folder, authority=authority, password=password))
         mirror = mirror or servers.enter_context(running_mirror(folder))
-        front = _settings(folder, authority, registry, mirror, sees_tree=sees_tree)
+        front = replace(_settings(folder, authority, registry, mirror, sees_tree=sees_tree), catalog=catalog)
         log = servers.enter_context(running_front_end(kind, folder / kind, front))
         (address,) = front.listen
         secret = registries.PASSWORD if password else ""

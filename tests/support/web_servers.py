@@ -22,7 +22,7 @@ _MODULES = (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules"))
 _PROGRAMS = ("/usr/sbin/apache2", "/usr/sbin/httpd")
 #: Modules that a front end needs, and those that every httpd needs.
 _LOADED = (
-    "mpm_event unixd authz_core log_config env reqtimeout alias "  # every distribution's
+    "mpm_event unixd authz_core log_config env reqtimeout alias dir mime "  # every distribution's
     "socache_shmcb ssl rewrite proxy proxy_http headers deflate"
 ).split()
 _HTTPD = """\
@@ -32,6 +32,7 @@ DefaultRuntimeDir "{folder}"
 ServerName localhost
 {user}
 {modules}
+TypesConfig /dev/null
 {listen}
 ErrorLog "{folder}/httpd.log"
 LogLevel warn

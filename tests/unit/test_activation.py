@@ -56,7 +56,7 @@ def test_another_program_of_that_name_is_kept(own: Path, client: Path, *, is_lin
     assert "theirs" in (own / "fedpkg").read_text()
 
 
-def test_a_directory_that_is_no_directory_is_an_error(tmp_path: Path, client: Path) -> None:
+def test_a_path_that_is_not_a_directory_is_an_error(tmp_path: Path, client: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cannot create .*/file/fedpkg: "):
         create_link(tmp_path / "file", "fedpkg", client)
@@ -134,7 +134,7 @@ def test_the_command_sets_up_and_undoes(
     assert done.stdout.startswith("fedpkg-container ")
     assert command("--undo") == f"removed {own}/fedpkg\n"
     assert list(own.iterdir()) == []
-    assert command("--undo") == f"there is no {own}/fedpkg\n"
+    assert command("--undo") == f"{own}/fedpkg does not exist\n"
 
 
 @pytest.mark.programs

@@ -53,7 +53,7 @@ def _rendered(*lines: str) -> str:
         "##[##[x",
     ],
 )
-def test_text_from_outside_is_no_command(line: str) -> None:
+def test_text_from_outside_is_not_a_command(line: str) -> None:
     assert _is_command(line)
     escaped = GithubLog().escape(f"a\n{line}\nb\n")
     assert not any(map(_is_command, escaped.splitlines()))

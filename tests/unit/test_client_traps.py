@@ -47,10 +47,7 @@ def test_deleted_working_directory(checkout: LocalCheckout) -> None:
     (checkout.folder / "gone").mkdir()
     done = _run(checkout, *DRY_RUN, script='cd gone && rmdir ../gone && exec "$@"')
     assert done.returncode == 1
-    assert (
-        "error: the working directory does not exist any more\n       change to an existing directory: cd\n"
-        in done.stderr
-    )
+    assert "error: the working directory no longer exists\n       change to an existing directory: cd\n" in done.stderr
 
 
 def test_closed_standard_output(checkout: LocalCheckout) -> None:
@@ -168,7 +165,7 @@ def test_options_without_effect_are_refused(checkout: LocalCheckout, arguments: 
 
 
 def test_user_without_effect_is_noted(checkout: LocalCheckout) -> None:
-    note = "note: --user and --password ignored: the hub takes the user from the Kerberos ticket or the certificate"
+    note = "note: ignoring --user and --password: the Kerberos ticket or client certificate identifies the user"
     options = ("--user", "me", "--password", "x")
     assert note in checkout.run(*options, *DRY_RUN).stderr.splitlines()
     write_profile(checkout.home, "http://127.0.0.1:1/kojihub")

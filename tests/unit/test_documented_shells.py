@@ -28,7 +28,7 @@ STUB = """\
 @pytest.mark.programs
 @pytest.mark.parametrize("page", [README, TUTORIAL], ids=lambda page: page.stem)
 @pytest.mark.parametrize("shell", SHELLS)
-def test_words_that_programs_get(shell: str, page: Path, tmp_path: Path) -> None:
+def test_arguments_that_programs_receive(shell: str, page: Path, tmp_path: Path) -> None:
     typed = lines(page)
     expected = [command for line in typed for command in programs(line) if command[0] not in BUILTINS]
     # make is found before PATH is set by a command of the page, the others only if that has an effect.

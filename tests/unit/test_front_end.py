@@ -48,6 +48,7 @@ FRONT = FrontEnd(
         ("switch", Path("/etc/%{HTTP_HOST}"), "must be an absolute path of letters"),
         ("switch", Path("/etc/a\\"), "must be an absolute path of letters"),
         ("tree", Path("/srv/../mirror"), "must be a path without '..'"),
+        ("catalog", Path("/srv/$uri"), "catalog = /srv/$uri: must be an absolute path of letters"),
         ("registry", "https://registry-1.example.org/v2", "must be a URL without a path"),
         ("registry", "http://registry-1.example.org:5000", "manifests are served over TLS only"),
         ("registry", "https://192.0.2.1:5000", "must have a host name"),
@@ -130,6 +131,7 @@ def test_values_cannot_inject_configuration(text: str, setting: str) -> None:
 FULL: dict[str, Any] = {
     "no_cdn_names": ("no-cdn.example.org", "origin.example.org"),
     "tree": Path("/srv/mirror of blobs/a+b,c=d@e~f"),
+    "catalog": Path("/srv/catalog of images/a+b,c=d@e~f"),
     "via": ("cdn77", "edge.example.org:443"),
     "networks": ("10.0.0.0/8", "2001:db8::/32", "192.0.2.7"),
     "listen": ("127.0.0.1:8443", "[::1]:8443"),

@@ -56,7 +56,7 @@ def test_failure_never_looks_like_success() -> None:
         ("FAILED", "failed on builder-1"),
     ],
 )
-def test_words_of_koji(state: str, text: str) -> None:
+def test_koji_words_of_states(state: str, text: str) -> None:
     assert task_text(TaskState(7, None, "m", "", state, "" if state == "FREE" else "builder-1")) == text
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,8 @@ PACKAGES = {
     "setpriv": ("util-linux", "util-linux"),
     "ip": ("iproute", "iproute2"),
 }
+#: Files outside of the Python package that its installation needs.
+DATA = ("docs/man/fedpkg-container.1", "completion/fedpkg-container.bash")
 
 
 def test_there_are_two() -> None:
@@ -33,14 +36,24 @@ def test_there_are_two() -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_the_checks_of_a_build(path: Path, tmp_path: Path) -> None:
     (tmp_path / "Containerfile").write_text(path.read_text())
-    copied = ["setup.py", "pyproject.toml", "README.md", "fedpkg_container/__init__.py"]
+    copied = ["pyproject.toml", "README.md", "LICENSE", "fedpkg_container/__init__.py", *DATA]
     for name in copied:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        assert (ROOT / name).is_file()
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     checkout = dataclasses.replace(
         read_nothing(tmp_path), name="fedpkg-container-pod", tracked=frozenset({"Containerfile", *copied})
     )
     assert [finding for finding in rules.check(checkout, local=False) if finding.severity == "error"] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_the_source_is_complete(path: Path) -> None:
+    copied = re.findall(r"^COPY (\S+) /source/\1$", path.read_text(), re.MULTILINE)
+    section = (ROOT / "pyproject.toml").read_text().partition("[tool.setuptools.data-files]")[2].partition("[tool.")[0]
+    data = re.findall(r'= \["([^"]+)"\]', section)
+    assert len(data) >= len(DATA)
+    assert [name for name in data if str(Path(name).parent) not in copied] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)

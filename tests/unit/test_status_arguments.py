@@ -64,7 +64,7 @@ def test_invalid_template_is_refused_before_any_request(
 def test_fields_of_templates_are_documented() -> None:
     assert set(SCHEMA["definitions"]["entry"]["properties"]) == set(ENTRY_FIELDS)
     page = (Path(__file__).parents[2] / "docs" / "man" / "fedpkg-container.1").read_text()
-    section = page.partition("print a line per build:")[2].partition(".TP")[0]
+    section = page.partition("print one line per build")[2].partition(".TP")[0]
     assert set(re.findall(r"\\fB(\w+)\\fR", section)) - {"json"} == set(ENTRY_FIELDS)
 
 

@@ -96,7 +96,7 @@ def test_line_of_the_dockerfile(hub: StatusHub, status: Status) -> None:
          "no builder for aarch64 accepts tasks, e.g. for lack of memory or disk space: builder-1"),
         ([host(1, arches="aarch64", task_load=2.0)], "every builder for aarch64 is at capacity: builder-1"),
         ([host(n, arches="aarch64", enabled=n > 1) for n in range(1, 7)],
-         "the hub has not assigned it yet; free: builder-2, builder-3, builder-4 and 2 more"),
+         "the hub has not assigned it yet; available: builder-2, builder-3, builder-4 and 2 more"),
     ],
 )  # fmt: skip
 def test_why_a_task_waits(hub: StatusHub, status: Status, hosts: list[dict[str, Any]], reason: str) -> None:
@@ -302,7 +302,7 @@ def test_logs_of_failed_tasks(hub: StatusHub, status: Status) -> None:
     assert status.run("7", "--logs", "--failed") == "a\n"
     assert len(hub.requests) <= 4
     hub.tasks = [task(9, "CLOSED")]
-    with pytest.raises(RefusedError, match="no task of task 9 has failed"):
+    with pytest.raises(RefusedError, match="neither task 9 nor one of its subtasks has failed"):
         status.run("9", "--logs", "--failed")
 
 

@@ -82,7 +82,7 @@ def test_every_program_has_safe_streams(module: str) -> None:
         (OSError(28, "No space left on device"), "No space left on device", "free space"),
         (PermissionError(13, "Permission denied", "/a"), "/a: Permission denied", "permissions"),
         (OSError(18, "Invalid cross-device link", "/a", None, b"/b"), "/a -> /b: Invalid cross-device link", ""),
-        (FileNotFoundError(2, "No such file or directory"), "the working directory does not exist any more", "cd"),
+        (FileNotFoundError(2, "No such file or directory"), "the working directory no longer exists", "cd"),
         (OSError("timed out"), "timed out", ""),
     ],
 )

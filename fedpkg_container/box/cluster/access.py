@@ -14,7 +14,7 @@ from fedpkg_container.box.cluster.store import ApiError
 
 @dataclass
 class Access:
-    """Who may do what.
+    """The access rules.
 
     :param rules: account → namespaces and rules of its Roles; None: everything
     """

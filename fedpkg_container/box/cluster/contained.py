@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A container for the simulated kubelet: a root file system with volumes, in a user namespace of 65,536 IDs.
 
-It is what a2 measured as ``hostUsers: false`` with a few capabilities: root of the container is an ordinary ID on the
-machine, and has only the capabilities of the pod's securityContext there.
+It corresponds to a pod with ``hostUsers: false`` and a few capabilities (a2): root of the container is an ordinary ID
+on the machine, and has only the capabilities of the pod's securityContext in the user namespace.
 """
 
 from __future__ import annotations

@@ -37,12 +37,12 @@ def check_usable(user: int) -> None:
     """
     if user != 0:
         raise UsageError(
-            "the pods of a box's cluster have mounts with mapped IDs, which need root",
+            "the pods of a box's cluster have mounts with mapped IDs, which require root",
             solution="run the command as root, or without --cluster",
         )
     if find_spec("kubernetes") is None:
         raise UsageError(
-            "builds in a cluster need the Python package kubernetes",
+            "builds in a cluster require the Python package kubernetes",
             solution="install python3-kubernetes, or fedpkg-container[cluster]",
         )
 

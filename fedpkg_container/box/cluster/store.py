@@ -122,7 +122,7 @@ class Store:
             return [(key, copy.deepcopy(found)) for key, found in self.objects.items()]
 
     def compact(self) -> None:
-        """Forget the history, as etcd does after five minutes: older watches get 410 (a3)."""
+        """Discard the history, as etcd does after five minutes: watches from older versions get 410 (a3)."""
         with self.changed:
             self.history.clear()
             self.oldest = self.version

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--arch",
         action="append",
         default=[],
-        help="Koji architecture to test; can be repeated (default: those of the site file, or else this machine's)",
+        help="Koji architecture to test (repeatable; default: those in the site file, or else this machine's)",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     platform.add_argument(
         "--tekton",
         action="store_true",
-        help="add a Task with the contract of the pods, and the rights for TaskRuns; builders do not start TaskRuns"
+        help="add a Tekton Task for the pods of builds, and the rights for TaskRuns, which builders do not start"
         " (docs/internals/cluster.md)",
     )
     parser.add_argument(

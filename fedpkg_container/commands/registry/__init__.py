@@ -15,6 +15,7 @@ COMMANDS: dict[str, str] = {
     "check-target": "check_target",
     "mirror": "mirror",
     "redirects": "redirects",
+    "catalog": "catalog",
     "import-base": "import_base",
     "prune": "prune",
 }

@@ -2,7 +2,7 @@
 """Check what the registry of a target can do, and print what to set.
 
 Pushes, reads, mounts, tags, lists and deletes a small test image in the repository check-target below the target's
-prefix. Nothing is remembered.
+prefix. The results are not stored.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 """Reverse the promotion of builds.
 
 Floating tags are moved back to the previous build according to the promotion journal, if the registry still has it.
---delete also deletes the image, with its architectures, SBOMs and signatures, unless other tags share them. The next
-promotion of the Koji tag promotes the build again, unless it is untagged in Koji: --untag does that.
+--delete also deletes the image, with its architectures, SBOMs and signatures, unless other tags share them. --untag
+also removes the build's Koji tags; otherwise, the next promotion of the Koji tag promotes the build again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_target(parser)
     parser.add_argument("--delete", action="store_true", help="also delete the images, unless other tags share them")
     parser.add_argument(
-        "--untag", action="store_true", help="also remove the Koji tags for which the target accepts the builds"
+        "--untag", action="store_true", help="also remove the builds' Koji tags that the target accepts"
     )
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
@@ -114,7 +114,7 @@ def _finish(
         return
     tags = None if approving is None else approving.get(result.nvr, ())
     if tags is None:
-        note = f"Koji cannot be reached; the next promote --koji-tag promotes {result.nvr} again unless it is untagged"
+        note = f"Koji cannot be reached; unless {result.nvr} is untagged, the next promote --koji-tag promotes it again"
         result.warnings = [*result.warnings, note]
     elif tags and not untags:
         note = (

@@ -11,9 +11,9 @@ from fedpkg_container.distgit.dockerfile import Dockerfile, Instruction
 from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.step_report import STEP, StepReport, StepTime, abbreviate, format_start
 
-#: Steps that are recorded: RUN can print any number of lines that look like the start of one.
+#: Maximum number of steps to record: RUN can print any number of lines that look like the start of a step.
 MAX_STEPS = 1000
-#: Seconds of the shortest steps that are reported.
+#: Minimum duration in seconds of a step that is reported.
 SHORTEST = 0.1
 #: Lines of the Dockerfile before and after an instruction, and of the instruction itself, in an excerpt.
 CONTEXT = 2
@@ -64,7 +64,7 @@ class StepLog:
         return StepReport(steps, self._dockerfile.file, item.line, self._excerpt(item))
 
     def _instruction(self) -> Instruction | None:
-        """Return the instruction of the last step; for an added instruction that before it, for ONBUILD the FROM."""
+        """Return the instruction of the last step; for an added one, that before it, and for ONBUILD, the FROM."""
         if not self._starts:
             return None
         match = self._starts[-1][0]

@@ -11,36 +11,37 @@ CHECKS = {
     "namespace": Check(
         "the repository is in a container namespace",
         ERROR,
-        "Builders accept sources only from the namespaces of containers. The checkout of an RPM package of the same"
-        " name is the usual reason.",
+        "Builders accept sources only from the container namespaces. The usual cause is a checkout of the RPM package"
+        " of the same name.",
         wrong=commands("cd ~/rpms", "fedpkg clone rpms/hello", "cd hello", _BUILD),
         right=commands("cd ~/container", "fedpkg clone container/hello", "cd hello", _BUILD),
     ),
     "detached-head": Check(
         "the checkout is on a branch",
         ERROR,
-        "The branch decides the build target. It is only a warning if --release names a branch.",
+        "The build target is derived from the branch. A detached HEAD is only a warning if --release names a branch.",
         wrong=commands("git checkout --quiet --detach", _BUILD),
         right=commands("git checkout --quiet --detach", "git switch rawhide", _BUILD),
     ),
     "branch": Check(
         "the name of the branch matches the site's naming rule",
         WARNING,
-        "The target is computed from the name of the branch, and there is probably no target for this one.",
+        "The build target is derived from the name of the branch, and there is probably no target for other names.",
         wrong=commands("git switch -c my-fix", "git push -u origin my-fix", _BUILD),
         right=commands("git switch -c f44", "git push -u origin f44", _BUILD),
     ),
     "uncommitted": Check(
         "there are no uncommitted changes to tracked files",
         ERROR,
-        "Builders check out the commit from dist-git. Changes in the working tree only would not be in the image.",
+        "Builders check out the commit from dist-git. Changes that exist only in the working tree would not be in the"
+        " image.",
         wrong=commands(_EDIT, _BUILD),
         right=commands(_EDIT, 'git commit -am "Update to 1.1"', "fedpkg push", _BUILD),
     ),
     "untracked": Check(
         "the files that decide what is built (Dockerfile, container.yaml and others) are tracked by git",
         ERROR,
-        "Builders do not have untracked files, so the build would differ from what was checked.",
+        "Builders do not have untracked files, so they would build something other than what was checked.",
         wrong=commands('echo "# Hello" > help.md', _BUILD),
         right=commands(
             'echo "# Hello" > help.md', "git add help.md", 'git commit -m "Add a help page"', "fedpkg push", _BUILD
@@ -49,7 +50,7 @@ CHECKS = {
     "no-upstream": Check(
         "the branch tracks a dist-git branch",
         ERROR,
-        "Builders fetch the commit from dist-git, where a branch that was never pushed does not exist.",
+        "Builders fetch the commit from dist-git. A branch that was never pushed does not exist there.",
         wrong=commands("git switch -c f44", _BUILD),
         right=commands("git switch -c f44", "git push -u origin f44", _BUILD),
     ),
@@ -63,21 +64,23 @@ CHECKS = {
     "behind": Check(
         "the checkout contains all commits of the dist-git branch",
         WARNING,
-        "The commit of the checkout is built, without the commits that were pushed after it.",
+        "The build uses the commit of the checkout, without the commits that have been pushed since.",
         wrong=commands("git reset --quiet --hard HEAD~1", _BUILD),
         right=commands("git reset --quiet --hard HEAD~1", "fedpkg pull", _BUILD),
     ),
     "label-repository": Check(
         "the package is named after its repository (builders accept other names if the site allows it)",
         WARNING,
-        "A Dockerfile that was copied from another container has that container's name, and would replace its builds.",
+        "A Dockerfile copied from another container still has that container's name, so its builds would replace those"
+        " of the other container.",
         wrong=commands("sed -i 's/hello-container/other-container/' Dockerfile", _BUILD),
         right=commands("sed -i 's/hello-container/hello/' Dockerfile", _BUILD),
     ),
     "lookaside": Check(
         "no file is both tracked by git and listed in sources",
         ERROR,
-        "Builders fetch the files in sources into the checkout, so that one of the two files would be lost.",
+        "Builders download the files listed in sources into the checkout, where one of the two files would replace the"
+        " other.",
         wrong=commands(
             "touch data.tar.gz",
             "echo 'd41d8cd98f00b204e9800998ecf8427e  data.tar.gz' > sources",
@@ -95,14 +98,14 @@ CHECKS = {
     "copy-untracked": Check(
         "sources of COPY and ADD are tracked by git",
         ERROR,
-        "Builders have the files that are in git or in the lookaside cache, and no others.",
+        "Builders have only the files that are in git or in the lookaside cache.",
         wrong=commands("touch hello.conf", "echo 'COPY hello.conf /etc/' >> Dockerfile", _BUILD),
         right=commands("touch hello.conf", "echo 'COPY hello.conf /etc/' >> Dockerfile", "git add hello.conf", _BUILD),
     ),
     "copy-left-out": Check(
         "directories copied by COPY and ADD contain no untracked files",
         WARNING,
-        "A local build copies untracked files with their directory; builders do not have them.",
+        "A local build copies the untracked files along with the directory, but builders do not have them.",
         wrong=commands(
             "mkdir conf",
             "touch conf/a.conf conf/b.conf",
@@ -121,8 +124,8 @@ CHECKS = {
     "gating": Check(
         "gating.yaml is valid (rpkg's check; also skipped by --skip-remote-rules-validation)",
         ERROR,
-        "Bodhi evaluates the file when the build is in an update. An invalid file is found only then, and blocks the"
-        " update. The site's Greenwave service validates it.",
+        "Bodhi evaluates the file when the build is part of an update. Without this check, an invalid file would be"
+        " noticed only then, and would block the update. The site's Greenwave service validates the file.",
         wrong=Example({"gating.yaml": "--- !Policy\nproduct_versions:\n  - fedora-*\nrules: []\n"}, commands=(_BUILD,)),
         right=Example(
             {

@@ -12,16 +12,16 @@ CHECKS = {
     "label-missing": Check(
         "required labels are present",
         ERROR,
-        "The NVR of the build consists of com.redhat.component, version and release; name is the repository in the"
-        " registry. The hub assigns a release if there is no label release.",
+        "The NVR of the build consists of the labels com.redhat.component, version and release; the label name is the"
+        " repository in the registry. Without a label release, the hub assigns the release.",
         wrong=dockerfile(_FROM, _COMPONENT),
         right=dockerfile(_FROM, _LABELS),
     ),
     "label-unresolved": Check(
-        "variables in labels of the NVR have a value",
+        "variables in the labels of the NVR have a value",
         ERROR,
-        "Builds pass no arguments, so an ARG without a default leaves a part of the NVR empty. If there is a base"
-        " image, its ENV may set the variable (label-unknown).",
+        "Packagers cannot pass build arguments, so an ARG without a default value leaves a part of the NVR empty. If"
+        " the ENV of a base image may set the variable, the finding is label-unknown instead.",
         wrong=dockerfile(
             "FROM scratch",
             "ARG VERSION",
@@ -34,10 +34,11 @@ CHECKS = {
         ),
     ),
     "label-unknown": Check(
-        "variables in labels of the NVR are known here (a note: the builder knows the base image)",
+        "the client knows the values of variables in the labels of the NVR (only a note, because the builder knows"
+        " them)",
         NOTE,
-        "The value comes from the ENV of the base image, which is not read here. The NVR is therefore not known in"
-        " advance.",
+        "The value depends on the ENV of the base image, which the client could not read. It therefore cannot show or"
+        " check the NVR; the builder reads the base image.",
         wrong=dockerfile(_FROM, f'{_COMPONENT} version="$FEDORA_VERSION"'),
         right=dockerfile(
             _FROM,
@@ -48,22 +49,23 @@ CHECKS = {
     "label-invalid": Check(
         "the labels form a valid NVR, repository and tag",
         ERROR,
-        "A dash in the version or release would make the parts of the NVR ambiguous; registries accept only names in"
-        " lower case.",
+        "A hyphen in the version or release would make the parts of the NVR ambiguous. Registries accept only"
+        " lower-case repository names.",
         wrong=dockerfile(_FROM, f'{_COMPONENT} version="1.0-rc1"'),
         right=dockerfile(_FROM, f'{_COMPONENT} version="1.0~rc1"'),
     ),
     "label-deprecated": Check(
         "labels have their current names",
         WARNING,
-        "The old names are still read, but tools that show images look for the current ones.",
+        "Builders still read the old names, but tools that inspect images look for the current ones.",
         wrong=dockerfile(_FROM, 'LABEL BZComponent="hello-container" name="hello" version="1.0"'),
         right=dockerfile(_FROM, _LABELS),
     ),
     "label-advised": Check(
         "labels recommended by the guidelines are present",
         WARNING,
-        "Fedora's container guidelines recommend maintainer and summary, usage or run, and uninstall with install.",
+        "Fedora's container guidelines recommend the labels maintainer and summary, usage or run, and uninstall if"
+        " there is install.",
         wrong=dockerfile(_FROM, _LABELS),
         right=dockerfile(
             _FROM, _LABELS, 'LABEL maintainer="Ada Packager" summary="Prints a greeting" usage="podman run hello"'

@@ -14,7 +14,7 @@ _TERMINAL, _MARKDOWN = 80, 120
 def as_text(code: str, check: Check) -> str:
     """Return the page for a terminal, without colors."""
     heading = f"{code} ({check.severity}): {check.what}"
-    parts = ["\n".join(textwrap.wrap(text, _TERMINAL)) for text in (heading, check.why)]
+    parts = [_wrap(text, _TERMINAL) for text in (heading, check.why)]
     for title, example in (("Wrong", check.wrong), ("Right", check.right)):
         blocks = (f"  {name}:\n{textwrap.indent(content, '    ')}" for name, content in example.parts)
         parts.append("\n".join([f"{title}:", *blocks]).rstrip("\n"))
@@ -28,4 +28,9 @@ def as_markdown(check: Check) -> str:
         for title, example in (("Wrong", check.wrong), ("Right", check.right))
         for name, content in example.parts
     ]
-    return "\n".join(["\n".join(textwrap.wrap(check.why, _MARKDOWN)), "", *blocks])
+    return "\n".join([_wrap(check.why, _MARKDOWN), "", *blocks])
+
+
+def _wrap(text: str, width: int) -> str:
+    """Return prose in lines of at most ``width`` characters; names with hyphens are not divided."""
+    return "\n".join(textwrap.wrap(text, width, break_on_hyphens=False))

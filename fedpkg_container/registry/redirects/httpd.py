@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from fedpkg_container.registry.redirects.settings import FrontEnd, Listen
-from fedpkg_container.registry.redirects.template import BLOB, Template, joined
+from fedpkg_container.registry.redirects.template import BLOB, CATALOG, CATALOG_HEADERS, Template, joined
 
 _FILE = Template("""\
 # Front end of the registry @name, for Apache httpd 2.4.
@@ -58,6 +58,8 @@ _FILE = Template("""\
     # Only blobs. The pattern matches all valid names and digests; httpd compares the decoded path. A blob has the same
     # path on the mirror. A query would only be another URL for the same content (QSD).
     RewriteRule "@pattern" "@mirror$0" [R=302,L,QSD]
+
+    @catalog
 
     # Everything else: request and response are passed on unchanged (nocanon). A registry that was unavailable is
     # tried again at once (retry=0).
@@ -120,6 +122,31 @@ _TREE = Template("""\
 RewriteCond "@tree$0" -f
 """)
 
+_CATALOG = Template("""\
+# The catalog: a web site of the registry's contents. Its private files are not served.
+RewriteRule "^/\\z" "@path" [R=302,L]
+RewriteCond %{REQUEST_METHOD} "!^(?:GET|HEAD)\\z"
+RewriteRule "^@path" "-" [R=405,L]
+ProxyPass "@path" "!"
+Alias "@path" "@catalog/"
+<Directory "@catalog">
+    Require all granted
+    Options None
+    AllowOverride None
+    DirectoryIndex index.html
+    AddType text/html .html
+    AddType text/css .css
+    AddType text/javascript .js
+    AddType application/json .json
+    AddType application/atom+xml .xml
+    AddDefaultCharset utf-8
+    @headers
+</Directory>
+<LocationMatch "^@path(?:.*/)?\\.">
+    Require all denied
+</LocationMatch>
+""")
+
 _PLAIN = Template("""\
 # Redirect HTTP to HTTPS.
 <VirtualHost @listen>
@@ -146,6 +173,7 @@ def render(front: FrontEnd) -> str:
         conditions=_conditions(front),
         mirror=str(front.mirror_address),
         tls=_TLS.fill(ca=str(front.registry_ca)) if has_tls else "",
+        catalog=_catalog(front),
         plain=_plain(front),
     )
 
@@ -169,6 +197,13 @@ def _conditions(front: FrontEnd) -> str:
             _TREE.fill(tree=str(front.tree)) if front.tree else "",
         ]
     )
+
+
+def _catalog(front: FrontEnd) -> str:
+    if not front.catalog:
+        return ""
+    headers = "\n".join(f'Header always set {name} "{value}"' for name, value in CATALOG_HEADERS.items())
+    return _CATALOG.fill(path=CATALOG, catalog=str(front.catalog), headers=headers)
 
 
 def _plain(front: FrontEnd) -> str:

@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from fedpkg_container.registry.redirects.settings import FrontEnd, Listen
-from fedpkg_container.registry.redirects.template import BLOB, Template, joined
+from fedpkg_container.registry.redirects.template import BLOB, CATALOG, CATALOG_HEADERS, Template, joined
 
 #: Maximum length of an identifier derived from a host name: nginx limits variables to 46 characters by default.
 _LONGEST = 40
@@ -72,6 +72,8 @@ server {
     if ($from_registry = "") {
         return 302 "@mirror$uri";
     }
+
+    @catalog
 
     # Everything else: request and response are passed on unchanged.
     location / {
@@ -152,6 +154,33 @@ if (!-f "@tree$uri") {
 }
 """)
 
+_CATALOG = Template("""\
+# The catalog: a web site of the registry's contents. Its private files are not served.
+location = / {
+    absolute_redirect off;
+    return 302 @path;
+}
+location ^~ @path {
+    alias "@catalog/";
+    index index.html;
+    gzip on;
+    gzip_types text/css text/javascript application/javascript application/json application/atom+xml;
+    types {
+        text/html html;
+        text/css css;
+        text/javascript js;
+        application/json json;
+        application/atom+xml xml;
+    }
+    charset utf-8;
+    charset_types text/html text/css text/javascript application/json application/atom+xml;
+    @headers
+    location ~ "/\\." {
+        return 404;
+    }
+}
+""")
+
 _PLAIN = Template("""\
 # Redirect HTTP to HTTPS.
 server {
@@ -181,6 +210,7 @@ def render(front: FrontEnd) -> str:
         rules=_rules(front, slug),
         mirror=str(front.mirror_address),
         tls=tls,
+        catalog=_catalog(front),
         plain=_plain(front),
     )
 
@@ -226,6 +256,13 @@ def _rules(front: FrontEnd, slug: str) -> str:
             _TREE.fill(tree=str(front.tree)) if front.tree else "",
         ]
     )
+
+
+def _catalog(front: FrontEnd) -> str:
+    if not front.catalog:
+        return ""
+    headers = "\n".join(f'add_header {name} "{value}" always;' for name, value in CATALOG_HEADERS.items())
+    return _CATALOG.fill(path=CATALOG, catalog=str(front.catalog), headers=headers)
 
 
 def _plain(front: FrontEnd) -> str:

@@ -178,6 +178,7 @@ class FrontEnd:
     :param mirror: URL below which the mirror has ``v2/NAME/blobs/DIGEST``: a CDN, a mirror, or MirrorManager
     :param no_cdn_names: additional host names without redirects
     :param tree: directory with the mirror's files: blobs that are not in it yet are not redirected
+    :param catalog: directory of the catalog, which is served below ``/catalog/``
     :param switch: no request is redirected while this file exists
     :param via: the CDN's pseudonyms in the header Via of its requests, or parts of them
     :param networks: clients that are not redirected: builders, and the CDN's own networks
@@ -194,6 +195,7 @@ class FrontEnd:
     registry_ca: Path | None = None
     no_cdn_names: tuple[str, ...] = ()
     tree: Path | None = None
+    catalog: Path | None = None
     switch: Path = SWITCH
     via: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
@@ -223,7 +225,7 @@ class FrontEnd:
         yield from _problems("no_cdn_names", self.no_cdn_names, host_name)
         paths = {"certificate": self.certificate, "switch": self.switch, "registry_ca": self.registry_ca}
         own_key = self.key if self.key != self.certificate else None
-        for setting, path in {**paths, "key": own_key, "tree": self.tree}.items():
+        for setting, path in {**paths, "key": own_key, "tree": self.tree, "catalog": self.catalog}.items():
             yield from _problems(setting, [path] if path and path != Path() else [], file_path)
         yield from _problems("registry", [self.registry] if self.registry else [], Address.parse)
         yield from _problems("mirror", [self.mirror] if self.mirror else [], Address.parse)

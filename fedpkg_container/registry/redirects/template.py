@@ -8,6 +8,7 @@ import string
 from collections.abc import Iterable
 
 from fedpkg_container.model.nvr import REPOSITORY_COMPONENT
+from fedpkg_container.registry.catalog.policy import CONTENT_SECURITY_POLICY
 
 #: Maximum length of a repository name, characters.
 LONGEST_NAME = 255
@@ -18,6 +19,14 @@ _ENCODED = r"[A-Za-z0-9=_-]+"
 
 #: Pattern for the decoded path of a blob. It ends in ``\z``: ``$`` would also match before a newline (%0A).
 BLOB = rf"^/v2/(?=.{{1,{LONGEST_NAME}}}/blobs/[^/]+\z){_NAME}/blobs/{_ALGORITHM}:{_ENCODED}\z"
+
+#: Path of the catalog, and headers of its files.
+CATALOG = "/catalog/"
+CATALOG_HEADERS = {
+    "Content-Security-Policy": f"{CONTENT_SECURITY_POLICY}; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 class Template(string.Template):

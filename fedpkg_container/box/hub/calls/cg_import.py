@@ -62,7 +62,7 @@ def grant_cg_access(user: UserLookup, cg: Lookup, create: bool = False) -> None:
 
 @call("revokeCGAccess", used_by="koji revoke-cg-access")
 def revoke_cg_access(user: UserLookup, cg: Lookup) -> None:
-    """Let a user import builds as a content generator no more."""
+    """Revoke a user's access to a content generator."""
     require_permission("admin")
     user_id, row = users.known_user(user)["id"], entry("content_generator", cg)
     database().execute("DELETE FROM content_generator_users WHERE cg_id = ? AND user_id = ?", row["id"], user_id)

@@ -24,7 +24,7 @@ def add_channel(channel_name: str, description: str | None = None) -> int:
 
 @call("editChannel", used_by="koji edit-channel")
 def edit_channel(channelInfo: Lookup, **kw: ChannelChanges) -> bool:
-    """Change name, description or comment of a channel; whether any changed."""
+    """Change the name, description or comment of a channel; return whether anything changed."""
     require_permission("admin")
     channel: Row = get_channel(channelInfo, strict=True) or {}
     changes = {key: kw[key] for key in ("description", "comment", "name") if key in kw and kw[key] != channel[key]}
@@ -43,13 +43,13 @@ def _refuse_duplicate(name: str) -> None:
 
 @call("enableChannel", used_by="koji enable-channel")
 def enable_channel(channelname: Lookup, comment: str | None = None) -> None:
-    """Let a channel accept tasks."""
+    """Enable a channel, so that it accepts tasks."""
     _enable(channelname, True, comment)
 
 
 @call("disableChannel", used_by="koji disable-channel")
 def disable_channel(channelname: Lookup, comment: str | None = None) -> None:
-    """Let a channel accept no new tasks."""
+    """Disable a channel, so that it accepts no new tasks."""
     _enable(channelname, False, comment)
 
 

@@ -35,7 +35,7 @@ def create_external_repo(name: str, url: str) -> Row:
 def add_external_repo_to_tag(
     tag_info: Lookup, repo_info: Lookup, priority: int, merge_mode: str | None = "koji", arches: str | None = None
 ) -> None:
-    """Include an external repository in those of a tag."""
+    """Add an external repository to a tag."""
     require_permission("tag")
     merge_mode = merge_mode or "koji"
     if merge_mode not in koji.REPO_MERGE_MODES:
@@ -51,7 +51,7 @@ def add_external_repo_to_tag(
 
 @call("removeExternalRepoFromTag", used_by="koji remove-external-repo")
 def remove_external_repo_from_tag(tag_info: Lookup, repo_info: Lookup) -> None:
-    """Exclude an external repository from those of a tag."""
+    """Remove an external repository from a tag."""
     require_permission("tag")
     tag, repo = tags.known_tag(tag_info), entry("external_repo", repo_info)
     where = "tag_id = ? AND external_repo_id = ?"
@@ -98,7 +98,7 @@ def _known(info: Any) -> Row:
 
 @call("editExternalRepo", used_by="koji edit-external-repo")
 def edit_external_repo(info: Lookup, name: str | None = None, url: str | None = None) -> None:
-    """Change name or URL of an external repository."""
+    """Change the name or URL of an external repository."""
     require_permission("admin")
     repo = _known(info)
     if name and name != repo["name"]:
@@ -114,7 +114,7 @@ def edit_external_repo(info: Lookup, name: str | None = None, url: str | None = 
 
 @call("deleteExternalRepo", used_by="koji remove-external-repo")
 def delete_external_repo(info: Lookup) -> None:
-    """Delete an external repository, and exclude it from all tags."""
+    """Delete an external repository, and remove it from all tags."""
     require_permission("admin")
     repo = _known(info)
     for row in get_tag_external_repos(repo_info=repo["id"]):
@@ -126,7 +126,7 @@ def delete_external_repo(info: Lookup) -> None:
 def get_tag_external_repos(
     tag_info: Lookup | None = None, repo_info: Lookup | None = None, event: int | None = None
 ) -> list[Row]:
-    """Links from tags to external repositories: of a tag, of a repository, or all; by priority."""
+    """External repositories of tags: those of one tag, the tags of one repository, or all; by priority."""
     assert_now(event)
     tag_id = tags.known_tag(tag_info)["id"] if tag_info else None
     repo_id = _known(repo_info)["id"] if repo_info else None
@@ -142,7 +142,7 @@ def edit_tag_external_repo(
     merge_mode: str | None = None,
     arches: str | None = None,
 ) -> bool:
-    """Change how a tag includes an external repository; whether anything changed."""
+    """Change how a tag uses an external repository; return whether anything changed."""
     require_permission("tag")
     tag, repo = tags.known_tag(tag_info), _known(repo_info)
     found = get_tag_external_repos(tag["id"], repo["id"])

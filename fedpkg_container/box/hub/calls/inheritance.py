@@ -110,7 +110,7 @@ def get_tag_groups(
     tag: Lookup, event: int | None = None, inherit: bool = True, incl_pkgs: bool = True, incl_reqs: bool = True,
     incl_blocked: bool = False,
 ) -> list[Row]:  # fmt: skip
-    """Empty: containers have no groups of packages."""
+    """An empty list: this hub has no groups of packages."""
     assert_now(event)
     known_tag(tag)
     return []
@@ -118,5 +118,5 @@ def get_tag_groups(
 
 @call("mavenEnabled", used_by="koji taginfo")
 def maven_enabled() -> bool:
-    """Whether the hub builds with Maven, which this one does not."""
+    """False: this hub does not support Maven builds."""
     return False

@@ -69,7 +69,7 @@ def untagged_builds(name: str | None = None, queryOpts: QueryOptions | None = No
 
 @call("buildReferences", used_by="koji list-untagged --show-references")
 def build_references(build: BuildLookup, limit: int | None = None, lazy: bool = False) -> dict[str, Any]:
-    """What refers to a build: its tags, and images that contain its RPMs."""
+    """References to a build: its tags, and images that contain its RPMs."""
     build_id = builds.known_build(build)["id"]
     tags = database().all(
         "SELECT tags.id AS id, tags.name AS name FROM tag_builds JOIN tags ON tags.id = tag_id WHERE build_id = ?",

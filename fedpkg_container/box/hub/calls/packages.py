@@ -169,7 +169,7 @@ def package_list_block(taginfo: Lookup, pkginfo: Lookup, force: bool = False) ->
 
 @call("packageListUnblock", used_by="koji unblock-pkg")
 def package_list_unblock(taginfo: Lookup, pkginfo: Lookup, force: bool = False) -> None:
-    """Unblock a package: remove the entry that blocks it, or list it if it is blocked otherwise."""
+    """Unblock a package: remove the tag's entry that blocks it, or list it if an inherited entry blocks it."""
     tag, package = known_tag(taginfo), entry("package", pkginfo)
     require_package_policy()
     before = package_list(tag["id"]).get(package["id"])

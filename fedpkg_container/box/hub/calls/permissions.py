@@ -37,7 +37,7 @@ def get_user_permissions(userID: UserLookup | None = None, with_groups: bool = T
 
 @call("getUserPermsInheritance", used_by="koji list-permissions --user, --mine")
 def get_user_permissions_inheritance(userID: UserLookup) -> dict[str, list[str | None]]:
-    """Permissions of a user → the groups that they come from; None for the user's own, which all are here."""
+    """Permissions of a user → groups that grant them; always None, because groups have no permissions on this hub."""
     return {name: [None] for name in permissions_of(known_user(userID)["id"])}
 
 
@@ -90,7 +90,7 @@ def list_users(
     perm: Lookup | None = None,
     inherited_perm: bool = False,
 ) -> object:
-    """Users by type (None for all types), start of the name and permission."""
+    """Users, selected by type (None for all types), prefix of the name, and permission."""
     if inherited_perm and perm is None:
         raise koji.GenericError("inherited_perm option must be used with perm option")
     types = koji.USERTYPES.values() if userType is None else userType if isinstance(userType, list) else [userType]
@@ -116,13 +116,13 @@ def _set_status(username: Any, status: int) -> None:
 
 @call("enableUser", used_by="koji enable-user")
 def enable_user(username: UserLookup) -> None:
-    """Allow logins of a user again."""
+    """Enable a user, so that logins are accepted again."""
     _set_status(username, NORMAL)
 
 
 @call("disableUser", used_by="koji disable-user")
 def disable_user(username: UserLookup) -> None:
-    """Refuse logins of a user, and calls in open sessions."""
+    """Disable a user: refuse logins, and calls in open sessions."""
     _set_status(username, BLOCKED)
 
 

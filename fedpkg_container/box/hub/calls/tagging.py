@@ -70,7 +70,7 @@ def _remove(tag: Row, build: Row) -> bool:
 
 @call("tagBuild", used_by="koji tag-build")
 def tag_build(tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Lookup | None = None) -> int:
-    """Create a task that tags a build, and untags it from ``fromtag`` if given; its ID."""
+    """Create a task that tags a build, and untags it from ``fromtag`` if given; return its ID."""
     user_id = require_login()
     found, row = builds.known_build(build), known_tag(tag)
     source = listed_tag(entry("tag", fromtag)) if fromtag else None
@@ -109,13 +109,13 @@ def tag_build_bypass(tag: Lookup, build: BuildLookup, force: bool = False, notif
 
 @call("moveBuild", used_by="koji move-build")
 def move_build(tag1: Lookup, tag2: Lookup, build: BuildLookup, force: bool = False) -> int:
-    """Create a task that tags a build with another tag; its ID."""
+    """Create a task that moves a build to another tag; return its ID."""
     return tag_build(tag2, build, force=force, fromtag=tag1)
 
 
 @call("moveAllBuilds", used_by="koji move-build --all")
 def move_all_builds(tag1: Lookup, tag2: Lookup, package: Lookup, force: bool = False) -> list[int]:
-    """Create tasks that tag the builds of a package in one tag with another, oldest first; their IDs."""
+    """Create tasks that move the builds of a package from one tag to another, oldest first; return their IDs."""
     name = entry("package", package)["name"]
     found = list_tagged(tag1, package=name)[::-1]
     return [move_build(tag1, tag2, build["build_id"], force=force) for build in found]
@@ -139,7 +139,7 @@ def query_history(
     pkg: Lookup | None = None,
     active: bool | None = None,
 ) -> dict[str, list[Row]]:
-    """The builds that are in tags now, as history entries; this hub stores no earlier ones, and no other tables.
+    """Builds that are tagged now, as history entries; this hub stores no past entries, and no other tables.
 
     :param pkg: sent by koji untag-build; ignored by hubs
     """

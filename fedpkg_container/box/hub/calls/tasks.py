@@ -248,7 +248,7 @@ def get_task_result(taskId: int, raise_fault: bool = True) -> object:
 
 @call("resubmitTask", used_by="koji resubmit")
 def resubmit_task(taskID: int) -> int:
-    """Create a task like one that failed or was canceled; its ID."""
+    """Create a task like one that failed or was canceled; return its ID."""
     require_login()
     row = task_row(taskID)
     if row["state"] not in (CANCELED, FAILED):
@@ -264,7 +264,7 @@ def resubmit_task(taskID: int) -> int:
 
 @call("setTaskPriority", used_by="koji set-task-priority")
 def set_task_priority(task_id: int, priority: int, recurse: bool = True) -> None:
-    """Set the priority of a task, and with ``recurse`` of its descendants."""
+    """Set the priority of a task, and with ``recurse`` that of its descendants."""
     require_permission("admin")
     row = task_row(task_id)
     if row["state"] in ENDED:
