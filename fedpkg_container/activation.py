@@ -33,12 +33,18 @@ def client_program(site: str) -> Path:
     :raises UsageError: if it is not installed
     """
     sibling = Path(sys.executable).parent / f"{site}{SUFFIX}"
-    found = str(sibling) if os.access(sibling, os.X_OK) else shutil.which(f"{site}{SUFFIX}")
+    search_path = os.pathsep.join(_absolute(os.environ.get("PATH", "")))
+    found = str(sibling) if os.access(sibling, os.X_OK) else shutil.which(f"{site}{SUFFIX}", path=search_path)
     if found is None:
         raise UsageError(
             f"program not found: {site}{SUFFIX}", solution="install it, or create a link to fedpkg-container"
         )
     return Path(found)
+
+
+def _absolute(search_path: str) -> list[str]:
+    """Return the directories in a PATH, without relative and empty entries, which are those of a working directory."""
+    return [each for each in search_path.split(os.pathsep) if os.path.isabs(each)]
 
 
 def create_link(directory: Path, site: str, program: Path) -> Path:
@@ -92,15 +98,17 @@ def check_link(directory: Path, site: str, search_path: str) -> None:
     :param search_path: PATH of the user
     :raises UsageError: if it would not be found, or would hide commands
     """
-    directories = search_path.split(os.pathsep)
-    if str(directory) not in directories:
+    directories = _absolute(search_path)
+    places = [os.path.realpath(each) for each in directories]
+    place = os.path.realpath(directory)
+    if place not in places:
         solution = f'add export PATH="{directory}:$PATH" to the shell\'s startup file, or use --print-function'
         raise UsageError(f"{directory} is not in PATH", solution=solution)
-    others = [each for each in directories if each != str(directory)]
+    others = [each for each in directories if os.path.realpath(each) != place]
     own = shutil.which(site, path=os.pathsep.join(others))
     if own is None or _is_link(Path(own), site):
         return
-    if directories.index(str(directory)) > directories.index(str(Path(own).parent)):
+    if places.index(place) > places.index(os.path.realpath(Path(own).parent)):
         solution = f"move {directory} to the start of PATH, or use --print-function"
         raise UsageError(f"{own} precedes {directory} in PATH", solution=solution)
     check_commands(site, own)

@@ -18,6 +18,8 @@ FIFO_TIMEOUT = 10.0
 _FIFO_INTERVAL = 0.05
 #: Maximum number of links to follow, as the kernel has it.
 _MAX_LINKS = 40
+#: Characters of the name of a file that are part of the name of its new version: a name has at most 255 bytes.
+_MAX_PREFIX = 32
 
 
 def check_writable(path: Path) -> None:
@@ -68,7 +70,7 @@ def _own_descriptor(path: Path) -> int | None:
 
     Such a file is not opened by its path: a regular file behind it would be truncated or replaced.
     """
-    own = re.compile(rf"/proc/{os.getpid()}(?:/task/[0-9]+)?/fd/([0-9]+)")
+    own = re.compile(rf"/proc/{os.getpid()}(?:/task/[0-9]+)?/fd/([0-9]{{1,9}})")
     for _ in range(_MAX_LINKS):
         path = path.parent.resolve() / path.name
         if match := own.fullmatch(str(path)):
@@ -120,12 +122,12 @@ def write_atomically(path: Path, text: str, *, mode: int | None = None) -> None:
     path = path.resolve() if path.is_symlink() else path
     if mode is None:
         with contextlib.suppress(OSError):
-            mode = path.stat().st_mode & 0o7777
+            mode = path.stat().st_mode & 0o777  # the set-user-ID bit is not for other contents and owners
     if mode is None:
         umask = os.umask(0)
         os.umask(umask)
         mode = 0o666 & ~umask
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:_MAX_PREFIX]}.")
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)

@@ -15,7 +15,7 @@ from urllib.parse import quote_from_bytes
 from fedpkg_container import __version__
 from fedpkg_container.model.checks import CHECKS, FILE_CHECKS
 from fedpkg_container.model.checks.page import as_markdown, as_text
-from fedpkg_container.model.findings import ERROR, NOTE, WARNING, Finding
+from fedpkg_container.model.findings import ERROR, NOTE, WARNING, Finding, as_relative
 from fedpkg_container.text import printable, printable_line
 
 SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -27,7 +27,7 @@ def gcc(findings: Sequence[Finding]) -> str:
         f"{finding.file}:{finding.line or 1}: {finding.severity}: {finding.message} [{finding.code}]"
         for finding in findings
     )
-    return "\n".join(map(printable_line, lines))
+    return "\n".join(as_relative(printable_line(line)) for line in lines)
 
 
 def github(findings: Sequence[Finding]) -> str:

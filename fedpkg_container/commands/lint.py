@@ -110,11 +110,16 @@ def _report(findings: Sequence[Finding], name: str, containers: int) -> None:
     from fedpkg_container.commands import finding_formats
     from fedpkg_container.commands.findings import count_findings
     from fedpkg_container.commands.terminal import print_findings, print_lines
+    from fedpkg_container.stdio import write_text
     from fedpkg_container.text import pluralize
 
+    if name == "gcc":
+        print_lines(*filter(None, [finding_formats.gcc(findings)]))
+        return
     if name != "text":
         if report := finding_formats.FORMATS[name](findings):
-            print_lines(report)
+            # Unlike print_lines: a CI service gets its commands, and programs get the text, as they are.
+            write_text(sys.stdout, f"{report}\n")
         return
     print_findings(findings, sys.stdout)
     print_lines(f"{count_findings(findings)} in {pluralize(containers, 'container')}")

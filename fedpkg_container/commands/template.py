@@ -51,7 +51,7 @@ class Template:
     def render(self, values: Mapping[str, object]) -> str:
         """Return the text with the values of one item."""
         return "".join(
-            text if not field else json.dumps(values[field]) if as_json else _plain(field, values[field])
+            text if not field else json.dumps(values[field], default=str) if as_json else _plain(field, values[field])
             for text, field, as_json in self._parts
         )
 
@@ -66,4 +66,4 @@ def _plain(field: str, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return ",".join(printable_line(str(item)) for item in value)
-    return json.dumps(value) if isinstance(value, Mapping) else printable_line(str(value))
+    return json.dumps(value, default=str) if isinstance(value, Mapping) else printable_line(str(value))

@@ -81,8 +81,8 @@ def signal_end(title: str, signals: Collection[str]) -> None:
 
 
 def print_json(value: object) -> None:
-    """Write a value as JSON in ASCII; numbers that JSON does not support (YAML's ``.nan``) become strings."""
-    sys.stdout.write(json.dumps(json.loads(json.dumps(value), parse_constant=str), indent=4) + "\n")
+    """Write a value as JSON in ASCII; values that JSON does not support (YAML's ``.nan``, bytes) become strings."""
+    sys.stdout.write(json.dumps(json.loads(json.dumps(value, default=str), parse_constant=str), indent=4) + "\n")
     sys.stdout.flush()
 
 

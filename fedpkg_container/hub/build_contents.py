@@ -11,6 +11,7 @@ import koji
 from fedpkg_container.hub.builds import MAX_BUILDS, Build, read_build, requester_of
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.tasks import result_or_none
+from fedpkg_container.model.json_values import items, mapping
 from fedpkg_container.model.koji_types import ArchiveInfo, BuildInfo, QueryOptions, RPMInfo
 from fedpkg_container.text import printable_line
 
@@ -78,7 +79,7 @@ def read_contents(session: HubSession, info: BuildInfo) -> Contents:
         fault = multicall.getTaskResult(failed, raise_fault=False) if failed else None
         archives = multicall.listArchives(build.id, type="image")
         parents = {image: multicall.getBuild(parent["id"]) for image, parent in build.parents.items()}
-    images = [archive for archive in result_or_none(archives) or () if "image" in (archive.get("extra") or {})]
+    images = [archive for archive in result_or_none(archives) or () if "image" in mapping(archive.get("extra"))]
     recorded = {image: parent for image, call in parents.items() if (parent := result_or_none(call))}
     newest: QueryOptions = {"order": "-build_id", "limit": MAX_BUILDS}
     task = result_or_none(task_call)
@@ -120,13 +121,13 @@ def _newest(parent: BuildInfo, builds: Sequence[BuildInfo]) -> str:
 
 
 def _image(archive: ArchiveInfo, rpms: Sequence[RPMInfo]) -> ArchImage:
-    extra = archive["extra"] or {}
-    docker = extra.get("docker") or {}
-    labels = ((docker.get("config") or {}).get("config") or {}).get("Labels") or {}
+    extra = mapping(archive["extra"])
+    docker = mapping(extra.get("docker"))
+    labels = mapping(mapping(mapping(docker.get("config")).get("config")).get("Labels"))
     return ArchImage(
-        arch=printable_line(str(extra["image"].get("arch") or "")),
+        arch=printable_line(str(mapping(extra["image"]).get("arch") or "")),
         size=int(archive["size"]),
-        pull_specs=tuple(printable_line(str(spec)) for spec in docker.get("repositories") or ()),
+        pull_specs=tuple(printable_line(str(spec)) for spec in items(docker.get("repositories"))),
         labels={printable_line(str(name)): printable_line(str(value)) for name, value in labels.items()},
         rpms={printable_line(f"{rpm['nvr']}.{rpm['arch']}"): printable_line(rpm["name"]) for rpm in rpms},
     )

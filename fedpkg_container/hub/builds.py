@@ -21,6 +21,7 @@ from fedpkg_container.hub.requested_builds import (
     target_of,
 )
 from fedpkg_container.hub.tasks import fault_of, result_or_none
+from fedpkg_container.model.json_values import is_id, items, mapping
 from fedpkg_container.model.koji_images import image_metadata
 from fedpkg_container.model.koji_types import BuildInfo, ParentBuild, TagInfo, TaskInfo
 from fedpkg_container.model.options import default_components
@@ -89,9 +90,9 @@ def read_build(
     :param tags: result of ``listTags``
     :param result: result of its task, from ``getTaskResult`` with ``raise_fault=False``
     """
-    extra, image = info.get("extra") or {}, image_metadata(info)
-    pull = (image.get("index") or {}).get("pull") or []
-    parents = image.get("parent_image_builds") or {}
+    extra, image = mapping(info.get("extra")), image_metadata(info)
+    pull = items(mapping(image.get("index")).get("pull"))
+    parents, parent_id = mapping(image.get("parent_image_builds")), image.get("parent_build_id")
     return Build(
         id=int(info.get("build_id") or info["id"]),
         nvr=printable_line(info["nvr"]),
@@ -106,8 +107,10 @@ def read_build(
         tags=tuple(printable_line(tag["name"]) for tag in tags),
         pull_specs=tuple(printable_line(str(spec)) for spec in pull),
         is_isolated=bool(image.get("isolated")),
-        parents={printable_line(str(name)): parent for name, parent in parents.items()},
-        parent_id=image.get("parent_build_id"),
+        parents={
+            printable_line(str(name)): parent for name, parent in parents.items() if is_id(mapping(parent).get("id"))
+        },
+        parent_id=parent_id if is_id(parent_id) else None,
         fault=fault_of(result),
         target=printable_line(target_of(task)),
     )
@@ -118,14 +121,14 @@ def requester_of(info: BuildInfo, task: TaskInfo | None) -> int | None:
 
     :param task: result of ``getTaskInfo``
     """
-    submitter = (info.get("extra") or {}).get("submitter")
+    submitter = mapping(info.get("extra")).get("submitter")
     return task.get("owner") if isinstance(task, Mapping) and not submitter else None
 
 
 def task_of(info: BuildInfo) -> int | None:
     """Return the task that created or reserved a build."""
-    task = info.get("task_id") or (info.get("extra") or {}).get("container_koji_task_id")
-    return task if isinstance(task, int) else None
+    task = info.get("task_id") or mapping(info.get("extra")).get("container_koji_task_id")
+    return task if is_id(task) else None
 
 
 def valid_average(average: object) -> float | None:

@@ -21,6 +21,7 @@ from fedpkg_container.hub.session import CLIENT_TIMEOUT, anonymous_session, hub_
 from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
+from fedpkg_container.model.json_values import mapping
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, QueryOptions, TagInfo
 from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES, label_value
@@ -234,7 +235,7 @@ def _existing(build: BuildInfo | None) -> Iterator[Finding]:
     if build is None or build["state"] in REUSABLE_STATES:
         return
     if build["state"] == koji.BUILD_STATES["BUILDING"]:
-        task = (build.get("extra") or {}).get("container_koji_task_id")
+        task = mapping(build.get("extra")).get("container_koji_task_id")
         owner = f" by task {task}" if task else f" (build {build['id']})"
         # Only a warning: a crash may have left this state, and the builder, which can find out, then takes over.
         yield Finding(

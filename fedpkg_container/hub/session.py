@@ -26,6 +26,7 @@ import requests
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LostContactError, NotAuthenticatedError
 from fedpkg_container.hub.call_log import log_calls
 from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.hub.rows import InvalidResponseError, check_response, check_responses
 from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.redaction import redact_message, redact_url
 from fedpkg_container.text import printable, printable_line, reason_text
@@ -40,6 +41,9 @@ LOGOUT_TIMEOUT = 3
 CONNECTION_ERRORS = (requests.exceptions.RequestException, ExpatError, ResponseError, HTTPException)
 #: Exceptions of requests for an invalid server URL.
 _INVALID_URL = (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema)
+
+#: What to do about responses that are not those of Koji.
+_INVALID = "contact the site's administrators: a proxy or plugin may change the hub's responses"
 
 #: Koji reports connection failures as login errors; these words in the message identify them.
 _CONNECTION_FAILURES = ("ConnectionError", "ConnectTimeout", "ReadTimeout", "HTTPError", "ExpatError",
@@ -81,6 +85,10 @@ class Session(koji.ClientSession):  # type: ignore[misc]  # koji has no type ann
             self.contact_error = error
             raise
         self.contact_error = None
+        if name == "multiCall":
+            check_responses(args[0], response)
+        else:
+            check_response(name, response)
         return response
 
     def logout(self, session_id: int | None = None) -> None:
@@ -301,6 +309,10 @@ def hub_errors(server: str) -> Iterator[None]:
         if _is_connection_failure(message):
             raise _unreachable(server, error) from error
         raise NotAuthenticatedError(f"the hub {server} requires a login: {message}", solution="log in again") from error
+    except InvalidResponseError as error:
+        raise FedpkgContainerError(
+            f"the hub {server} sent an {printable_line(str(error))}", solution=_INVALID
+        ) from error
     except (koji.GenericError, Fault) as error:
         message = printable(str(getattr(error, "faultString", error)))
         raise FedpkgContainerError(f"the hub {server} returned an error: {message}") from error

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fedpkg_container.text import printable
+from fedpkg_container.text import printable_line
 
 ERROR = "error"
 WARNING = "warning"
@@ -43,8 +43,14 @@ class Finding:
         return f"{self._location}{self.message}"
 
     def __str__(self) -> str:
-        solution = f"\n    {self.solution}" if self.solution else ""
-        return printable(f"{self._location}{self.severity}: {self.message} [{self.code}]{solution}")
+        """Return one line, and an indented one with the solution."""
+        text = printable_line(f"{self._location}{self.severity}: {self.message} [{self.code}]")
+        return f"{as_relative(text)}\n    {printable_line(self.solution)}" if self.solution else as_relative(text)
+
+
+def as_relative(text: str) -> str:
+    """Return text that starts with a file name so that GitHub Actions reads no command (``::name::``) in it."""
+    return f"./{text}" if text.lstrip().startswith("::") else text
 
 
 def in_order(findings: Iterable[Finding]) -> list[Finding]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.model.json_values import items, mapping
 from fedpkg_container.model.koji_types import BuildInfo, ImageMetadata
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.reference import ImageReference
@@ -18,8 +19,8 @@ def image_metadata(build: BuildInfo) -> ImageMetadata:
 
     :param build: result of ``getBuild``
     """
-    extra = build.get("extra") or {}
-    image: ImageMetadata = (extra.get("typeinfo") or {}).get("image") or extra.get("image") or {}
+    extra = mapping(build.get("extra"))
+    image: ImageMetadata = mapping(mapping(extra.get("typeinfo")).get("image")) or mapping(extra.get("image"))
     return image
 
 
@@ -42,13 +43,13 @@ class RecordedImage:
     def of(cls, build: BuildInfo) -> RecordedImage:
         """Return the image of a build (result of ``getBuild``); empty for other types of builds."""
         image = image_metadata(build)
-        index = image.get("index") or {}
-        pull = tuple(str(spec) for spec in index.get("pull") or [])
+        index = mapping(image.get("index"))
+        pull = tuple(str(spec) for spec in items(index.get("pull")))
         return cls(
             pull=pull,
             by_digest=next((reference for reference in map(_reference, pull) if reference and reference.digest), None),
-            digests=frozenset(str(digest) for digest in (index.get("digests") or {}).values()),
-            floating_tags=frozenset(str(tag) for tag in index.get("floating_tags") or []),
+            digests=frozenset(str(digest) for digest in mapping(index.get("digests")).values()),
+            floating_tags=frozenset(str(tag) for tag in items(index.get("floating_tags"))),
         )
 
 

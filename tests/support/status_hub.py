@@ -11,6 +11,8 @@ from typing import Any
 
 import koji
 
+from fedpkg_container.hub.rows import check_response
+
 #: The time in tests, and that of the creation of tasks, seconds since the epoch.
 NOW = 1_800_000_000.0
 CREATED = NOW - 300
@@ -77,6 +79,12 @@ def host(number: int, **fields: Any) -> dict[str, Any]:
     }
 
 
+def _checked(name: str, response: Any) -> Any:
+    """Return a response that a session accepts."""
+    check_response(name, response)
+    return response
+
+
 @dataclass
 class _Refused:
     error: koji.GenericError
@@ -126,7 +134,7 @@ class StatusHub:
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, **options: Any) -> Any:
             self.requests.append([name])
-            return getattr(_Tables(self), name)(*arguments, **options)
+            return _checked(name, getattr(_Tables(self), name)(*arguments, **options))
 
         if name.startswith("__"):
             raise AttributeError(name)
@@ -141,9 +149,10 @@ class _Calls:
         def call(*arguments: Any, **options: Any) -> Any:
             self.hub.requests[-1].append(name)
             try:
-                return _Answer(getattr(_Tables(self.hub), name)(*arguments, **options))
+                answer = getattr(_Tables(self.hub), name)(*arguments, **options)
             except koji.GenericError as error:
                 return _Refused(error)
+            return _Answer(_checked(name, answer))
 
         return call
 

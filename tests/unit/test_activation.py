@@ -70,6 +70,33 @@ def test_a_link_that_would_not_be_run_is_not_created(own: Path, tmp_path: Path) 
         check_link(own, "fedpkg", f"{theirs}:{own}")
 
 
+def test_entries_of_path_are_compared_as_directories(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = _program(tmp_path / "bin", "sitepkg").parent
+    (tmp_path / "link").symlink_to(own)
+    own.mkdir()
+    for entry in (f"{own}/", f"{tmp_path}/link"):
+        with pytest.raises(UsageError, match=f"the commands of {theirs}/+sitepkg are not available"):
+            check_link(own, "sitepkg", f"{entry}:{theirs}/")
+        with pytest.raises(UsageError, match=f"{theirs}/+sitepkg precedes {own} in PATH"):
+            check_link(own, "sitepkg", f"{theirs}/:{entry}")
+    monkeypatch.chdir(theirs)
+    for entry in ("", ".", "../bin"):  # as if the entry were not there: it depends on the working directory
+        check_link(own, "sitepkg", f"{entry}:{own}")
+
+
+def test_a_client_in_the_working_directory_is_not_linked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = _program(tmp_path / "planted", "sitepkg-container")
+    installed = _program(tmp_path / "installed", "sitepkg-container")
+    monkeypatch.chdir(planted.parent)
+    monkeypatch.setenv("PATH", f":.:../planted:{installed.parent}")
+    assert client_program("sitepkg") == installed
+    monkeypatch.setenv("PATH", ":.:../planted")
+    with pytest.raises(UsageError, match="program not found: sitepkg-container"):
+        client_program("sitepkg")
+
+
 def test_commands_of_the_site_are_not_lost(own: Path, client: Path, tmp_path: Path) -> None:
     theirs = _program(tmp_path / "bin", "sitepkg").parent
     create_link(own, "sitepkg", client)

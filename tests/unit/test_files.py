@@ -14,7 +14,7 @@ import pytest
 
 from fedpkg_container import files
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.files import check_writable, write_output
+from fedpkg_container.files import check_writable, write_atomically, write_output
 from fedpkg_container.registry.promotion.journal import Journal
 from tests.support.waiting import PATIENCE
 
@@ -117,3 +117,26 @@ def test_journal_must_be_a_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "journal")
     with pytest.raises(ConfigurationError, match="cannot be written"):
         Journal(tmp_path / "journal").check()
+
+
+def test_special_permissions_are_not_those_of_the_new_file(tmp_path: Path) -> None:
+    """It has another owner if another user's file is replaced, e.g. by root."""
+    path = tmp_path / "info.json"
+    path.write_text("old")
+    path.chmod(0o6755)
+    write_atomically(path, "new")
+    assert path.stat().st_mode & 0o7777 == 0o755
+
+
+def test_longest_name(tmp_path: Path) -> None:
+    path = tmp_path / ("\N{GRINNING FACE}" * 63)  # 252 of 255 bytes
+    check_writable(path)
+    write_output(path, "new")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("number", ["999999999", "9" * 20])
+def test_descriptor_that_does_not_exist(number: str) -> None:
+    for write in (check_writable, lambda path: write_output(path, "new")):
+        with pytest.raises(OSError, match="Bad file descriptor|No such file"):
+            write(Path(f"/dev/fd/{number}"))

@@ -254,6 +254,35 @@ def test_github() -> None:
     assert finding_formats.github([]) == ""
 
 
+#: Names of directories, and a source of COPY, that would be commands of GitHub Actions at the start of a line.
+HOSTILE_NAMES = ("::stop-commands::x", " ::add-mask::x", "a\n::set-output name=x::y", "a\r::error::x", "\x1b[31m")
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("json", "sarif", "gitlab")])
+def test_names_of_files_are_no_workflow_commands(
+    directory: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    for each in HOSTILE_NAMES:
+        _write(directory / each / "Dockerfile", f'{GOOD}COPY ["a\\n::set-output name=x::y", "/x"]\nUSER\n')
+    status, output, _ = _run(capsys, "--format", name)
+    assert status == 1
+    commands = [line for line in output.splitlines() if line.lstrip().startswith("::")]
+    assert {line.split(" ")[0] for line in commands} == ({"::error"} if name == "github" else set())
+    assert "\x1b" not in output
+    assert output.count("does not exist") == len(HOSTILE_NAMES)
+
+
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("text", "gcc")])
+def test_formats_are_the_same_in_github_actions(
+    directory: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """There, text from outside is escaped in other output of programs."""
+    _write(directory / "Dockerfile", f"{BAD}COPY ##[x] /y\n")
+    elsewhere = _run(capsys, "--format", name)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert _run(capsys, "--format", name) == elsewhere
+
+
 def test_gitlab(directory: Path) -> None:
     absolute = Finding("from-tag", ERROR, "x", "", str(directory / "a" / "Dockerfile"), 3)
     first, second, other = json.loads(finding_formats.gitlab([absolute, absolute, WHOLE]))

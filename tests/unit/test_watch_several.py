@@ -17,6 +17,8 @@ import koji
 import pytest
 
 from fedpkg_container.errors import CanceledError, FedpkgContainerError, LostContactError, RefusedError, UsageError
+from fedpkg_container.hub import follow_several
+from fedpkg_container.hub.events import Event
 from fedpkg_container.hub.session import CONNECTION_ERRORS
 from tests.support.status_client import Status
 from tests.support.status_hub import StatusHub, task
@@ -158,7 +160,14 @@ def test_thread_that_ends_unexpectedly_is_an_error(
 ) -> None:
     """The exit status must not be that of a success."""
     monkeypatch.setattr("threading.excepthook", lambda _: None)
-    del hub.tasks[0]["start_ts"], hub.tasks[0]["method"]
+    follow = follow_several.follow  # type: ignore[attr-defined]  # it is imported there
+
+    def fail_for_one(session: Any, task_id: int, **options: Any) -> Iterator[Event]:
+        if task_id == 7:
+            raise AttributeError("a bug")
+        return follow(session, task_id, **options)
+
+    monkeypatch.setattr(follow_several, "follow", fail_for_one)
     monkeypatch.setattr("fedpkg_container.commands.container_status._builds_to_watch", lambda *_: {7: "a", 9: "b"})
     with pytest.raises(FedpkgContainerError, match="no final state of task 7"):
         status.run("--watch", "7", "9", "-q")
