@@ -54,7 +54,7 @@ def test_the_client_logs_everything_except_secrets(client: Packager, small_box: 
     assert "Created task" in output
     hub = small_box.layout.hub_url.partition("://")[2]
     for line in (
-        rf"INFO fedpkg_container\.commands\.container_build: build request: git\+https?://.*{client.name}",
+        rf"INFO fedpkg_container\.commands\.build_checks: build request: git\+https?://.*{client.name}",
         rf"INFO fedpkg_container\.hub\.session: logging in to https://{hub} \(authtype password\)",
         rf"DEBUG fedpkg_container\.hub\.call_log: login to {hub}: ok after [0-9.]+ s",
         rf"DEBUG fedpkg_container\.hub\.call_log: multiCall \(getTag, .*\) to {hub}: ok after [0-9.]+ s",

@@ -230,10 +230,11 @@ def test_deadline_stops_the_transfer(serve: Serve, tmp_path: Path, what: str) ->
     server, source = serve()
     pushed = image(source, "two")
     server.faults[f"GET .*{what}/"] = [Fault(200, kind=HANG)] * 50
+    others = set(threading.enumerate())  # of earlier tests
     with pytest.raises(BuildFailedError, match="the test: exceeded the time limit of 1 s"):
         fetch(source, pushed.digest, tmp_path / "image", seconds=1)
     assert not (tmp_path / "image").exists()
-    eventually(lambda: not [each for each in threading.enumerate() if "ThreadPool" in each.name])
+    eventually(lambda: not [each for each in set(threading.enumerate()) - others if "ThreadPool" in each.name])
 
 
 def eventually(holds: Callable[[], bool]) -> None:

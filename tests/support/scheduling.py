@@ -18,6 +18,8 @@ from xdist.scheduler import LoadScopeScheduling
 _SHARING = ("tests/contract/", "tests/security/")
 #: Tests that change the network of the machine: see tests/support/outside.py.
 _OUTSIDE = {"tests/e2e/test_network.py", "tests/e2e/test_repo_urls.py"}
+#: Files of many tests without common fixtures: each test is a group, and any worker that is free takes it.
+_SPREAD = {"tests/registry/test_profiles.py", "tests/registry/test_target_check.py"}
 _KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
 
 #: Seconds of the slowest groups, which start first, and of any other file of tests/e2e.
@@ -63,6 +65,8 @@ def group(nodeid: str) -> str:
     if file.startswith("tests/redirects/"):  # the front ends of one kind serve all files
         kind = _KIND.search(nodeid)
         return f"tests/redirects/{kind[1] if kind else ''}"
+    if file in _SPREAD:
+        return nodeid
     if file in _OUTSIDE:
         return "tests/security/"
     return next((each for each in _SHARING if file.startswith(each)), file)

@@ -62,7 +62,7 @@ def test_the_configuration_of_builders(tmp_path: Path) -> None:
 
 def test_an_ordinary_user_and_a_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
     site.check_usable(0)
-    with pytest.raises(UsageError, match="need root"):
+    with pytest.raises(UsageError, match="require root"):
         site.check_usable(1000)
     monkeypatch.setattr(site, "find_spec", lambda _: None)
     with pytest.raises(UsageError, match="need the Python package kubernetes"):

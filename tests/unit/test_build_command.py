@@ -18,4 +18,4 @@ def test_request_of_another_release(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     note = "note: --release f42: the build fails if branch f42 does not contain this commit"
     assert note in done.stderr.splitlines()
-    assert "container_build: build request: " in done.stderr
+    assert "build_checks: build request: " in done.stderr

@@ -141,10 +141,7 @@ class Kubelet:
         if container is None or uid in self.lost:
             return True
         if container.process.poll() is not None:
-            if not container.output.ended.wait(10):
-                return False
-            self._report_end(pod, container)
-            return True
+            return self._report_end(pod, container)
         if not container.killed_at:
             container.killed_at = time.monotonic() + _grace(pod)
             self._signal(container, signal.SIGTERM)
@@ -236,9 +233,15 @@ class Kubelet:
             found[volume["name"]] = path
         return found
 
-    def _report_end(self, pod: Object, container: Container) -> None:
+    def _report_end(self, pod: Object, container: Container) -> bool:
+        """Report the end of a container; return whether its output has ended as well.
+
+        With the first process of a container, its PID namespace ends, and all other processes in it.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(container.process.pid, signal.SIGKILL)
         if not container.output.ended.wait(10):
-            return
+            return False
         namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
         status = container.process.returncode
         code = 128 - status if status < 0 else status
@@ -259,6 +262,7 @@ class Kubelet:
         for volume in (self._directory / pod["metadata"]["uid"]).iterdir():
             if volume.is_dir():
                 shutil.rmtree(volume, ignore_errors=True)
+        return True
 
     def _status(
         self,
