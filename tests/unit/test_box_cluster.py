@@ -65,7 +65,7 @@ def test_an_ordinary_user_and_a_missing_package(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UsageError, match="require root"):
         site.check_usable(1000)
     monkeypatch.setattr(site, "find_spec", lambda _: None)
-    with pytest.raises(UsageError, match="need the Python package kubernetes"):
+    with pytest.raises(UsageError, match="require the Python package kubernetes"):
         site.check_usable(0)
 
 
