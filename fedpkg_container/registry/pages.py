@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from requests.utils import parse_header_links
 
-from fedpkg_container.errors import NoSuchImageError, RegistryError, UnexpectedResponseError
+from fedpkg_container.errors import NoSuchImageError, RegistryError, RegistryUnavailableError, UnexpectedResponseError
 from fedpkg_container.model.reference import is_repository
 from fedpkg_container.registry.auth import CATALOG
 from fedpkg_container.registry.http import RegistryHTTP
@@ -82,3 +82,14 @@ def _catalog(http: RegistryHTTP) -> Iterator[object]:
             solution="allow the account to list them; if the registry has no such list, name the repositories, in"
             " [mirror] without wildcards",
         ) from error
+
+
+def is_down(http: RegistryHTTP) -> bool:
+    """Return whether a registry does not respond at all: then requests about further repositories would fail too."""
+    try:
+        http.request("GET", "/v2/", expected=(200, 401, 403))
+    except RegistryUnavailableError:
+        return True
+    except RegistryError:  # the registry responds
+        return False
+    return False

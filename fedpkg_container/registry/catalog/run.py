@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UnexpectedResponseError, UsageError
+from fedpkg_container.errors import RegistryError, UnexpectedResponseError, UsageError
 from fedpkg_container.registry.catalog.promotions import promotions
 from fedpkg_container.registry.catalog.reader import RepositoryContents, read_repository
 from fedpkg_container.registry.catalog.site import DIRECTORY_MODE, SiteWriter
@@ -21,7 +21,7 @@ from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.mirror.selection import journal_changes
-from fedpkg_container.registry.pages import repositories
+from fedpkg_container.registry.pages import is_down, repositories
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.repository import Repository
@@ -174,7 +174,7 @@ def _read(
         return read_repository(Repository(http, name), state.images.get(name, {}), refresh=refresh)
 
     skipped = 0
-    with WorkerPool(MAX_REQUESTS, is_registry_down=lambda: _is_down(http), cancel=http.cancel) as pool:
+    with WorkerPool(MAX_REQUESTS, is_registry_down=lambda: is_down(http), cancel=http.cancel) as pool:
         for outcome in pool.as_completed(queried, read):
             progress.advanced()
             if isinstance(outcome.error, OSError):
@@ -217,13 +217,3 @@ def _all_repositories(http: RegistryHTTP, target: Target, recorded: Iterable[Pro
 
 def _is_wanted(name: str, target: Target) -> bool:
     return name.startswith(f"{target.prefix}/" if target.prefix else "") and name.partition("/")[0] != STAGING
-
-
-def _is_down(http: RegistryHTTP) -> bool:
-    try:
-        http.request("GET", "/v2/", expected=(200, 401, 403))
-    except RegistryUnavailableError:
-        return True
-    except RegistryError:  # the registry responds
-        return False
-    return False

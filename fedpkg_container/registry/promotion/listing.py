@@ -21,7 +21,7 @@ from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.pages import repositories
+from fedpkg_container.registry.pages import is_down, repositories
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
@@ -89,7 +89,7 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str]) ->
         contextlib.closing(journal),
         Registry(target.access).http(target.registry) as http,
         WorkerPool(MAX_REQUESTS, cancel=http.cancel) as requests,
-        WorkerPool(MAX_REPOSITORIES, is_registry_down=lambda: _is_down(http), cancel=http.cancel) as readers,
+        WorkerPool(MAX_REPOSITORIES, is_registry_down=lambda: is_down(http), cancel=http.cancel) as readers,
     ):
         references = [target.repository(name) for name in names] or _all_repositories(http, target, journal)
 
@@ -105,16 +105,6 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str]) ->
     if missing:
         raise NoSuchImageError(f"no image in {', '.join(missing)}", solution="run list without names to show all")
     return Listing(images, tuple(errors))
-
-
-def _is_down(http: RegistryHTTP) -> bool:
-    try:
-        http.request("GET", "/v2/", expected=(200, 401, 403))
-    except RegistryUnavailableError:
-        return True
-    except RegistryError:  # the registry responds
-        return False
-    return False
 
 
 def _listing(result: JobResult[ImageReference, Listing]) -> Listing:
