@@ -164,6 +164,16 @@ def test_file_that_is_renamed_while_it_is_read(journal: Journal) -> None:
     assert [json.loads(line.content)["digest"] for line in found] == [f"sha256:{number}" for number in range(1, 13)]
 
 
+def test_file_that_is_missing_for_a_moment_is_opened_again(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(journal, 1)
+    assert journal.path is not None
+    paths = iter([tmp_path / "renamed", journal.path])
+    monkeypatch.setattr(JournalFiles, "_path", lambda *_: next(paths))
+    assert JournalFiles(journal.path).read(1, 0, 1) == b"{"
+
+
 def test_readers_and_writers_at_once(journal: Journal) -> None:
     writers = [threading.Thread(target=fill, args=(Journal(journal.path), 15, 1, name)) for name in "ab"]
     for thread in writers:

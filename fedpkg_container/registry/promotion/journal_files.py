@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -142,12 +143,13 @@ class JournalFiles:
             path = self._path(file)
             if path is None:
                 return None
-            if not path.is_file() and not path.is_dir():  # reading a FIFO would not end
-                raise ConfigurationError(
-                    f"the promotion journal {path} is not a regular file", solution="correct [promotion] record"
-                )
             with self._errors(), contextlib.suppress(FileNotFoundError):
-                stream = path.open("rb")
+                stream = open(path, "rb", opener=_open_without_waiting)  # noqa: SIM115, it is returned
+                if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                    stream.close()
+                    raise ConfigurationError(
+                        f"the promotion journal {path} is not a regular file", solution="correct [promotion] record"
+                    )
                 if path != self.path or file == self.last:
                     return stream
                 stream.close()  # renamed meanwhile
@@ -211,3 +213,8 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Open a file that may be a FIFO, which is found out afterwards: until then, another one may take its place."""
+    return os.open(path, flags | os.O_NONBLOCK)
