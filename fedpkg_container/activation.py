@@ -114,13 +114,18 @@ def check_link(directory: Path, site: str, search_path: str) -> None:
     check_commands(site, own)
 
 
+def has_client(site: str) -> bool:
+    """Return whether the site's own client can be imported here."""
+    return bool(importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"))
+
+
 def check_commands(site: str, own: str) -> None:
     """Check that this installation has the commands of the site's program.
 
     :param own: path of the site's program
     :raises UsageError: if the site's client cannot be imported
     """
-    if importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"):
+    if has_client(site):
         return
     solution = (
         f"install the distribution's package fedpkg-container, or install with pipx --system-site-packages; or run"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import shutil
 import sys
@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedpkg_container.activation import has_client
 from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.text import printable_line
 
@@ -35,8 +36,7 @@ def client_class(site: str) -> tuple[type[Client], str]:
     if shutil.which(os.environ.get("GIT_PYTHON_GIT_EXECUTABLE") or "git") is None:
         raise ConfigurationError("program not found: git", solution="install git, and check PATH")
     with _import_errors(site):
-        is_installed = importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli")
-    module = site if is_installed else "pyrpkg"
+        module = site if has_client(site) else "pyrpkg"
     with _import_errors(module):
         base = getattr(importlib.import_module(f"{module}.cli"), f"{module}Client", None)
         if base is None:

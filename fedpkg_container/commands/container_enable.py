@@ -5,13 +5,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from fedpkg_container.activation import FUNCTIONS
+
 if TYPE_CHECKING:
     import argparse
 
     from fedpkg_container.client import Client
-
-#: Keys of ``fedpkg_container.activation.FUNCTIONS``; only the command itself loads that module.
-SHELLS = ("bash", "zsh", "fish")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--undo", action="store_true", help="Remove the link")
     parser.add_argument(
         "--print-function",
-        choices=SHELLS,
+        choices=tuple(FUNCTIONS),
         help="Print a shell function for the shell's startup file instead of creating a link",
     )
 
