@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fedpkg_container.client import Client
-    from fedpkg_container.errors import FedpkgContainerError
 
 DEFAULT_SITE = "fedpkg"
 
@@ -102,22 +101,11 @@ def make_client(site: str, arguments: list[str]) -> Client:
     client.parse_cmdline()
     if not client.args.path:
         client.args.path = str(Path.cwd())
-    if hasattr(client.args, "hub_timeout"):
-        from fedpkg_container.commands.client_config import apply_defaults
-
-        apply_defaults(client)
     log = importlib.import_module("pyrpkg").log
     client.setupLogging(log)
-    _show_log(client)
+    client.apply_settings()
     log.setLevel(logging.DEBUG if client.args.v else logging.WARNING if client.args.q else logging.INFO)
     return client
-
-
-def _show_log(client: Client) -> None:
-    """Show our own log as well: with ``-v`` and ``--debug`` all of it, as rpkg does with its log."""
-    from fedpkg_container import logs
-
-    logs.show(debug=bool(client.args.v or client.args.debug))
 
 
 @contextmanager
@@ -135,10 +123,13 @@ def _gc_disabled() -> Iterator[None]:
 
 def run(arguments: list[str]) -> int:
     """Run a command line and return the exit status."""
-    from fedpkg_container.errors import FedpkgContainerError, UsageError
+    from fedpkg_container.commands.exit_status import command_status, exit_status
+    from fedpkg_container.errors import UsageError
 
     client = None
-    try:
+
+    def run_client() -> int:
+        nonlocal client
         os.getcwd()  # noqa: PTH109  # raises FileNotFoundError if the directory was deleted
         if arguments[:1] == ["lint"] and (status := _lint(arguments[1:])) is not None:
             return status
@@ -147,20 +138,9 @@ def run(arguments: list[str]) -> int:
         if getattr(client.args, "command", None) is None:
             client.parser.print_help(sys.stderr)
             return UsageError.exit_code
-        return _run_command(client)
-    except FedpkgContainerError as error:
-        _show_error(error, client)
-        return error.exit_code
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        if client is not None and client.args.debug:
-            raise
-        _show_error(_os_error(error), client)
-        return 1
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
-        return 130
+        return command_status(client)
+
+    return exit_status(run_client, lambda: client)
 
 
 def _lint(arguments: list[str]) -> int | None:
@@ -168,82 +148,6 @@ def _lint(arguments: list[str]) -> int | None:
     from fedpkg_container.commands.lint import run_alone
 
     return run_alone(arguments)
-
-
-def _os_error(error: OSError) -> FedpkgContainerError:
-    from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.text import os_error_solution, os_error_text
-
-    solution = os_error_solution(error) or "rerun with --debug (before the subcommand) for a traceback"
-    return FedpkgContainerError(os_error_text(error), solution=solution)
-
-
-def _run_command(client: Client) -> int:
-    """Run the command and return the exit status; print rpkg's errors as rpkg does."""
-    import configparser
-
-    import git
-    from pyrpkg import errors
-
-    from fedpkg_container.commands.terminal import print_error, print_stderr
-    from fedpkg_container.errors import UsageError
-
-    try:
-        return int(client.args.command() or 0)
-    except BrokenPipeError:
-        raise
-    except errors.rpkgError as error:
-        if client.args.debug:
-            raise
-        print_stderr(f"Could not execute {client.args.command.__name__}: {error}")
-        return 1
-    except (UnicodeDecodeError, UnicodeEncodeError) as error:
-        if client.args.debug:
-            raise
-        solution = "rerun with --debug (before the subcommand) for a traceback"
-        print_error(f"text is not valid UTF-8: {error.reason}", solution)
-        return 1
-    except configparser.Error as error:
-        print_error(f"cannot read a configuration file: {error}", "fix the file named above")
-        return UsageError.exit_code
-    except git.GitError as error:
-        if client.args.debug:
-            raise
-        print_error(f"{error}", "rerun with --debug (before the subcommand) for a traceback")
-        return 1
-    finally:
-        if client.logged_in:
-            _refresh_values(client)
-
-
-def _refresh_values(client: Client) -> None:
-    """Update the completion values from the hub in the background: the command may have changed them."""
-    import configparser
-    from contextlib import suppress
-
-    from pyrpkg.errors import rpkgError
-
-    from fedpkg_container.commands.client_config import koji_profile
-    from fedpkg_container.completion.refresh import refresh_if_stale
-    from fedpkg_container.completion.values import Context
-    from fedpkg_container.errors import FedpkgContainerError
-
-    with suppress(FedpkgContainerError, rpkgError, OSError, configparser.Error):
-        context = Context(client.name, koji_profile(client), path=client.args.path)
-        refresh_if_stale(context, user=client.cmd.user, now=True)
-
-
-def _show_error(error: FedpkgContainerError, client: Client | None) -> None:
-    from fedpkg_container.commands import terminal
-    from fedpkg_container.stdio import is_discarded
-
-    findings = getattr(error, "findings", ())
-    if client is not None and terminal.is_json(client) and not is_discarded(sys.stdout):
-        terminal.print_findings_json(findings)
-        terminal.print_event("error", exit_status=error.exit_code, reason=error.reason, solution=error.solution)
-        return
-    terminal.print_findings(findings)
-    terminal.print_error(error.reason, error.solution)
 
 
 def _complete(site: str) -> None:

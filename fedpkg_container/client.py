@@ -66,6 +66,8 @@ class Client:
 
     #: Whether the command logged in to the hub.
     logged_in = False
+    #: Whether there are the command and the option that only our own program has.
+    offers_activation = True
 
     if TYPE_CHECKING:  # attributes and methods of cliClient, which has no type annotations
         name: str
@@ -81,7 +83,7 @@ class Client:
         def set_completer(self, name: str, completer: object) -> None: ...  # noqa: D102
         def check_remote_rules_gating(self) -> None: ...  # noqa: D102
 
-    def __init__(self, config: configparser.ConfigParser, name: str) -> None:
+    def __init__(self, config: configparser.ConfigParser, name: str | None = None) -> None:
         self.config = config
         self._name = name
         self.setup_completers()  # rpkg leaves the call to the sites
@@ -102,13 +104,26 @@ class Client:
 
         super().setup_argparser()  # type: ignore[misc]
         refuse_empty(self.parser)
-        if "--version" not in self.parser._option_string_actions:
+        if self.offers_activation and "--version" not in self.parser._option_string_actions:
             self.parser.add_argument(
                 "--version",
                 action="version",
                 version=f"fedpkg-container {__version__}",
                 help="Show the version of fedpkg-container and exit",
             )
+
+    def apply_settings(self) -> None:
+        """Apply the site's settings to the parsed arguments, and show our log as the arguments specify.
+
+        :raises UsageError: if a setting is invalid
+        """
+        from fedpkg_container import logs
+
+        if hasattr(self.args, "hub_timeout"):
+            from fedpkg_container.commands.client_config import apply_defaults
+
+            apply_defaults(self)
+        logs.show(debug=bool(self.args.v or self.args.debug))
 
     def load_cmd(self) -> None:
         """Load rpkg's commands object, and record in ``logged_in`` when it logs in to the hub."""
@@ -173,7 +188,8 @@ class Client:
         refuse_empty(self.container_build_config_parser)
         self.container_build_config_parser.set_defaults(command=self.container_build_config)
 
-        self.register_container_enable()
+        if self.offers_activation:
+            self.register_container_enable()
 
     def register_container_enable(self) -> None:
         """Register ``container-enable``."""

@@ -71,4 +71,5 @@ def test_the_wheel_has_all_files(tmp_path: Path) -> None:
     installed = {name.partition(".data/data/")[2] for name in packed if ".data/data/" in name}
     assert {f"share/man/man1/{path.name}" for path in (ROOT / "docs" / "man").iterdir()} <= installed
     assert len([name for name in installed if "completion" in name or "zsh" in name]) == 3
+    assert "[rpkg.clients]\nfedpkg-container = fedpkg_container.rpkg_extension:extend\n" in scripts
     assert "fedpkg =" not in scripts, "the name belongs to the package fedpkg"

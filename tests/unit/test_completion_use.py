@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from fedpkg_container.cli import _run_command, make_client
+from fedpkg_container.cli import make_client
+from fedpkg_container.commands.exit_status import command_status
 from fedpkg_container.completion.__main__ import main
 from tests.support.checkouts import make_checkout
 from tests.support.tabs import clean_environment
@@ -46,13 +47,13 @@ def test_refresh_after_a_login(client: Any, started: list[tuple[str, str, str]])
         return 1
 
     client.args.command = command
-    assert _run_command(client) == 1
+    assert command_status(client) == 1
     assert started == [("koji", client.args.path, "me")]
 
 
 def test_no_refresh_without_a_login(client: Any, started: list[tuple[str, str, str]]) -> None:
     client.args.command = lambda: client.cmd.path and 0
-    assert _run_command(client) == 0
+    assert command_status(client) == 0
     assert started == []
 
 
