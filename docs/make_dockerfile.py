@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from fedpkg_container.distgit.dockerfile_facts import MACHINE_ARGUMENTS, TARGET_ARGUMENTS
 from fedpkg_container.distgit.dockerfile_instructions import RULES, Option
 from fedpkg_container.distgit.dockerfile_rules import MOUNTS, NETWORKS
-from fedpkg_container.distgit.dockerfile_versions import FEATURES, OLDEST
+from fedpkg_container.model.buildah import DIFFERENCES, FEATURES, OLDEST, TESTED
 
 PAGE = Path(__file__).parent / "reference" / "dockerfile.md"
 HEAD = """\
@@ -61,9 +62,31 @@ be empty. These labels must be the same for all architectures.
 
 """
 
+DIFFERENT = """
+The columns are the versions that are tested, those of Debian 12, Debian 13 and Debian sid; Fedora 42 to 44 have 1.39 to
+1.43. Whether a builder's buildah supports here-documents is tested on the builder, once for each installed version.
+
+The program is called in the one way that all versions understand, and all of them write both formats of images
+(`v2s2`, `oci`). The differences of newer versions, since the first one that was compared:
+
+"""
+
 
 def _options(options: dict[str, Option]) -> str:
     return ", ".join(f"`--{name}`" for name in options)
+
+
+def _version(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))
+
+
+def _versions(versions: Sequence[tuple[int, int]]) -> str:
+    return " | ".join(map(_version, versions))
+
+
+def _has(since: tuple[int, int]) -> str:
+    """Return the cells of the tested versions."""
+    return " | ".join("yes" if version >= since else "no" for version in TESTED)
 
 
 def page() -> str:
@@ -81,13 +104,16 @@ def page() -> str:
         f" {', '.join(NETWORKS)}.\n\n"
     )
     lines.append("## Versions of buildah\n\n")
-    lines.append(
-        f"Builders have buildah {'.'.join(map(str, OLDEST))} or newer. A feature that needs a newer version is a"
-    )
+    lines.append(f"Builders have buildah {_version(OLDEST)} or newer. A feature that needs a newer version is a")
     lines.append(" warning in the client, and an error on a builder with an older one (`buildah-version`).\n\n")
-    lines.append("| Feature | Since |\n| --- | --- |\n")
+    lines.append(f"| Feature | Since | {_versions(TESTED)} |\n| --- | --- |{' --- |' * len(TESTED)}\n")
     for feature in sorted(FEATURES, key=lambda feature: feature.since):
-        lines.append(f"| {feature.name} | {'.'.join(map(str, feature.since))} |\n")
+        lines.append(f"| {feature.name} | {_version(feature.since)} | {_has(feature.since)} |\n")
+    lines.append(DIFFERENT)
+    header = f"| Newer versions | Since | {_versions(TESTED)} | Builds |\n"
+    lines.append(f"{header}| --- | --- |{' --- |' * len(TESTED)} --- |\n")
+    for each in sorted(DIFFERENCES, key=lambda each: each.since):
+        lines.append(f"| {each.name} | {_version(each.since)} | {_has(each.since)} | {each.handling} |\n")
     return "".join(lines)
 
 

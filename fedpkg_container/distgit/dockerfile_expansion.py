@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from fedpkg_container.distgit import dockerfile_patterns as patterns
-from fedpkg_container.distgit.dockerfile_versions import ERROR_IF_EMPTY, PATTERNS, Feature
 from fedpkg_container.distgit.dockerfile_words import DockerfileSyntaxError
+from fedpkg_container.model.buildah import ERROR_IF_EMPTY, PATTERNS, Feature
 
 #: Maximum depth of ``${A:-${B:-…}}``.
 MAX_DEPTH = 32

@@ -10,10 +10,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from fedpkg_container.distgit import dockerfile_versions as versions
 from fedpkg_container.distgit.dockerfile_reading import Instruction
-from fedpkg_container.distgit.dockerfile_versions import Feature
 from fedpkg_container.distgit.dockerfile_words import split_name
+from fedpkg_container.model import buildah as versions
+from fedpkg_container.model.buildah import Feature
 
 #: Returns why the arguments of an instruction are refused; empty if they are not.
 Check = Callable[[Instruction], str]

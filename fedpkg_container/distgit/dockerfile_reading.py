@@ -18,14 +18,14 @@ from fedpkg_container.distgit.dockerfile_facts import (
 )
 from fedpkg_container.distgit.dockerfile_lexer import Source, Step, read_source
 from fedpkg_container.distgit.dockerfile_patterns import Budget
-from fedpkg_container.distgit.dockerfile_versions import (
+from fedpkg_container.distgit.dockerfile_words import DockerfileParseError, DockerfileSyntaxError
+from fedpkg_container.model.buildah import (
     HEADING_PLATFORM,
     HERE_DOCUMENTS,
     IGNORED_DEFAULTS,
     STAGE_ARGUMENTS,
     Feature,
 )
-from fedpkg_container.distgit.dockerfile_words import DockerfileParseError, DockerfileSyntaxError
 
 SCRATCH = "scratch"
 #: Instructions in whose arguments variables are substituted, apart from ENV, LABEL, ARG and FROM.

@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from fedpkg_container.distgit.dockerfile import FILE, SCRATCH, Dockerfile, Instruction, Stage
 from fedpkg_container.distgit.dockerfile_instructions import RULES, features, problems
-from fedpkg_container.distgit.dockerfile_versions import HEADING_PLATFORM, HERE_DOCUMENTS, STAGE_ARGUMENTS
 from fedpkg_container.distgit.dockerfile_words import split_options
 from fedpkg_container.errors import UsageError
+from fedpkg_container.model.buildah import HEADING_PLATFORM, HERE_DOCUMENTS, STAGE_ARGUMENTS
 from fedpkg_container.model.findings import ERROR, WARNING, Finding, did_you_mean
 from fedpkg_container.model.reference import ImageReference
 

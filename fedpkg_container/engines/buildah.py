@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.engines import hook, storage
+from fedpkg_container.engines import hook, storage, versions
 from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.bases import LONGEST, BaseImages
+from fedpkg_container.engines.buildah_probe import known_result
 from fedpkg_container.engines.exported import Exported, Exporting, gzip_command
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import NONE, attached
@@ -27,6 +28,7 @@ from fedpkg_container.errors import (
     ProgramTimeoutError,
     RegistryError,
 )
+from fedpkg_container.model.buildah import HERE_DOCUMENTS
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, run_in_background, stream
@@ -37,7 +39,7 @@ from fedpkg_container.registry.skopeo import Access, Registry
 #: Timeout of steps that run no code of the packager: pulling, pushing, mounting; seconds.
 STEP_TIMEOUT = 1800.0
 #: The variable with the timestamp for files that RUN writes (reproducible-builds.org/specs/source-date-epoch). It is
-#: never a build argument: buildah 1.41 and newer read that as --source-date-epoch, which excludes --timestamp.
+#: never a build argument: newer versions of buildah read that as --source-date-epoch, which excludes --timestamp.
 EPOCH = "SOURCE_DATE_EPOCH"
 #: Mount point of control groups in RUN.
 _CGROUPS = "/sys/fs/cgroup"
@@ -45,7 +47,7 @@ _CGROUPS = "/sys/fs/cgroup"
 _DOCKER = "v2s2"
 #: Names of files and directories of a build.
 _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
-#: Printed by buildah 1.28 for platform arguments that a Dockerfile does not declare, i.e. in nearly every build.
+#: Printed by old versions for platform arguments that a Dockerfile does not declare, i.e. in nearly every build.
 _PLATFORM_WARNING = re.compile(rb"\[Warning\] one or more build args were not consumed: \[(?:TARGET[A-Z]+ ?)+\]")
 #: Size limit of files from an image, bytes.
 LONGEST_FILES = 10**9
@@ -282,7 +284,7 @@ class Buildah:
 
         :param kinds: formats, some of ``v2s2`` and ``oci``
         :param archive: image name in a docker-archive; None for no archive
-        :param compressed: whether to gzip the archive; buildah 1.28 and skopeo 1.9 read only uncompressed ones
+        :param compressed: whether to gzip the archive; old versions of buildah and skopeo read only uncompressed ones
         """
         # Archives use docker's format, for any registry format.
         wanted = tuple(dict.fromkeys([_DOCKER, *kinds]))
@@ -383,10 +385,13 @@ class Buildah:
     @staticmethod
     def version() -> str:
         """Return buildah's version."""
-        return run(["buildah", "--version"], timeout=60).text.split()[2]
+        return versions.installed("buildah")
 
     def knows_here_documents(self) -> bool:
-        """Return whether buildah supports here-documents: tested, its version does not show it (buildah issue 5474)."""
+        """Return whether buildah supports here-documents, which its version does not show (buildah issue 5474)."""
+        return known_result(self.workspaces.folder, HERE_DOCUMENTS.name, self._builds_here_document)
+
+    def _builds_here_document(self) -> bool:
         context = self._new("here-document")
         (context / "Dockerfile").write_text("FROM scratch\nCOPY <<END /file\nfile\nEND\n")
         options = ["--network", "host", "--quiet", *self.isolation.options()]

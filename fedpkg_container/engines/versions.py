@@ -132,6 +132,11 @@ def installed(program: str) -> str:
     return found[0] if found else ""
 
 
+def installed_number(program: str) -> tuple[int, ...] | None:
+    """Return the numbers of a program's version; None if it is not known."""
+    return parse(installed(program)) or None
+
+
 def exposures() -> list[str]:
     """Return the unmitigated vulnerabilities of this machine, each as a sentence with a solution."""
     found = []

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from fedpkg_container.distgit import dockerfile_rules
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.distgit.dockerfile_versions import FEATURES
 from fedpkg_container.errors import RefusedError
+from fedpkg_container.model.buildah import FEATURES
 from fedpkg_container.model.findings import ERROR
 from tests.buildah.corpus import ACCEPTED, DIFFERENT, NEWER, REFUSED
 from tests.support.real_buildah import CONTEXT, Built, RealBuildah

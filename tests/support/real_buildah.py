@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts, ParentConfig
-from fedpkg_container.distgit.dockerfile_versions import parse_version
 from fedpkg_container.engines import versions
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.process import run
@@ -57,7 +56,7 @@ class RealBuildah:
             path.write_text(content)
         self._store = ["--root", str(directory / "root"), "--runroot", str(directory / "run")]
         self._store += ["--storage-driver", "vfs"]
-        self.version = parse_version(versions.installed("buildah"))
+        self.version = versions.installed_number("buildah")
         for name, text in PARENTS.items():
             assert not self.build(text, tag=name).error
         self.parents = {name: ParentConfig.read(self._configuration(name)) for name in PARENTS}

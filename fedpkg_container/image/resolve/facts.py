@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts
-from fedpkg_container.distgit.dockerfile_versions import parse_version
+from fedpkg_container.engines import versions
 from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.image.resolve.identity import with_parents
@@ -30,7 +30,7 @@ def facts_of_build(
         platform=platform_of(arch),
         machine=platform_of(platform.machine()),
         environment=environment,
-        version=parse_version(engine.version()),
+        version=versions.parse(engine.version()) or None,
     )
 
 

@@ -13,7 +13,6 @@ from fedpkg_container.distgit.additional_tags import AdditionalTags
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.dockerfile_facts import BuildFacts
-from fedpkg_container.distgit.dockerfile_versions import parse_version
 from fedpkg_container.engines import versions
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building.labels import build_labels
@@ -150,7 +149,7 @@ class Planner:
     def _facts(self, container_yaml: ContainerYaml) -> BuildFacts:
         """Return what is known of the build on every architecture."""
         environment = dict.fromkeys(release_environment(container_yaml, ""))
-        version = parse_version(versions.installed("buildah"))
+        version = versions.installed_number("buildah")
         return BuildFacts(arguments=self.context.config.build_arguments, environment=environment, version=version)
 
     @property
