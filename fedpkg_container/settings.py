@@ -58,6 +58,11 @@ def defaults(keys: Iterable[Key], section: str) -> dict[str, Any]:
     }
 
 
+def warn_renamed(section: str, old: str, new: str) -> None:
+    """Log that a file has the deprecated name of a setting."""
+    _log.warning("warning: [%s] %s is deprecated; use %s instead", section, old, new)
+
+
 class Settings:
     """The settings of a file; invalid ones are replaced by their defaults and recorded as problems.
 
@@ -163,7 +168,7 @@ class Settings:
         """Accept a deprecated name, with a warning; the new name takes precedence."""
         if not self._parser.has_option(section, old):
             return
-        _log.warning("warning: [%s] %s is deprecated; use %s instead", section, old, new)
+        warn_renamed(section, old, new)
         value = self._parser.get(section, old)
         self._parser.remove_option(section, old)
         if not self._parser.has_option(section, new):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.polling import DEFAULT_POLL_INTERVAL, PollInterval
 from fedpkg_container.progress import KINDS
-from fedpkg_container.settings import Key, choice, flag, subset
+from fedpkg_container.settings import Key, choice, flag, subset, warn_renamed
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -158,7 +158,10 @@ def _setting(client: Client, name: str) -> Any:
     """
     key = _key(name)
     section = key.section.replace("SITE", client.name)
-    text = str(client.config.get(section, name)) if client.config.has_option(section, name) else ""
+    written = next((each for each in (name, *key.old) if client.config.has_option(section, each)), name)
+    if written != name:
+        warn_renamed(section, written, name)
+    text = str(client.config.get(section, written, fallback=""))
     try:
         return key.parse(text or key.default or "")
     except ValueError as error:

@@ -15,7 +15,8 @@ from fedpkg_container.model.nvr import COMPONENT_LABEL, NVR
 from fedpkg_container.model.options import BuildOptions
 from fedpkg_container.text import printable_line
 
-#: Version of the serialized format of ``BuildSpec`` and ``BuiltImage``.
+#: Version of the serialized format of ``BuildSpec`` and ``BuiltImage``. It changes if a field is renamed, removed or
+#: required, but not with a new one that has a default: releases that do not know that one ignore it.
 FORMAT = 4
 
 Packed = TypeVar("Packed", "BuildSpec", "BuiltImage")
@@ -33,7 +34,7 @@ def check_format(kind: str, packed: Mapping[str, object]) -> None:
     if packed.get("format") != FORMAT:
         raise UsageError(
             f"{kind}: unsupported format version {packed.get('format')!r} (expected {FORMAT})",
-            solution="install the same version of fedpkg-container on all builders",
+            solution="install the same version of fedpkg-container on all builders of the channel",
         )
 
 

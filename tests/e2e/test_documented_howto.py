@@ -310,7 +310,7 @@ def test_site(tmp_path: Path) -> None:
             "kojiadmin": ADMIN,
             "rawhide-container": "f42-container",  # the box has these tags, and this user
             " container-builder": " shared-account",
-            "/usr/share/fedpkg-container/fedpkg_container/koji_plugins": str(PLUGINS),
+            "/usr/lib/python3.13/site-packages/fedpkg_container/koji_plugins": str(PLUGINS),
         }
         page = Page("site", tmp_path, environment(box, user=ADMIN), names)
         page.run("koji add-host builder1")

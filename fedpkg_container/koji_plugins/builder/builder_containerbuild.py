@@ -227,8 +227,11 @@ class CreateContainerTask(ContainerTask):
         :param spec: packed ``fedpkg_container.model.build.BuildSpec``
         :returns: reference to the image's description, see ``fedpkg_container.image.arch_result``
         """
-        build_spec = BuildSpec.unpack(spec)
-        with self.supervised(f"{build_spec.arch}.log") as log, logs.subject(f"{build_spec.nvr} {build_spec.arch}"):
+        with self.supervised(f"{spec['arch']}.log") as log:
+            return self._build(BuildSpec.unpack(spec), log)
+
+    def _build(self, build_spec: BuildSpec, log: BuildLog) -> ArchTaskResult:
+        with logs.subject(f"{build_spec.nvr} {build_spec.arch}"):
             config = read_builder_config()
             if config.cluster and config.cluster.builds(build_spec.arch, self.channel):
                 return self._build_in_cluster(build_spec, config, config.cluster, log)
