@@ -15,7 +15,7 @@ COVERAGE_FLOOR := 80
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system demo check static check-slow check-stock check-systems check-cluster coverage bench lint types layers docs test unit pictures rpm deb format clean
+.PHONY: help setup system demo check static check-slow check-stock check-systems check-cluster check-wheels check-oldest check-audit coverage bench lint types layers docs test unit pictures rpm deb format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
@@ -24,10 +24,15 @@ help:
 	@echo "make unit        the tests that start no program; expects .venv"
 	@echo "make check-slow  long tests, and property tests with many examples"
 	@echo "make coverage    line coverage of the tests of make check"
-	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild]"
+	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild] [PACKAGES=build/deb]"
 	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
 	@echo "make check-systems [SUITES='trixie sid']"
 	@echo "                 make demo and make check in other releases of Debian, as root; needs debootstrap"
+	@echo "make check-wheels [PYTHONS='/path/to/python3.9 …']"
+	@echo "                 install the wheel in an empty environment of each Python, and run programs and unit tests"
+	@echo "make check-oldest the same with the oldest versions of the dependencies that are allowed"
+	@echo "make check-audit [PYTHONS=python3.13]"
+	@echo "                 look for known vulnerabilities in those versions, at PyPI"
 	@echo "make check-cluster KUBECONFIG=FILE IMAGE=IMAGE [NAMESPACE=NAME]"
 	@echo "                 run the tests of builds in pods on a real cluster; see docs/internals/cluster.md"
 	@echo "make docs        build the documentation in docs/_build/html"
@@ -86,7 +91,8 @@ check-slow: setup
 
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
-	KOJI_SOURCE='$(abspath $(KOJI))' KOJI_CONTAINERBUILD_SOURCE='$(abspath $(KCB))' $(BIN)/python -m pytest tests/stock
+	$(if $(PACKAGES),STOCK_PACKAGES='$(abspath $(PACKAGES))') \
+	    KOJI_SOURCE='$(abspath $(KOJI))' KOJI_CONTAINERBUILD_SOURCE='$(abspath $(KCB))' $(BIN)/python -m pytest tests/stock
 
 check-cluster: setup
 	@test -n '$(KUBECONFIG)' -a -n '$(IMAGE)' || { echo "make check-cluster KUBECONFIG=FILE IMAGE=IMAGE" >&2; exit 2; }
@@ -95,6 +101,15 @@ check-cluster: setup
 
 check-systems:
 	tests/systems/run $(SUITES)
+
+check-wheels:
+	tests/wheels/run $(PYTHONS)
+
+check-oldest:
+	OLDEST=1 EXTRAS=box tests/wheels/run $(PYTHONS)
+
+check-audit:
+	AUDIT=1 tests/wheels/run $(PYTHONS)
 
 # The Python environment of a stock hub and kojid, without the client's dependencies.
 $(STOCK)/.complete: tests/stock/requirements.txt

@@ -3,6 +3,8 @@
 
     make check-stock KOJI=/path/to/koji        # a checkout or an unpacked release of Koji: 1.34 and newer
 
+    make check-stock KOJI=/path/to/koji PACKAGES=build/rpm/RPMS/noarch    # our RPM or Debian packages, unpacked
+
 What runs, all of it on loopback and below temporary folders:
 
 - PostgreSQL with the schema of the tree, in a cluster of its own, on a unix socket;

@@ -38,7 +38,7 @@ class StockBox(Box):
     def __init__(self, layout: Layout, source: KojiSource) -> None:
         super().__init__(layout)
         self.source = source
-        self.hub_plugins = source.plugins / "hub"
+        self.hub_plugins = source.installed.hub_plugins
         self.postgres = Postgres(layout.log("postgres"), layout.pid_file("postgres"))
 
     @cached_property
@@ -183,7 +183,7 @@ class StockBox(Box):
             "cert": self.authority.issue(name),
             "serverca": self.authority.certificate_path,
             "allowed_scms": "127.0.0.1*:/container/*:no",
-            "pluginpath": f"{stock}:{self.source.plugins / 'builder'}",
+            "pluginpath": f"{stock}:{self.source.installed.builder_plugins}",
             "plugins": "save_failed_tree builder_containerbuild",
             "sleeptime": 1,
             "retry_interval": 2,

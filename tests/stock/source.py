@@ -19,6 +19,8 @@ PYTHON = PROJECT / ".stock-venv" / "bin" / "python"
 INSTALL_TIMEOUT = 300.0
 #: Names the tree.
 VARIABLE = "KOJI_SOURCE"
+#: Names a directory with our RPM or Debian packages, which are unpacked instead of installing the source.
+PACKAGES_VARIABLE = "STOCK_PACKAGES"
 #: Python modules that are packages of the system → Debian's name, Fedora's name.
 MODULES = {"dnf": ("python3-dnf", "python3-dnf"), "librepo": ("python3-librepo", "python3-librepo"),
            "libcomps": ("python3-libcomps", "python3-libcomps"), "rpm": ("python3-rpm", "python3-rpm")}  # fmt: skip
@@ -34,17 +36,31 @@ def postgres_program(name: str) -> str | None:
 
 
 @dataclass(frozen=True)
+class Installed:
+    """Our package in a separate directory.
+
+    :param site: directory of the Python modules
+    :param hub_plugins: directory for ``PluginPath``
+    :param builder_plugins: directory for ``pluginpath``
+    """
+
+    site: Path
+    hub_plugins: Path
+    builder_plugins: Path
+
+
+@dataclass(frozen=True)
 class KojiSource:
     """A source tree of Koji.
 
     :param root: where it is
     :param version: as its library says
-    :param site: a folder in which our package is installed, as docs/howto/site.md says
+    :param installed: our package: its modules and plugins
     """
 
     root: Path
     version: str
-    site: Path
+    installed: Installed
 
     @classmethod
     def open(cls, root: Path, folder: Path) -> KojiSource:
@@ -61,7 +77,8 @@ class KojiSource:
         said = run(
             [PYTHON, "-c", "import koji; print(koji.__version__)"], env={"PYTHONPATH": str(root)}, cwd=root, timeout=60
         )
-        return cls(root, said.text.strip(), _install(folder))
+        packages = os.environ.get(PACKAGES_VARIABLE)
+        return cls(root, said.text.strip(), unpack(Path(packages), folder) if packages else _install(folder))
 
     @property
     def level(self) -> str:
@@ -72,16 +89,34 @@ class KojiSource:
     @property
     def environment(self) -> Mapping[str, str]:
         """Variables with which its programs find its modules, and ours."""
-        return {"PYTHONPATH": f"{self.root}:{self.root / 'cli'}:{self.site}", "PYTHONDONTWRITEBYTECODE": "1"}
-
-    @property
-    def plugins(self) -> Path:
-        """Where our plugins are installed."""
-        return self.site / "fedpkg_container" / "koji_plugins"
+        return {"PYTHONPATH": f"{self.root}:{self.root / 'cli'}:{self.installed.site}", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _install(folder: Path) -> Path:
-    """Install our package without what it needs, from a copy, since that leaves files beside it; where it is."""
+def unpack(packages: Path, folder: Path) -> Installed:
+    """Unpack the packages of the modules and plugins of hub and builders, as ``make rpm`` or ``make deb`` built them.
+
+    :raises FedpkgContainerError: a package is missing
+    """
+    root = folder / "root"
+    root.mkdir()
+    for name in ("python3-fedpkg-container", "fedpkg-container-hub", "fedpkg-container-builder"):
+        found = [*packages.glob(f"{name}[-_][0-9]*.deb"), *packages.glob(f"{name}[-_][0-9]*.rpm")]
+        if len(found) != 1:
+            raise FedpkgContainerError(
+                f"{packages} has {len(found)} packages {name}",
+                solution="run make rpm or make deb, and name its directory",
+            )
+        if found[0].suffix == ".deb":
+            run(["dpkg-deb", "--extract", found[0], root], timeout=INSTALL_TIMEOUT)
+        else:
+            script = 'rpm2cpio "$1" | cpio --extract --make-directories --quiet --no-absolute-filenames'
+            run(["sh", "-c", script, "unpack", found[0].resolve()], cwd=root, timeout=INSTALL_TIMEOUT)
+    (modules,) = root.glob("usr/lib/python3*/*-packages/fedpkg_container")
+    return Installed(modules.parent, root / "usr/lib/koji-hub-plugins", root / "usr/lib/koji-builder-plugins")
+
+
+def _install(folder: Path) -> Installed:
+    """Install our package without what it needs, from a copy, since that leaves files beside it."""
     copy, site = folder / "source", folder / "site"
     copy.mkdir()
     shutil.copytree(
@@ -91,7 +126,8 @@ def _install(folder: Path) -> Path:
         shutil.copy(PROJECT / name, copy)
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--target", str(site)]
     run([PYTHON, "-m", "pip", "install", *options, copy], timeout=INSTALL_TIMEOUT)
-    return site
+    plugins = site / "fedpkg_container" / "koji_plugins"
+    return Installed(site, plugins / "hub", plugins / "builder")
 
 
 def _check_system() -> None:
