@@ -64,6 +64,7 @@ static: lint types layers docs
 lint:
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/vermin --target=3.9- --violations --quiet --no-tips fedpkg_container
 	$(BIN)/codespell
 	$(BIN)/python -m tests.prose
 

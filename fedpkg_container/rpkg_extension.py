@@ -43,7 +43,7 @@ class Extension(Client):
 
     def parse_cmdline(self, *arguments: Any, **options: Any) -> None:
         """Parse the command line; our commands get our error messages, because the site's program prints its own."""
-        super().parse_cmdline(*arguments, **options)  # type: ignore[misc]
+        super().parse_cmdline(*arguments, **options)
         command = self.args.command
         if command.__module__ == Client.__module__:
             self.args.command = functools.wraps(command)(functools.partial(self._run, command))

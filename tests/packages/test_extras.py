@@ -12,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -44,9 +43,7 @@ def _required(extra: str) -> set[str]:
     while pending:
         requirement = pending.pop()
         name = canonicalize_name(requirement.name)
-        if name in found or (
-            requirement.marker and not requirement.marker.evaluate({**default_environment(), "extra": ""})
-        ):
+        if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
             continue
         found.add(name)
         try:

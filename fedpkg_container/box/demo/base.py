@@ -183,4 +183,5 @@ def _rootfs(context: Path) -> Path:
 
 def host_system() -> str:
     """Source of the base image, for display."""
-    return f"{platform.freedesktop_os_release().get('PRETTY_NAME', 'this machine')}"
+    read = getattr(platform, "freedesktop_os_release", dict)  # new in Python 3.10
+    return str(read().get("PRETTY_NAME", "this machine"))

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from fedpkg_container import __version__
+from fedpkg_container.image.inspect.describe import read_distribution
 from fedpkg_container.image.inspect.rpms import QUERY_FORMAT, parse_packages
 from fedpkg_container.model.koji_types import Buildroot, RPMComponent
 from fedpkg_container.process import run
@@ -26,10 +27,10 @@ def describe_buildroot(arch: str) -> Buildroot:
 
     :param arch: Koji's name of the image's architecture
     """
-    os_release = platform.freedesktop_os_release() if hasattr(platform, "freedesktop_os_release") else {}
+    distribution = read_distribution(Path("/"))
     return {
         "host": {
-            "os": f"{os_release.get('ID', os.uname().sysname.lower())}-{os_release.get('VERSION_ID', 'unknown')}",
+            "os": f"{distribution.get('id', os.uname().sysname.lower())}-{distribution.get('version', 'unknown')}",
             "arch": platform.machine(),
         },
         "content_generator": {"name": "fedpkg-container", "version": __version__},

@@ -166,7 +166,7 @@ class SiteWriter:
 
     def _file(self, path: str, key: str, text: str) -> None:
         target = self._directory / path
-        for parent in reversed(target.relative_to(self._directory).parents[:-1]):
+        for parent in reversed(list(target.relative_to(self._directory).parents)[:-1]):
             if not (self._directory / parent).is_dir():
                 (self._directory / parent).mkdir()
                 (self._directory / parent).chmod(DIRECTORY_MODE)
