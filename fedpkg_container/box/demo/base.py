@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from fedpkg_container.box.box import Box
@@ -183,5 +184,5 @@ def _rootfs(context: Path) -> Path:
 
 def host_system() -> str:
     """Source of the base image, for display."""
-    read = getattr(platform, "freedesktop_os_release", dict)  # new in Python 3.10
-    return str(read().get("PRETTY_NAME", "this machine"))
+    read: Callable[[], dict[str, str]] = getattr(platform, "freedesktop_os_release", dict)  # new in Python 3.10
+    return read().get("PRETTY_NAME", "this machine")
