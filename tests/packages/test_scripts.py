@@ -99,3 +99,35 @@ def test_systems_are_private(tmp_path: Path) -> None:
     path = f"{_programs(tmp_path / 'bin')}:{os.environ['PATH']}"
     _run("tests/systems/run", "sid", PATH=path, SYSTEMS=str(systems), STEPS="demo")
     assert systems.stat().st_mode & 0o777 == 0o700
+
+
+def test_wheels_need_a_usable_python(tmp_path: Path) -> None:
+    broken = tmp_path / "python3"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    for arguments, environment in (([broken], {}), ([], {"PYTHONS": str(broken)})):
+        done = _run("tests/wheels/run", *arguments, WHEELS=str(tmp_path / "wheels"), **environment)
+        assert done.stderr == f"check-wheels: {broken} is not a Python 3.9 or newer with venv and ensurepip\n"
+        assert done.returncode == 2
+
+
+def test_wheels_are_tested_with_one_python_of_each_version(tmp_path: Path) -> None:
+    """The newest of pyenv's; those that do not run are left out."""
+    text = (ROOT / "tests" / "wheels" / "run").read_text()
+    functions = re.findall(r"^usable\(\)[^\n]*\n|^discover\(\) \{\n.*?^\}\n", text, re.M | re.S)
+    assert len(functions) == 2
+    for version, status in (("3.9.7", 0), ("3.11.2", 0), ("3.11.10", 0), ("3.13.0", 1)):
+        program = tmp_path / "versions" / version / "bin" / "python3"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\nexit {status}\n")
+        program.chmod(0o755)
+    programs = _programs(tmp_path / "bin")
+    for name in ("seq", "sort"):  # no Python in PATH
+        (programs / name).symlink_to(f"/usr/bin/{name}")
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"set -euo pipefail\n{''.join(functions)}discover"],
+        env={"PATH": str(programs), "PYENV_ROOT": str(tmp_path)},
+        capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    expected = [f"{tmp_path}/versions/{version}/bin/python3" for version in ("3.9.7", "3.11.10")]
+    assert done.stdout.splitlines() == expected
