@@ -71,8 +71,9 @@ def retry(
 
     def before_sleep(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
-        _log.info("attempt %d failed, retrying in %.1f s: %s", state.attempt_number, state.upcoming_sleep, error)
-        if isinstance(error, RegistryUnavailableError) and state.idle_for + state.upcoming_sleep > NOTIFY_AFTER:
+        pause = state.next_action.sleep if state.next_action else 0.0
+        _log.info("attempt %d failed, retrying in %.1f s: %s", state.attempt_number, pause, error)
+        if isinstance(error, RegistryUnavailableError) and state.idle_for + pause > NOTIFY_AFTER:
             on_wait(error)
 
     retrying = Retrying(
@@ -109,9 +110,12 @@ def _is_temporary(error: BaseException, longest_wait: float) -> bool:
     return isinstance(error, RegistryUnavailableError) and error.retry_after <= longest_wait
 
 
-def _backoff(state: RetryCallState) -> float:
-    """Return the seconds until the next attempt: ``Retry-After``, or exponential backoff with jitter."""
-    error = state.outcome.exception() if state.outcome else None
+def _backoff(retry_state: RetryCallState) -> float:
+    """Return the seconds until the next attempt: ``Retry-After``, or exponential backoff with jitter.
+
+    :param retry_state: tenacity 8.0 passes it by this name
+    """
+    error = retry_state.outcome.exception() if retry_state.outcome else None
     retry_after = error.retry_after if isinstance(error, RegistryUnavailableError) else 0.0
     backoff = wait_exponential(INITIAL_BACKOFF, max=MAX_BACKOFF) + wait_random(0, INITIAL_BACKOFF / 4)
-    return max(retry_after, backoff(state))
+    return max(retry_after, backoff(retry_state))

@@ -20,6 +20,7 @@ from fedpkg_container.model.build import BuildRequest, BuildResult, SiteUrls
 from fedpkg_container.model.findings import ERROR, Finding
 from fedpkg_container.progress.failure import Failure, LogTails
 from fedpkg_container.progress.outcome import Outcome
+from tests.support.installed import require
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 REQUEST = BuildRequest("git+https://h/container/hello#1", "rawhide", {"git_branch": "rawhide"})
@@ -42,6 +43,7 @@ def _client(path: Path) -> Any:
 
 def _read(path: Path) -> Mapping[str, Any]:
     """Read and validate a file."""
+    require("jsonschema", "4.18")
     resources = [(name, json.loads((REFERENCE / name).read_text())) for name in ("progress.schema.json",)]
     registry = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in resources)
     schema = json.loads((REFERENCE / "outcome.schema.json").read_text())

@@ -4,14 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version as installed
 from typing import Any
 
 import kubernetes_validate
-import pytest
-from packaging.version import Version
 
 from fedpkg_container.box.cluster.store import ApiError
+from tests.support.installed import require
 
 #: The oldest release with all fields that we use (appArmorProfile), and the newest with published schemas.
 VERSIONS = ("1.30", "1.37")
@@ -23,8 +21,7 @@ def validate(content: Mapping[str, Any]) -> None:
     """Refuse an object with unknown fields or values of wrong types (a3: fieldValidation=Strict, 400)."""
     if content.get("apiVersion") in WITHOUT_SCHEMA:
         return
-    if Version(installed("jsonschema")) < Version("4.18"):  # we allow older ones (make check-oldest)
-        pytest.skip("kubernetes-validate requires jsonschema 4.18 or newer")
+    require("jsonschema", "4.18")
     for version in VERSIONS:
         try:
             kubernetes_validate.validate(content, version, strict=True)
