@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import flatten
+from fedpkg_container.commands.option_checks import check_options
 from fedpkg_container.commands.terminal import print_stderr
 
 if TYPE_CHECKING:
@@ -92,7 +93,8 @@ def check_retry(client: Client, outcome: Outcome) -> CheckedBuild:
         _log_request(request)
         outcome.note_request(request)
         result = preflight(session, request, {})
-    findings = apply_overrides(result.findings, skip=arguments.skip_check, strict=arguments.strict)
+    findings = [*check_options(request), *result.findings]
+    findings = apply_overrides(findings, skip=arguments.skip_check, strict=arguments.strict)
     raise_on_errors(findings)
     report_findings(client, findings)
     outcome.note_request(request, findings)
@@ -178,10 +180,7 @@ def _check(
             [*file_findings, Finding("target", ERROR, "unknown target: the checkout is not on a branch", solution)]
         )
     preflight, existing, note = Preflight([]), None, ""
-    if arguments.dry_run:
-        from fedpkg_container.commands import dry_run
-
-        file_findings += dry_run.check_options(request)
+    file_findings += check_options(request)
     try:
         if not arguments.offline:
             session = session or hub_session(client)
@@ -197,6 +196,8 @@ def _check(
     if arguments.if_needed and (existing or preflight.running):
         findings = file_findings  # nothing is submitted
     elif arguments.dry_run and session is not None:
+        from fedpkg_container.commands import dry_run
+
         content = dry_run.check_content(request, dockerfile, preflight)
         findings += [finding for finding in content if not (arguments.chain and finding.code == "parent-missing")]
         findings += _head_built(existing)
