@@ -22,7 +22,7 @@ from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.json_values import mapping
 from fedpkg_container.model.koji_images import RecordedImage
-from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, QueryOptions, TagInfo
+from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, QueryOptions, TagInfo, TargetInfo
 from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES, label_value
 from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
 from fedpkg_container.text import format_duration, printable_line
@@ -101,6 +101,7 @@ def preflight(
     unknown: Collection[str] = (),
     *,
     find_running: bool = False,
+    target: TargetInfo | None = None,
 ) -> Preflight:
     """Check a build request on the hub.
 
@@ -108,8 +109,9 @@ def preflight(
     :param platforms: platforms in container.yaml
     :param unknown: labels whose values only the builder knows; no NVR is expected then
     :param find_running: look for a running task with the same source and target
+    :param target: the build target if it has been queried already
     """
-    target = session.getBuildTarget(request.target)
+    target = target or session.getBuildTarget(request.target)
     if target is None:
         solution = "choose one with --target; list the targets: koji list-targets"
         message = f"build target {request.target} does not exist"

@@ -35,14 +35,14 @@ def test_labels_are_completed(serve: Serve, tmp_path: Path) -> None:
     server, repository = serve()
     _push(repository, ["DISTTAG=fc41"])
     reached = access(tmp_path, server.address, password="registry secret")
-    assert known_parents(_dockerfile(repository), reached).labels["version"] == "1.fc41"
+    assert known_parents(_dockerfile(repository), access=reached).labels["version"] == "1.fc41"
 
 
 def test_nothing_is_read_if_no_label_needs_it(serve: Serve, tmp_path: Path) -> None:
     server, repository = serve()
     dockerfile = _dockerfile(repository, "1")
     before = len(server.seen)
-    assert known_parents(dockerfile, access(tmp_path, server.address, password="registry secret")) is dockerfile
+    assert known_parents(dockerfile, access=access(tmp_path, server.address, password="registry secret")) is dockerfile
     assert len(server.seen) == before
 
 
@@ -51,7 +51,7 @@ def test_values_stay_unknown_without_an_image(serve: Serve, tmp_path: Path, envi
     server, repository = serve()
     if environment is not None:
         _push(repository, environment)
-    read = known_parents(_dockerfile(repository), access(tmp_path, server.address, password="registry secret"))
+    read = known_parents(_dockerfile(repository), access=access(tmp_path, server.address, password="registry secret"))
     assert read.unknown_labels == {"version"}
 
 
@@ -59,5 +59,5 @@ def test_a_slow_registry_is_not_waited_for(serve: Serve, tmp_path: Path) -> None
     server, repository = serve()
     _push(repository, ["DISTTAG=fc41"])
     server.faults["GET .*manifests/1"] = [Fault(200, kind=LATE)] * 50
-    read = known_parents(_dockerfile(repository), access(tmp_path, server.address, password="registry secret"))
+    read = known_parents(_dockerfile(repository), access=access(tmp_path, server.address, password="registry secret"))
     assert read.unknown_labels == {"version"}
