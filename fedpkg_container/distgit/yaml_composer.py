@@ -13,7 +13,7 @@ from fedpkg_container.distgit.yaml_document import MAX_DEPTH, MAX_VALUES, LimitE
 MAX_NODES = 2 * MAX_VALUES + 1
 
 
-class BoundedComposer(Composer):  # type: ignore[misc]
+class BoundedComposer(Composer):
     """Raises ``LimitExceededError`` at the first node beyond ``MAX_NODES`` or ``MAX_DEPTH``."""
 
     def __init__(self, loader: Any = None) -> None:

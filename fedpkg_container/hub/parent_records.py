@@ -87,4 +87,5 @@ def _reference(name: str) -> ImageReference | None:
 
 
 def _inherited(build: BuildInfo) -> Inherited:
-    return mapping(image_metadata(build).get("inherited"))
+    inherited: Inherited = mapping(image_metadata(build).get("inherited"))
+    return inherited

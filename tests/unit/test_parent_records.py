@@ -138,9 +138,9 @@ def test_no_registry_is_queried_for_a_recorded_image(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("recorded", [{}, {f"{PLACE}:1-1": {"Env": "DISTTAG=fc41"}}, {f"{PLACE}:1-1": {"Env": [1]}}])
 def test_unusable_records_leave_labels_unknown(recorded: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     dockerfile, queried = _labels(recorded, monkeypatch)
-    assert (dockerfile.unknown_labels, queried) == ({"version"}, 1)
+    assert (dockerfile.unknown_labels, queried) == (frozenset({"version"}), 1)
 
 
 def test_registry_of_a_replaced_image_is_not_queried(monkeypatch: pytest.MonkeyPatch) -> None:
     dockerfile, queried = _labels({}, monkeypatch, replaced=f"{PLACE}:1-1")
-    assert (dockerfile.unknown_labels, queried) == ({"version"}, 0)
+    assert (dockerfile.unknown_labels, queried) == (frozenset({"version"}), 0)
