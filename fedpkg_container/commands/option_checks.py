@@ -16,13 +16,15 @@ _FORM = "use the form http(s)://HOST/PATH.repo"
 
 
 def check_options(request: BuildRequest) -> Iterator[Finding]:
-    """Yield findings about options that the hub plugin refuses."""
-    from fedpkg_container.model.options import option_problems, unavailable_options
+    """Yield findings about options that the hub plugin refuses.
+
+    Types are not checked, as the options are from our parser, or accepted by the hub before (``--retry``).
+    """
+    from fedpkg_container.model.options import contradictions, unavailable_options, without_none
 
     yield from filter(None, map(check_repo_url, request.options.get("yum_repourls") or ()))
-    others = {name: value for name, value in request.options.items() if name != "yum_repourls"}
-    others["git_branch"] = others.get("git_branch") or "unknown"  # a missing branch is a finding of the checkout
-    for problem in option_problems(others) or unavailable_options(others):
+    others = without_none({**request.options, "yum_repourls": None})
+    for problem in contradictions(others) or unavailable_options(others):
         yield Finding("build-options", ERROR, f"the hub refuses the build: {problem}", "remove the option")
 
 
