@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from fedpkg_container.stdio import write_text
@@ -169,8 +169,3 @@ def _columns() -> float:
     import shutil
 
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
-
-
-def format_fields(values: Mapping[str, object]) -> list[str]:
-    """Return one line per name and value."""
-    return [f"    {name} = {printable_line(str(value))}" for name, value in values.items()]
