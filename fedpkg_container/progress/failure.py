@@ -166,10 +166,11 @@ class Failure:
         if listed:
             yield Row((Cell("steps:", "strong"),))
         for number, step in listed:
-            notes = [Cell("(failed)", "bad")] if number == failed else []
-            notes += [Cell("(slowest)", "dim")] if step == report.slowest and len(report.steps) > 1 else []
+            notes = ["failed"] if number == failed else []
+            notes += ["slowest"] if step == report.slowest and len(report.steps) > 1 else []
+            note = Cell(f"({', '.join(notes)})" if notes else "", "bad" if number == failed else "dim")
             took = format_duration(step.seconds) if step.seconds >= 1 else f"{step.seconds:.1f} s"
-            cells = (Cell(f"{step.started[11:19]} UTC  {took:>9}"), Cell(f"{step.number} {step.instruction}"), *notes)
+            cells = (Cell(f"{step.started[11:19]} UTC  {took:>9}"), Cell(f"{step.number} {step.instruction}"), note)
             yield Row(cells, indent=_DETAILS)
         if report.file:
             yield Row((Cell(f"{report.place}:", "strong"),))
