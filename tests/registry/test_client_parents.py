@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.commands import parents
 from fedpkg_container.commands.parents import known_parents
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.registry.manifests import MANIFEST, Manifest
@@ -16,6 +17,7 @@ from tests.support.memory_registry import LATE, Fault
 from tests.support.pushing import blob, tagged
 from tests.support.registries import access
 from tests.support.registry_clients import Serve
+from tests.support.waiting import slowed
 
 pytestmark = pytest.mark.programs
 
@@ -31,7 +33,8 @@ def _dockerfile(repository: Repository, version: str = "1.$DISTTAG") -> Dockerfi
     return Dockerfile(f"FROM {image}\nLABEL com.redhat.component=c name=c version={version}\n")
 
 
-def test_labels_are_completed(serve: Serve, tmp_path: Path) -> None:
+def test_labels_are_completed(serve: Serve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parents, "TIMEOUT", slowed(parents.TIMEOUT))
     server, repository = serve()
     _push(repository, ["DISTTAG=fc41"])
     reached = access(tmp_path, server.address, password="registry secret")
