@@ -18,6 +18,8 @@ from fedpkg_container.registry.skopeo import Access
 from fedpkg_container.settings import Settings
 from fedpkg_container.text import pluralize
 
+#: Value of ``[redirects] tree`` for a front end that redirects every blob.
+NO_TREE = Path("none")
 #: Placeholders in the list of floating tags.
 VERSION, RECORDED = "version", "recorded"
 
@@ -92,6 +94,7 @@ class Mirroring:
     :param grace: days for which unreferenced blobs are kept
     :param rate: bandwidth limit for all requests together, bytes per second; 0 for none
     :param archives: whether images are also exported as docker-archives
+    :param probe: base URLs of mirrors and CDNs
     """
 
     target: str
@@ -102,6 +105,7 @@ class Mirroring:
     grace: int
     rate: int
     archives: bool
+    probe: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -216,11 +220,13 @@ def _default_floating(name: str) -> tuple[str, ...]:
 def _front_end(settings: Settings) -> FrontEnd | None:
     """Return the front end; None if the site has none, or after noting that its settings are invalid.
 
-    Files that it refers to need not exist: the front end may run on another machine.
+    Files that it refers to need not exist: the front end may run on another machine. By default it redirects only blobs
+    in the mirror's directory: if it does not see that directory, the registry serves all blobs.
     """
     if "redirects" not in settings:
         return None
-    values = settings["redirects"]
+    values = dict(settings["redirects"])
+    values["tree"] = None if values["tree"] == NO_TREE else values["tree"] or settings["mirror"]["directory"]
     certificate = values["certificate"] or Path()
     try:
         return FrontEnd(**{**values, "certificate": certificate, "key": values["key"] or certificate})

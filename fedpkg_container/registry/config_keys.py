@@ -88,6 +88,15 @@ def _web_url(text: str) -> str:
     return str(Address.parse(text)) if text else ""
 
 
+def _address_problem(text: str) -> str:
+    """Return why a URL is invalid; empty if it is valid."""
+    try:
+        Address.parse(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def _prefix(text: str) -> str:
     """Return a prefix of repository names without trailing slash; may be empty."""
     prefix = text.rstrip("/")
@@ -135,8 +144,9 @@ REDIRECTS_KEYS = (
     ),
     Key(
         "redirects", "tree", _unchecked_path,
-        "the mirror's directory, as seen on this machine: blobs that are not in it are not redirected",
-        default_text="none",
+        "the mirror's directory, as seen on this machine: blobs that are not in it are not redirected. `none`: every "
+        "blob is redirected, e.g. to a CDN that fetches missing ones from the registry",
+        default_text="`[mirror] directory`",
     ),
     Key(
         "redirects", "catalog", _unchecked_path,
@@ -197,6 +207,12 @@ KEYS = (
         "0", default_text="no limit",
     ),
     Key("mirror", "archives", flag(), "`yes`: also export images as docker-archives", "no"),
+    Key(
+        "mirror", "probe", words(_address_problem),
+        "base URLs of mirrors and CDNs, below which `v2/NAME/blobs/DIGEST` is found: `promote --publish` checks that "
+        "they have the blobs, and `mirror --probe` compares them with the tree",
+        default_text="none",
+    ),
     Key("catalog", "target", str, "target that is shown", "stable"),
     Key("catalog", "directory", path, "output directory", default_text="given on the command line"),
     Key(

@@ -72,6 +72,21 @@ def promote(hub: Hub) -> str:
     return ""
 
 
+def stage_and_publish(hub: Hub) -> str:
+    """Stage a build, export it to a mirror tree, and publish it."""
+    candidate, tree = hub.bench.build("hello-1.0-1", layers=1), hub.bench.folder / "tree"
+    if message := failure(hub.bench.stage(candidate)):
+        return message
+    assert hub.bench.tags(candidate) == {}
+    (waiting,) = hub.bench.publish(candidate, tree=tree)
+    assert (waiting.state, hub.bench.tags(candidate)) == ("waiting", {})
+    assert hub.bench.mirror(tree, repositories=(NAME,)).errors == []
+    message = failure(hub.bench.publish(candidate, tree=tree))
+    assert set(hub.bench.tags(candidate)) == {"1.0-1", "1.0", "latest"}
+    assert hub.bench.stage(candidate)[0].state == "unchanged"
+    return message
+
+
 def list_target(hub: Hub) -> str:
     hub.stored()
     names = [] if hub.profile.catalog == 200 else ["hello"]
@@ -149,7 +164,7 @@ def import_base(hub: Hub) -> str:
 RUN: dict[str, Callable[[Hub], str]] = dict(
     zip(
         VERBS,
-        (promote, list_target, mirror_target, unpromote, unpromote_and_delete, prune, import_base),
+        (promote, stage_and_publish, list_target, mirror_target, unpromote, unpromote_and_delete, prune, import_base),
     )
 )
 

@@ -19,7 +19,7 @@ MOUNTS, INEFFECTIVE = "mounts", "ineffective"
 BY_DIGEST, TAGS_FIRST, KEEPS, UNREFERENCED = "by digest", "tags first", "keeps", "unreferenced"
 #: Blobs: from the registry, redirected to storage, or to storage that refuses HEAD.
 OWN, STORAGE, SIGNED = "own", "storage", "signed"
-VERBS = ("promote", "list", "mirror", "unpromote", "unpromote --delete", "prune", "import-base")
+VERBS = ("promote", "promote --stage", "list", "mirror", "unpromote", "unpromote --delete", "prune", "import-base")
 #: Verbs that need deletion.
 DELETES = ("unpromote --delete", "prune")
 
@@ -286,7 +286,7 @@ BEHAVIORS = (
         late=0.2,
         referrers=404,
         subject_header=False,
-        verbs=("promote", "unpromote --delete"),
+        verbs=("promote", "promote --stage", "unpromote --delete"),
     ),
     replace(
         _PLAIN,
@@ -337,7 +337,7 @@ BEHAVIORS = (
             name=f"read-only-{status}",
             title=f"read-only: {status}",
             read_only=status,
-            verbs=("promote", "list", "mirror", "prune", "import-base"),
+            verbs=("promote", "promote --stage", "list", "mirror", "prune", "import-base"),
             outcomes={**dict.fromkeys(VERBS, "is read-only"), "list": "", "mirror": ""},
         )
         for status in (405, 503)

@@ -25,7 +25,7 @@ from fedpkg_container.registry.pages import is_down, repositories
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
-from fedpkg_container.registry.referrers import fallback_tag_of
+from fedpkg_container.registry.referrers import is_derived_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import JobResult, JobSkippedError, WorkerPool
@@ -145,7 +145,7 @@ def _all_repositories(http: RegistryHTTP, target: Target, journal: Journal) -> l
 def _read_repository(repository: Repository, journal: Journal, requests: WorkerPool) -> Listing:
     history = journal.history(str(repository.reference))
     nvr_lookup = NVRLookup(repository, history.builds)
-    names = sorted(tag for tag in repository.tags() if not fallback_tag_of(tag))
+    names = sorted(tag for tag in repository.tags() if not is_derived_tag(tag))
     errors: list[str] = []
     heads = requests.map(lambda tag: _reported(errors, lambda: repository.head(tag)), names)
     tags: dict[str, list[str]] = {}

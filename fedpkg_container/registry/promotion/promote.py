@@ -62,6 +62,7 @@ class Promoter:
     :param source: the candidate registry
     :param destination: the target's registry
     :param requests: worker pool for requests
+    :param steps: the steps for one build
     """
 
     site: DistributionSite
@@ -72,6 +73,7 @@ class Promoter:
     journal: Journal
     blobs: BlobCopier
     requests: WorkerPool
+    steps: Callable[[Promoter, Candidate, PromotionResult], BuildPromotion]
     signatures: SignatureTags = field(default_factory=SignatureTags)
 
     def promote(self, candidate: Candidate | RejectedCandidate) -> PromotionResult:
@@ -82,7 +84,7 @@ class Promoter:
             if isinstance(candidate, RejectedCandidate):
                 raise RefusedError(candidate.reason, solution=candidate.solution)
             self._check_accepted(candidate)
-            _BuildPromotion(self, candidate, result).promote()
+            self.steps(self, candidate, result).promote()
         except FedpkgContainerError as error:
             result.fail(error)
             _log.info("%s %s: %s", candidate.nvr, result.state, error.reason)
@@ -114,11 +116,14 @@ class Promoter:
             )
 
 
-class _BuildPromotion:
+class BuildPromotion:
     """The promotion of one build.
 
     :param result: filled in
     """
+
+    #: Kind of the change in the journal, and state of the result if anything was done.
+    what, done_state = PROMOTE, PROMOTED
 
     def __init__(self, promoter: Promoter, candidate: Candidate, result: PromotionResult) -> None:
         target, image = promoter.target, candidate.image
@@ -175,7 +180,7 @@ class _BuildPromotion:
                 if not self._is_done():  # otherwise another process was first
                     has_work = has_work or self._has_work(content)
                     self.update_floating_tags(content.manifest)
-        self.result.state = PROMOTED if has_work else UNCHANGED
+        self.result.state = self.done_state if has_work else UNCHANGED
 
     def _plan_tags(self) -> list[TagChange]:
         heads = self.promoter.requests.map(self._current_digest, self.tags)
@@ -215,7 +220,7 @@ class _BuildPromotion:
         """Set the release tag and move the floating tags, between the two journal entries of the change."""
         changes = [change for change in self.result.tags if change.what == SET]
         entry = JournalEntry.start(
-            PROMOTE,
+            self.what,
             target=self.promoter.target.name,
             repository=self.result.repository,
             nvr=str(self.candidate.nvr),
@@ -247,11 +252,13 @@ def promote(
     builds: Sequence[BuildCandidate],
     options: PromoteOptions,
     *,
+    steps: Callable[[Promoter, Candidate, PromotionResult], BuildPromotion] = BuildPromotion,
     on_result: Callable[[PromotionResult], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> list[PromotionResult]:
     """Promote builds concurrently; a failure of one does not stop the others.
 
+    :param steps: the steps for one build
     :param on_result: called for each build as soon as its result is known, in any thread; not for builds that are
         canceled by an interruption
     :raises ConfigurationError: if the journal cannot be read or written; nothing was done
@@ -267,7 +274,7 @@ def promote(
         WorkerPool(min(site.parallel * REQUESTS_PER_BUILD, MAX_REQUESTS)) as requests,
     ):
         blobs = BlobCopier(options.verify, progress.received)
-        promoter = Promoter(site, target, options, source, destination, journal, blobs, requests)
+        promoter = Promoter(site, target, options, source, destination, journal, blobs, requests, steps)
         progress.began("promoting", len(builds))
 
         def promote_build(build: BuildCandidate) -> PromotionResult:

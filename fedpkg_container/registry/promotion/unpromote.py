@@ -27,7 +27,7 @@ from fedpkg_container.registry.promotion.journal_entry import UNPROMOTE, Journal
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, parse_nvr
 from fedpkg_container.registry.promotion.result import FAILED, PLANNED, UNCHANGED, UNPROMOTED, PromotionResult
 from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, TagChange, TagRules, TagUpdater
-from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, staged_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
@@ -215,7 +215,7 @@ class _BuildReversal:
 
     def _change(self, tag: str) -> TagChange:
         """Return the change of a tag of the build."""
-        if tag == parse_nvr(self.nvr).primary_tag:
+        if tag in (parse_nvr(self.nvr).primary_tag, staged_tag(self.digest)):
             return TagChange(tag, self.digest, self.digest, KEPT, "removed only with --delete")
         if tag not in self.history.tags[self.digest][self.unpromoter.target.name]:
             return TagChange(tag, self.digest, self.digest, KEPT, NOT_OURS)
