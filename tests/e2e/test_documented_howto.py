@@ -177,8 +177,8 @@ def test_promotion_and_candidates_and_mirror(packager: Packager, tmp_path: Path)
     page.run("fedpkg-container-registry promote --publish", f"{three}.*: done", "latest  set")
     page.end()
 
-    assert box.distribution
-    mirror = box.distribution.mirror_url
+    assert box.layout.distribution
+    mirror = box.layout.distribution.mirror_url
     names = {"/srv/pub": str(tmp_path / "srv"), "https://mirror.example.org/pub/containers": mirror,
              "https://cdn.example.org": mirror}  # fmt: skip
     page = Page("mirror", tmp_path, packager.environment, names)
@@ -214,14 +214,14 @@ def test_promotion_and_candidates_and_mirror(packager: Packager, tmp_path: Path)
 
 def _add_target(box: Box, variables: Mapping[str, str]) -> None:
     """Add the target testing, and the mirror, to the site's file."""
-    assert box.distribution
+    assert box.layout.distribution
     path = Path(variables["HOME"]) / ".config" / "fedpkg-container" / "registry.conf"
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(path)
     parser["target testing"] = {
         "registry": parser["target stable"]["registry"], "prefix": "testing", "koji_tags": "*-container-testing",
     }  # fmt: skip
-    parser["mirror"]["probe"] = box.distribution.mirror_url
+    parser["mirror"]["probe"] = box.layout.distribution.mirror_url
     with path.open("w") as file:
         parser.write(file)
 

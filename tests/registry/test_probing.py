@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.registry.mirror.tree import Tree
 from fedpkg_container.registry.probing import http, run
 from fedpkg_container.registry.probing.http import FAILED, MISSING, WRONG
 from fedpkg_container.registry.probing.run import MirrorReport, ProbeOptions, ProbeReport, probe
@@ -191,7 +192,7 @@ def test_sample(tree: Path, server: MirrorServer, tmp_path: Path) -> None:
     """Half of a sample are the newest blobs."""
     for number in range(30):
         add(tree, b"new" * (number + 1))
-    blobs = run.Tree(tree, tree).contents()["fedora/hello"]
+    blobs = Tree(tree, tree).contents()["fedora/hello"]
     newest = sorted(blobs.values(), key=lambda entry: -entry.changed)[:5]
     chosen = run._sample(list(blobs.values()), 10, random.Random(1))
     digests = [blob.digest for blob in chosen]
@@ -205,7 +206,7 @@ def test_newest_by_inode_time(tree: Path) -> None:
     """A blob that was linked just now, with the times of the mirror that it was copied from."""
     path = add(tree, b"linked just now")
     os.utime(tree / path, (0, 0))
-    blobs = run.Tree(tree, tree).contents()["fedora/hello"]
+    blobs = Tree(tree, tree).contents()["fedora/hello"]
     assert run._sample(list(blobs.values()), 1, random.Random(1))[0].path == path
 
 

@@ -111,6 +111,20 @@ def test_staged_build_is_not_shown(hub: Hub, tree: Path) -> None:
     assert [note for note in summary.notes if "staged" in note] == []
 
 
+def test_staged_builds_are_listed_on_request(hub: Hub) -> None:
+    published, staged = hub.bench.build("hello-1.0-1"), hub.bench.build("hello-1.0-2")
+    hub.bench.stage(published, staged)
+    hub.bench.promote(published)
+    target = hub.bench.site.target("stable")
+    (image,) = list_images(hub.bench.site, target, ["hello"], staged=True).images
+    assert (image.nvr, image.tags) == ("hello-1.0-2", (staged_tag(staged.image.digest),))
+    assert image.promoted == history(hub).staged[staged.image.digest]["stable"].time
+    (image,) = list_images(hub.bench.site, target, ["hello"]).images
+    assert image.nvr == "hello-1.0-1"
+    hub.bench.promote(staged)
+    assert list_images(hub.bench.site, target, ["hello"], staged=True).images == ()
+
+
 def test_pruning_keeps_a_staged_image(hub: Hub) -> None:
     candidate = hub.bench.build()
     hub.bench.stage(candidate)

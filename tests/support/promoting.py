@@ -165,9 +165,10 @@ class Bench:
         """Promote, as the command does."""
         return promote(self.site, self.site.target(to), builds, PromoteOptions(rules, **options))
 
-    def stage(self, *builds: BuildCandidate, to: str = "stable", **options: bool) -> list[PromotionResult]:
+    def stage(self, *builds: BuildCandidate, dry_run: bool = False) -> list[PromotionResult]:
         """Stage, as the command does."""
-        return promote(self.site, self.site.target(to), builds, PromoteOptions(**options), steps=BuildStaging)
+        options = PromoteOptions(dry_run=dry_run)
+        return promote(self.site, self.site.target("stable"), builds, options, steps=BuildStaging)
 
     def publish(
         self, *builds: BuildCandidate, tree: Path | None, mirrors: Sequence[str] = (), wait: float = 0.0,

@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "repository", nargs="*", metavar="REPOSITORY", help="repositories, without registry and prefix (default: all)"
     )
     add_target(parser)
+    parser.add_argument("--staged", action="store_true", help="show builds that are staged and not published, instead")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
@@ -32,16 +33,18 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
-    listing = list_images(site, target, arguments.repository)
+    listing = list_images(site, target, arguments.repository, staged=arguments.staged)
     status = 1 if listing.errors else 0
     if arguments.json:
         images = [asdict(image) for image in listing.images]
         print_json({"format": FORMAT, "target": target.name, "images": images, "errors": listing.errors})
         return status
     if not listing.images and not listing.errors:
-        print_stderr(f"{target.name} has no images" + (" in these repositories" if arguments.repository else ""))
+        what = "staged images" if arguments.staged else "images"
+        print_stderr(f"{target.name} has no {what}" + (" in these repositories" if arguments.repository else ""))
     for image in listing.images:
-        when = f"promoted {image.promoted} by {image.by}" if image.promoted else "not in the promotion journal"
+        change = "staged" if arguments.staged else "promoted"
+        when = f"{change} {image.promoted} by {image.by}" if image.promoted else "not in the promotion journal"
         print_lines(
             f"{image.repository}: {' '.join(image.tags)}",
             f"    {image.nvr or 'unknown build'}, {when}",

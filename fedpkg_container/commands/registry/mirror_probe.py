@@ -105,6 +105,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite, mirroring: Option
 
     :param mirroring: options of a mirror run
     """
+    from dataclasses import replace
+
     from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.terminal import print_error, print_json, print_lines
     from fedpkg_container.errors import NotMirroredError, UsageError
@@ -114,18 +116,13 @@ def run(arguments: argparse.Namespace, site: DistributionSite, mirroring: Option
     mirrors = probed_urls(arguments.probe, site)
     if not mirrors:
         raise UsageError("no mirror to probe", solution=f"name one: --probe URL, or set [mirror] probe in {site.path}")
-    sizes = {} if arguments.probe_size is None else {"max_download": arguments.probe_size}
-    times = {} if arguments.probe_timeout is None else {"timeout": float(arguments.probe_timeout)}
-    samples = {"sample": arguments.probe_sample or 0} if arguments.probe_all or arguments.probe_sample else {}
-    options = ProbeOptions(
-        mirroring.directory,
-        mirrors,
-        parallel=mirroring.parallel,
-        wants=mirroring.wants,
-        **sizes,
-        **times,
-        **samples,
-    )
+    options = ProbeOptions(mirroring.directory, mirrors, parallel=mirroring.parallel, wants=mirroring.wants)
+    if arguments.probe_all or arguments.probe_sample:
+        options = replace(options, sample=arguments.probe_sample or 0)
+    if arguments.probe_size is not None:
+        options = replace(options, max_download=arguments.probe_size)
+    if arguments.probe_timeout is not None:
+        options = replace(options, timeout=float(arguments.probe_timeout))
     with shown() as progress:
         report = probe(options, progress)
     if arguments.json:

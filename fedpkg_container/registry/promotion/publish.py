@@ -81,9 +81,14 @@ class BuildPublication(BuildPromotion):
         try:
             content = target.inspect(digest)
         except NoSuchImageError as error:
-            raise self._not_staged(f"is incomplete: {error.reason};") from error
+            raise self._not_staged("is incomplete", f": {error.reason}") from error
         names = (*content.digests, *content.signatures)
         manifests = [manifest for manifest in self.promoter.requests.map(self._manifest, names) if manifest]
+        if missing := len(names) - len(manifests):
+            listed = pluralize(missing, "SBOM or signature is", "SBOMs or signatures are")
+            self.copier.warnings.append(
+                f"{listed} listed in the target, but missing; staging again copies what is missing"
+            )
         blobs = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
         return content.manifest, list(blobs.values())
 
@@ -94,10 +99,10 @@ class BuildPublication(BuildPromotion):
         except NoSuchImageError:
             return None
 
-    def _not_staged(self, what: str) -> RefusedError:
+    def _not_staged(self, what: str, why: str = "") -> RefusedError:
         nvr, target = self.candidate.nvr, self.promoter.target.name
         return RefusedError(
-            f"{nvr} {what} in {self.result.repository}",
+            f"{nvr} {what} in {self.result.repository}{why}",
             solution=f"stage it first: fedpkg-container-registry promote --stage --to {target} {nvr}",
         )
 
