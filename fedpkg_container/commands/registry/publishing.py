@@ -43,7 +43,7 @@ def publish_builds(
     on_result: Callable[[PromotionResult], None],
     progress: Progress,
 ) -> list[PromotionResult]:
-    """Publish staged builds as the arguments and the configuration say.
+    """Publish staged builds according to the arguments and the configuration.
 
     :raises UsageError: if neither a mirror tree nor a mirror is given, or the tree does not exist
     """
