@@ -7,6 +7,8 @@ import collections
 import json
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,10 +26,12 @@ from fedpkg_container.registry.pruning.inventory import read_inventory
 from fedpkg_container.registry.referrers import is_derived_tag, staged_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
+from fedpkg_container.signals import interruptible
 from tests.support.hubs import NAME, Hub
 from tests.support.memory_registry import Fault
 from tests.support.mirror_server import MirrorServer, mirror_server
 from tests.support.promoting import cosign
+from tests.support.waiting import PATIENCE
 
 MakeHub = Callable[..., Hub]
 
@@ -277,6 +281,20 @@ def test_waiting_ends_at_the_deadline(hub: Hub, tree: Path, monkeypatch: pytest.
     rounds.clear()
     hub.bench.publish(candidate, tree=tree, wait=60, dry_run=True, on_wait=lambda results: rounds.append(len(results)))
     assert rounds == []
+
+
+def test_signal_ends_waiting(hub: Hub, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "FIRST_PAUSE", 2 * PATIENCE)
+    candidate = hub.bench.build()
+    hub.bench.stage(candidate)
+    tree.mkdir()
+
+    def on_wait(_: object) -> None:
+        threading.Timer(0.1, os.kill, [os.getpid(), signal.SIGTERM]).start()
+
+    with interruptible(), pytest.raises(KeyboardInterrupt):
+        hub.bench.publish(candidate, tree=tree, wait=4 * PATIENCE, on_wait=on_wait)
+    assert hub.bench.tags(candidate) == {}
 
 
 def test_build_that_is_not_staged_is_refused(hub: Hub, tree: Path) -> None:
