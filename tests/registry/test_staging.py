@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry.catalog.reader import read_repository
 from fedpkg_container.registry.promotion import publish
 from fedpkg_container.registry.promotion.history import RepositoryHistory
@@ -54,6 +55,11 @@ def remote(hub: Hub) -> Iterator[MirrorServer]:
         yield server
 
 
+def build(hub: Hub, nvr: str = "hello-1.0-1") -> Candidate:
+    """Push a small build to the candidate registry."""
+    return hub.bench.build(nvr, arches=("amd64",), layers=1)
+
+
 def history(hub: Hub) -> RepositoryHistory:
     return Journal(hub.bench.site.journal).history(f"{hub.server.address}/{NAME}")
 
@@ -70,7 +76,7 @@ def synchronize(tree: Path, remote: MirrorServer) -> None:
 
 
 def test_staging_sets_only_the_tag_of_a_staged_image(hub: Hub) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     (result,) = hub.bench.stage(candidate)
     digest = candidate.image.digest
     assert (result.state, [change.tag for change in result.tags]) == ("staged", [staged_tag(digest)])
@@ -95,13 +101,13 @@ def test_tag_of_a_staged_image_is_valid(algorithm: str) -> None:
 
 
 def test_dry_run_stages_nothing(hub: Hub) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     assert hub.bench.stage(candidate, dry_run=True)[0].state == "planned"
     assert hub.server[NAME].manifests == {}
 
 
 def test_staged_build_is_not_shown(hub: Hub, tree: Path) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     assert list_images(hub.bench.site, hub.bench.site.target("stable"), []).images == ()
     with Registry(hub.reached).http(hub.server.address) as http:
@@ -116,7 +122,7 @@ def test_staged_build_is_not_shown(hub: Hub, tree: Path) -> None:
 
 
 def test_staged_builds_are_listed_on_request(hub: Hub) -> None:
-    published, staged = hub.bench.build("hello-1.0-1"), hub.bench.build("hello-1.0-2")
+    published, staged = build(hub, "hello-1.0-1"), build(hub, "hello-1.0-2")
     hub.bench.stage(published, staged)
     hub.bench.promote(published)
     target = hub.bench.site.target("stable")
@@ -130,7 +136,7 @@ def test_staged_builds_are_listed_on_request(hub: Hub) -> None:
 
 
 def test_pruning_keeps_a_staged_image(hub: Hub) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     with Registry(hub.reached).http(hub.server.address) as http:
         inventory = read_inventory(Repository(http, NAME))
@@ -140,7 +146,7 @@ def test_pruning_keeps_a_staged_image(hub: Hub) -> None:
 def test_mirror_exports_a_staged_build_that_the_journal_names(hub: Hub, tree: Path) -> None:
     hub.bench.promote(hub.bench.build("other-1-1", "other", layers=1))
     assert hub.bench.mirror(tree).errors == []
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     before = hub.server.asked("/tags/list")
     summary = hub.bench.mirror(tree)
@@ -150,7 +156,7 @@ def test_mirror_exports_a_staged_build_that_the_journal_names(hub: Hub, tree: Pa
 
 
 def test_signature_added_after_staging_is_exported(hub: Hub, tree: Path) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     hub.bench.mirror(tree)
     with hub.bench.http(candidate.image.registry) as http:
@@ -163,7 +169,7 @@ def test_signature_added_after_staging_is_exported(hub: Hub, tree: Path) -> None
 
 
 def test_publication_waits_for_the_tree(hub: Hub, tree: Path) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     tree.mkdir()
     before = lines(hub)
@@ -187,7 +193,7 @@ def test_publication_waits_for_the_tree(hub: Hub, tree: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["absent", "truncated", "link"])
 def test_incomplete_file_in_the_tree(hub: Hub, tree: Path, damage: str) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     hub.bench.mirror(tree)
     path = max((tree / "v2" / NAME / "blobs").iterdir(), key=lambda each: each.stat().st_size)
@@ -202,7 +208,7 @@ def test_incomplete_file_in_the_tree(hub: Hub, tree: Path, damage: str) -> None:
 
 
 def test_tree_that_cannot_be_read(hub: Hub, tree: Path) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     tree.mkdir()
     (tree / "v2").touch()
@@ -211,7 +217,7 @@ def test_tree_that_cannot_be_read(hub: Hub, tree: Path) -> None:
 
 
 def test_publication_waits_for_mirrors(hub: Hub, tree: Path, remote: MirrorServer) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     tree.mkdir()
     hub.bench.publish(candidate, tree=tree, mirrors=[remote.url])
@@ -226,7 +232,7 @@ def test_publication_waits_for_mirrors(hub: Hub, tree: Path, remote: MirrorServe
 
 
 def test_only_mirrors_are_checked_without_a_tree(hub: Hub, tree: Path, remote: MirrorServer) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     (result,) = hub.bench.publish(candidate, tree=None, mirrors=[remote.url])
     assert (result.state, list(result.missing)) == ("waiting", [remote.url])
@@ -240,7 +246,7 @@ def test_waiting_ends_when_mirrors_are_complete(
 ) -> None:
     """One build is published at once, another when the mirror has fetched its blobs; a known one is not requested."""
     monkeypatch.setattr(publish, "FIRST_PAUSE", 0.01)
-    ready, late = hub.bench.build("hello-1.0-1"), hub.bench.build("hello-1.0-2")
+    ready, late = build(hub, "hello-1.0-1"), build(hub, "hello-1.0-2")
     hub.bench.stage(ready)
     hub.bench.mirror(tree)
     synchronize(tree, remote)
@@ -272,7 +278,7 @@ def test_waiting_ends_when_mirrors_are_complete(
 
 def test_waiting_ends_at_the_deadline(hub: Hub, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "FIRST_PAUSE", 0.01)
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     tree.mkdir()
     rounds: list[int] = []
@@ -285,7 +291,7 @@ def test_waiting_ends_at_the_deadline(hub: Hub, tree: Path, monkeypatch: pytest.
 
 def test_signal_ends_waiting(hub: Hub, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "FIRST_PAUSE", 2 * PATIENCE)
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     tree.mkdir()
 
@@ -298,7 +304,7 @@ def test_signal_ends_waiting(hub: Hub, tree: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_build_that_is_not_staged_is_refused(hub: Hub, tree: Path) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     (result,) = hub.bench.publish(candidate, tree=tree)
     assert (result.state, "is not staged" in result.error) == ("refused", True)
     assert "promote --stage --to stable hello-1.0-1" in result.solution
@@ -306,7 +312,7 @@ def test_build_that_is_not_staged_is_refused(hub: Hub, tree: Path) -> None:
 
 def test_incomplete_staged_image_is_refused(hub: Hub, tree: Path) -> None:
     """As after a garbage collection that deletes the members of image indexes."""
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     hub.bench.mirror(tree)
     with hub.bench.http(candidate.image.registry) as http:
@@ -319,7 +325,7 @@ def test_incomplete_staged_image_is_refused(hub: Hub, tree: Path) -> None:
 
 
 def test_staged_build_can_be_withdrawn(hub: Hub) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.stage(candidate)
     (result,) = hub.bench.unpromote("hello-1.0-1")
     assert (result.state, result.error) == ("unchanged", "")
@@ -345,11 +351,11 @@ def test_deletion_keeps_what_another_staged_image_shares(hub: Hub) -> None:
 
 
 def test_published_build_is_taken_back_to_the_one_before(hub: Hub, tree: Path) -> None:
-    first, second = hub.bench.build("hello-1.0-1"), hub.bench.build("hello-1.0-2")
-    for build in (first, second):
-        hub.bench.stage(build)
+    first, second = build(hub, "hello-1.0-1"), build(hub, "hello-1.0-2")
+    for candidate in (first, second):
+        hub.bench.stage(candidate)
         hub.bench.mirror(tree)
-        assert hub.bench.publish(build, tree=tree)[0].state == "promoted"
+        assert hub.bench.publish(candidate, tree=tree)[0].state == "promoted"
     assert hub.bench.unpromote("hello-1.0-2")[0].error == ""
     assert hub.bench.tags(second)["latest"] == first.image.digest
     listing = list_images(hub.bench.site, hub.bench.site.target("stable"), [])
@@ -370,20 +376,20 @@ def test_staging_does_not_hide_an_interrupted_promotion(hub: Hub) -> None:
 
 
 def test_published_build_is_not_staged_again(hub: Hub) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     hub.bench.promote(candidate)
     assert hub.bench.stage(candidate)[0].state == "unchanged"
     assert staged_tag(candidate.image.digest) not in hub.server[NAME].manifests
 
 
 def test_build_whose_tag_is_taken_is_not_staged(hub: Hub) -> None:
-    hub.bench.promote(hub.bench.build())
-    (result,) = hub.bench.stage(hub.bench.build())
+    hub.bench.promote(build(hub))
+    (result,) = hub.bench.stage(build(hub))
     assert (result.state, "exists with another image" in result.error) == ("refused", True)
 
 
 def test_tag_that_a_full_disk_damaged_is_set_again(hub: Hub) -> None:
-    candidate = hub.bench.build()
+    candidate = build(hub)
     tag = staged_tag(candidate.image.digest)
     hub.server.faults = {rf"PUT .*/manifests/{tag}": [Fault(507)] * 3}
     assert hub.bench.stage(candidate)[0].state == "failed"
@@ -396,7 +402,7 @@ def test_tag_that_a_full_disk_damaged_is_set_again(hub: Hub) -> None:
 def test_report_matches_its_schema(hub: Hub, tree: Path) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((Path(__file__).parents[2] / "docs/reference/promotion.schema.json").read_text())
-    candidate = hub.bench.build()
+    candidate = build(hub)
     reports = [hub.bench.stage(candidate)[0].report(), hub.bench.publish(candidate, tree=tree)[0].report()]
     for report in reports:
         jsonschema.validate(report, {**schema["definitions"]["image"], "definitions": schema["definitions"]})
