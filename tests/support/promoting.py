@@ -63,6 +63,12 @@ def site_file(site: DistributionSite, *, auth_file: Path | None = None) -> Path:
     for target in site.targets.values():
         text += f"[target {target.name}]\nregistry = {target.registry}\nprefix = {target.prefix}\n{access}"
         text += f"koji_tags = {' '.join(target.koji_tags)}\nfloating = {' '.join(target.floating)}\n"
+        text += f"sign = {'required' if target.sign else 'optional'}\n"
+    signing = site.signing
+    values = {"key": signing.key, "public_key": signing.public_key, "password_file": signing.password_file}
+    values["accepted_keys"] = " ".join(map(str, signing.accepted_keys))
+    lines = "".join(f"{name} = {value}\n" for name, value in values.items() if value)
+    text += f"[signing]\n{lines}" if lines else ""
     site.path.write_text(text)
     return site.path
 
