@@ -27,6 +27,8 @@ from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
 from fedpkg_container.registry.referrers import fallback_tag_of
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.signer import site_keys
+from fedpkg_container.registry.signing.verification import SIGNED, ImageVerifier, Verification
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import JobResult, JobSkippedError, WorkerPool
 
@@ -50,6 +52,7 @@ class PromotedImage:
     :param nvr: of its build; empty if unknown from journal and labels
     :param arches: Go names
     :param promoted: time of the promotion, RFC 3339, and ``by`` its author; empty if not in the journal
+    :param signature: result of verifying its signatures; None if they were not verified
     """
 
     repository: str
@@ -59,6 +62,12 @@ class PromotedImage:
     arches: tuple[str, ...]
     promoted: str
     by: str
+    signature: Verification | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether its signatures are valid, or were not verified."""
+        return self.signature is None or self.signature.status == SIGNED
 
 
 @dataclass(frozen=True)
@@ -73,16 +82,19 @@ class Listing:
     errors: tuple[str, ...] = ()
 
 
-def list_images(site: DistributionSite, target: Target, names: Sequence[str]) -> Listing:
+def list_images(site: DistributionSite, target: Target, names: Sequence[str], *, verify: bool = False) -> Listing:
     """Return the tagged images of a target; a repository or tag that cannot be read does not hide the others.
 
     :param names: repositories, without registry and prefix; all if empty
+    :param verify: verify the signatures
     :raises UsageError: if a name is not a valid repository name
+    :raises ConfigurationError: if signatures are to be verified, and a public key cannot be read
     :raises RegistryError: if the registry cannot be read at all, or a named repository does not exist
     """
     wrong = [f"{name!r} {problem}" for name in names if (problem := repository_problem(name))]
     if wrong:
         raise UsageError(f"invalid repository: {'; '.join(wrong)}", solution="give its name without registry and tag")
+    verifier = ImageVerifier(target, site_keys(site.signing)) if verify else None
     journal = Journal(site.journal)
     journal.repositories()  # raises if it cannot be read
     with (
@@ -94,7 +106,7 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str]) ->
         references = [target.repository(name) for name in names] or _all_repositories(http, target, journal)
 
         def read(reference: ImageReference) -> Listing:
-            return _read_repository(Repository(http, reference.repository), journal, requests)
+            return _read_repository(Repository(http, reference.repository), journal, requests, verifier)
 
         listings = {result.job: _listing(result) for result in readers.as_completed(references, read)}
     images = tuple(image for reference in references for image in listings[reference].images)
@@ -142,7 +154,9 @@ def _all_repositories(http: RegistryHTTP, target: Target, journal: Journal) -> l
     return [ImageReference(target.registry, name) for name in sorted(names) if name.startswith(prefix)]
 
 
-def _read_repository(repository: Repository, journal: Journal, requests: WorkerPool) -> Listing:
+def _read_repository(
+    repository: Repository, journal: Journal, requests: WorkerPool, verifier: ImageVerifier | None
+) -> Listing:
     history = journal.history(str(repository.reference))
     nvr_lookup = NVRLookup(repository, history.builds)
     names = sorted(tag for tag in repository.tags() if not fallback_tag_of(tag))
@@ -167,6 +181,7 @@ def _read_repository(repository: Repository, journal: Journal, requests: WorkerP
             arches=tuple(arches_of(manifest)),
             promoted=entry.time if entry else "",
             by=entry.author if entry else "",
+            signature=verifier.verify(repository, manifest) if verifier else None,
         )
 
     images = requests.map(lambda digest: _reported(errors, lambda: image(digest)), tags)
