@@ -43,9 +43,13 @@ NAMES = ("zot", "docker-registry-2")
 BOTH = ("bundle", "tag")
 
 
-@pytest.fixture(params=NAMES)
+#: For tests on both.
+on_both = pytest.mark.parametrize("hub", NAMES, indirect=True)
+
+
+@pytest.fixture
 def hub(request: pytest.FixtureRequest, make_hub: Callable[..., Hub]) -> Hub:
-    return make_hub(request.param)
+    return make_hub(getattr(request, "param", NAMES[-1]))
 
 
 @pytest.fixture
@@ -80,6 +84,7 @@ def index_of(target: Repository) -> Manifest:
     return target.manifest("1.0-1")
 
 
+@on_both
 def test_status_of_images(hub: Hub, bench: Bench, target: Repository, tmp_path: Path) -> None:
     hub.stored()
     index = index_of(target)
@@ -150,6 +155,7 @@ def test_tampered_payloads_are_not_accepted(hub: Hub, bench: Bench, target: Repo
     assert (found.status, len(found.problems)) == (INVALID, 2)
 
 
+@on_both
 def test_signatures_of_others_are_kept_and_added(hub: Hub, bench: Bench, target: Repository) -> None:
     candidate = bench.build(layers=1)
     with bench.http(candidate.image.registry) as http:
@@ -197,6 +203,7 @@ def promoted_twice(bench: Bench) -> tuple[Candidate, Candidate]:
     return first, second
 
 
+@on_both
 def test_deletion_with_the_image(hub: Hub, bench: Bench, target: Repository) -> None:
     first, _ = promoted_twice(bench)
     before = target.manifest("1.0-2")
@@ -227,6 +234,7 @@ def test_no_tag_moves_back_to_an_unsigned_image(hub: Hub, bench: Bench, target: 
     assert target.head("latest") == first.image.digest
 
 
+@on_both
 def test_mirror_has_the_signatures(hub: Hub, bench: Bench, target: Repository) -> None:
     candidate = bench.build(layers=1)
     assert bench.promote(candidate, sign=True)[0].succeeded
@@ -239,18 +247,20 @@ def test_mirror_has_the_signatures(hub: Hub, bench: Bench, target: Repository) -
         assert {blob.digest for manifest in manifests for blob in manifest.blobs} <= blobs
 
 
+@on_both
 def test_prune_of_signed_candidates(hub: Hub, bench: Bench, tmp_path: Path) -> None:
     """Signatures that another program made in the candidate registry are deleted with their image, or kept with it."""
     site = pruning.site_of(tmp_path, hub.server.address)
     site = replace(site, candidates=replace(site.candidates, access=hub.reached))
     with Registry(hub.reached).http(hub.server.address) as http:
         repository = Repository(http, "hello")
-        for name, tag in (("old", pruning.stamp(90)), ("kept", "1.0-1")):
+        old_tag = pruning.stamp(90)
+        for name, tag in (("old", old_tag), ("kept", "1.0-1")):
             pruning.build(repository, name, tag)
             image = repository.head(tag)
             add_bundle(repository, image)
             add_tagged(repository, image, "x/hello")
-        old, kept = repository.head(pruning.stamp(90)), repository.head("1.0-1")
+        old, kept = repository.head(old_tag), repository.head("1.0-1")
         theirs = {
             image: [*(each.digest for each in referrers.referrers(repository, image)),
                     repository.head(signature_tag(image))]

@@ -1,27 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Promotions that sign: what is stored, what a repetition adds, and how it is verified, removed, mirrored and kept."""
+"""Promotions that sign: interrupted ones, and those that cannot."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fedpkg_container.errors import ConfigurationError, RegistryError
-from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry import http as registry_http
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.signing.storage import read_signatures
 from fedpkg_container.registry.signing.verification import SIGNED
-from fedpkg_container.registry.skopeo import Registry
 from tests.support.hubs import NAME, Hub
 from tests.support.promoting import Bench
-from tests.support.registry_profiles import PRODUCTS
 from tests.support.signing import KeyFiles, key_files, signing_bench, verified
 
 MakeHub = Callable[..., Hub]
@@ -32,48 +27,6 @@ FIRST_SIGNATURE = 4
 @pytest.fixture
 def keys(tmp_path: Path) -> KeyFiles:
     return key_files(tmp_path)
-
-
-@contextlib.contextmanager
-def target_of(hub: Hub) -> Iterator[Repository]:
-    """The repository in the target."""
-    with Registry(hub.reached).http(hub.server.address) as http:
-        yield Repository(http, NAME)
-
-
-def manifests_of(hub: Hub, candidate: Candidate) -> list[str]:
-    """Digests of an image: its index and images."""
-    index = json.loads(hub.server[NAME].manifests[candidate.image.digest])
-    return [candidate.image.digest, *(member["digest"] for member in index["manifests"])]
-
-
-def formats(hub: Hub, digest: str) -> list[str]:
-    """Formats of the signatures of a manifest, each as often as there is one."""
-    with target_of(hub) as repository:
-        return [signature.format for signature in read_signatures(repository, digest, ("bundle", "tag"))]
-
-
-@pytest.mark.parametrize("name", [profile.name for profile in PRODUCTS])
-def test_promotion_signs_every_manifest_once(name: str, make_hub: MakeHub, keys: KeyFiles) -> None:
-    hub = make_hub(name)
-    bench = signing_bench(hub.bench, keys.settings)
-    candidate = bench.build(layers=1, arches=("amd64",), artifacts=False)
-    (planned,) = bench.promote(candidate, dry_run=True, sign=True)
-    (result,) = bench.promote(candidate, sign=True)
-    assert result.error == ""
-    images = manifests_of(hub, candidate)
-    assert sorted(result.signed) == sorted(planned.signed) == sorted(images)
-    lists = not hub.profile.takes_tags_for_digests
-    for image in images:
-        assert formats(hub, image) == (["bundle", "tag"] if lists else ["tag"])
-    assert any("cosign 3 does not find the signatures" in warning for warning in result.warnings) == (not lists)
-    before = dict(hub.server[NAME].manifests)
-    (again,) = bench.promote(candidate, sign=True)
-    assert (again.state, list(again.signed)) == ("unchanged", [])
-    assert hub.server[NAME].manifests == before
-    with target_of(hub) as repository:
-        found = verified(bench, repository, candidate.image.digest)
-    assert (found.status, found.formats, found.keys) == (SIGNED, tuple(formats(hub, images[0])), (str(keys.public),))
 
 
 def test_registry_that_lists_no_referrers_in_the_only_format(make_hub: MakeHub, keys: KeyFiles) -> None:
