@@ -7,11 +7,13 @@ import base64
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.catalog.reader import read_repository
@@ -278,3 +280,22 @@ def test_catalog_shows_the_signatures(hub: Hub, bench: Bench, target: Repository
     (facts,) = read_repository(target, {}, refresh=False).images.values()
     assert sorted(each.kind for each in facts.signatures) == [
         "application/vnd.dev.sigstore.bundle.v0.3+json"] * 2 + ["cosign.sig"] * 2  # fmt: skip
+
+
+def test_tag_with_something_else(hub: Hub, bench: Bench, target: Repository) -> None:
+    hub.stored()
+    index = index_of(target)
+    target.put_manifest(signature_tag(index.digest), index)
+    with pytest.raises(RegistryError, match="is not a list of signatures, but has the media type"):
+        add_tagged(target, index.digest, "x")
+    assert verified(bench, target, index.digest).status == UNSIGNED
+
+
+def test_two_promotions_at_once_sign_once(hub: Hub, bench: Bench, target: Repository) -> None:
+    candidate = bench.build(layers=1, arches=("amd64",), artifacts=False)
+    with ThreadPoolExecutor(3) as pool:
+        results = [result for (result,) in pool.map(lambda _: bench.promote(candidate, sign=True), range(3))]
+    assert [result.error for result in results] == [""] * 3
+    assert sorted(len(result.signed) for result in results) == [0, 0, 2]
+    for image in (candidate.image.digest, target.manifest("1.0-1").manifests[0].digest):
+        assert [each.format for each in read_signatures(target, image, BOTH)] == ["bundle", "tag"]

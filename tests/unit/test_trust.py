@@ -51,3 +51,12 @@ def test_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert [base64.b64decode(key) for key in requirement["keyDatas"]] == [
         own.public.read_bytes(), other.public.read_bytes()
     ]  # fmt: skip
+
+
+def test_trust_of_bundles_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = site(tmp_path, f"signature_formats = bundle\n[signing]\npublic_key = {key_files(tmp_path).public}\n")
+    parsed = registry_cli.make_parser().parse_args(["--config", str(path), "trust", "policy.json"])
+    assert registry_cli.run(parsed) == 0
+    captured = capsys.readouterr()
+    assert "warning: podman and skopeo cannot verify images of stable" in captured.err
+    assert json.loads(captured.out)["default"]

@@ -40,8 +40,9 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     :raises ConfigurationError: if no public key is configured
     """
-    from fedpkg_container.commands.terminal import print_lines
+    from fedpkg_container.commands.terminal import print_lines, print_stderr
     from fedpkg_container.registry.signing.client_policy import cosign_command, policy_json, registries_yaml
+    from fedpkg_container.registry.signing.settings import TAG
     from fedpkg_container.registry.signing.signer import site_keys
 
     target = site.target(arguments.to)
@@ -52,6 +53,11 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
         "key.pub": "".join(key.pem.decode() for key in keys),
         "cosign": cosign_command(target, "key.pub"),
     }
+    if TAG not in target.signature_formats:
+        print_stderr(
+            f"warning: podman and skopeo cannot verify images of {target.name}: its signature_formats does not"
+            f" contain {TAG}"
+        )
     if arguments.file:
         print_lines(texts[arguments.file].rstrip("\n"))
         return 0

@@ -9,7 +9,7 @@ from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.manifests import OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import MANIFEST, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.signing.formats import (
     BUNDLE_ANNOTATIONS,
@@ -129,6 +129,12 @@ def add_layers(repository: Repository, tag: str, layers: Sequence[Mapping[str, A
     """
     head = repository.head(tag)
     existing = repository.manifest(head) if head else None
+    if existing and existing.media_type not in (OCI_MANIFEST, MANIFEST):
+        raise RegistryError(
+            f"{repository.reference.tagged(tag)} is not a list of signatures, but has the media type"
+            f" {existing.media_type[:100]!r}",
+            solution="delete it, or set signature_formats = bundle for the target",
+        )
     present = layers_of(existing) if existing else []
     missing = [layer for layer in layers if not has_layer(present, layer)]
     if not missing:
@@ -173,12 +179,13 @@ def _signature_manifest(
         "config": {},
     }
     raw = json.dumps(config, separators=(",", ":")).encode()
+    config_type = existing["config"].get("mediaType") if existing else ""
     return Manifest.of(
         {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             **existing,
-            "config": _pushed(repository, raw, _CONFIG_TYPE),
+            "config": _pushed(repository, raw, config_type or _CONFIG_TYPE),
             "layers": layers,
         }
     )
