@@ -14,6 +14,7 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config_keys import ACCESS_KEYS, KEYS
 from fedpkg_container.registry.config_path import DOCUMENTATION
 from fedpkg_container.registry.redirects.settings import FrontEnd, FrontEndError
+from fedpkg_container.registry.signing.settings import FORMATS, NO_SIGNING, SigningSettings
 from fedpkg_container.registry.skopeo import Access
 from fedpkg_container.settings import Settings
 from fedpkg_container.text import pluralize
@@ -34,6 +35,9 @@ class Target:
     :param koji_tags: patterns; a build must be in a matching Koji tag
     :param floating: tags that move to newer builds, in the order in which they are set; ``version`` stands for the
         build's version, ``recorded`` for the floating tags recorded in Koji
+    :param sign: whether every promoted image must be signed
+    :param signature_formats: formats of the signatures: bundle, tag
+    :param public_names: registries with prefix under which clients pull the images; empty: registry and prefix
     """
 
     name: str
@@ -42,6 +46,19 @@ class Target:
     prefix: str = ""
     koji_tags: tuple[str, ...] = ()
     floating: tuple[str, ...] = (VERSION, "latest")
+    sign: bool = False
+    signature_formats: tuple[str, ...] = FORMATS
+    public_names: tuple[str, ...] = ()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Registries with prefix under which clients pull the images."""
+        return self.public_names or (f"{self.registry}/{self.prefix}".rstrip("/"),)
+
+    def signed_names(self, repository: ImageReference) -> tuple[str, ...]:
+        """Return the names of a repository of the target that its signatures contain."""
+        name = repository.repository.removeprefix(f"{self.prefix}/") if self.prefix else repository.repository
+        return tuple(f"{scope}/{name}" for scope in self.scopes)
 
     def repository(self, name: str) -> ImageReference:
         """Return the target's repository for a repository of the candidate registry."""
@@ -145,6 +162,7 @@ class DistributionSite:
     limits: ImageLimits = DEFAULT_LIMITS
     front_end: FrontEnd | None = None
     catalog: CatalogSettings = CatalogSettings()
+    signing: SigningSettings = NO_SIGNING
 
     def access(self, host: str) -> Access:
         """Return the configured access to a registry of the site; podman's defaults for any other."""
@@ -184,6 +202,7 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
         limits=ImageLimits(limits["base_image_size"], limits["decompressed_size"], limits["archive_members"]),
         front_end=_front_end(settings),
         catalog=CatalogSettings(**settings["catalog"]),
+        signing=_signing(settings),
     )
     for section, target in (("mirror", site.mirroring.target), ("catalog", site.catalog.target)):
         if settings.text(section, "target") and target not in site.targets:
@@ -210,7 +229,22 @@ def _target(settings: Settings, name: str) -> Target:
         section["prefix"],
         section["koji_tags"],
         section["floating"] or default,
+        section["sign"],
+        section["signature_formats"],
+        section["public_names"],
     )
+
+
+def _signing(settings: Settings) -> SigningSettings:
+    signing = SigningSettings(**settings["signing"])
+    if signing.key and signing.command:
+        settings.add_problem("signing", "command", "excludes key")
+    if signing.needs_public_key and not signing.public_key:
+        settings.add_problem("signing", "public_key", "is missing: it is required for a token or command")
+    for name in settings.names("target"):
+        if settings[f"target {name}"]["sign"] and not signing.can_sign:
+            settings.add_problem(f"target {name}", "sign", "= required: [signing] has neither key nor command")
+    return signing
 
 
 def _default_floating(name: str) -> tuple[str, ...]:

@@ -118,10 +118,12 @@ class Referrers:
     """The referrers of an image.
 
     :param by_tag: whether clients maintain them under a tag, instead of the registry
+    :param can_add: whether clients find a new one: the registry has the API, or the tag can be used
     """
 
     artifacts: tuple[Descriptor, ...]
     by_tag: bool
+    can_add: bool = True
 
 
 def list_referrers(repository: Repository, image: str) -> Referrers:
@@ -138,7 +140,8 @@ def list_referrers(repository: Repository, image: str) -> Referrers:
         return Referrers(entries, by_tag=False)
     index = _fallback_index(repository, image)
     descriptors = tuple(map(Descriptor.of, index.get("manifests") or ())) if index else ()
-    return Referrers(descriptors, by_tag=entries is None or bool(descriptors))
+    by_tag = entries is None or bool(descriptors)
+    return Referrers(descriptors, by_tag=by_tag, can_add=entries is not None or index is not None)
 
 
 def referrers_from_api(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:

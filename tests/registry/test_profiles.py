@@ -21,12 +21,16 @@ from fedpkg_container.registry.promotion.listing import list_images
 from fedpkg_container.registry.promotion.result import PromotionResult
 from fedpkg_container.registry.pruning.pruner import Pruner
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.settings import FORMATS
+from fedpkg_container.registry.signing.storage import read_signatures
+from fedpkg_container.registry.signing.verification import SIGNED
 from fedpkg_container.registry.skopeo import Registry
 from tests.support import pruning
 from tests.support.hubs import NAME, Hub
 from tests.support.promoting import Bench
 from tests.support.records import ToldRecords
 from tests.support.registry_profiles import MOUNTS, PROFILES, VERBS
+from tests.support.signing import key_files, signing_bench, verified
 
 MakeHub = Callable[..., Hub]
 
@@ -86,6 +90,31 @@ def stage_and_publish(hub: Hub) -> str:
     assert set(hub.bench.tags(candidate)) == {"1.0-1", "1.0", "latest"}
     assert hub.bench.stage(candidate)[0].state == "unchanged"
     return message
+
+
+def promote_signed(hub: Hub) -> str:
+    """Sign a build; every manifest has one signature in each format that clients can find, also after a repetition."""
+    bench = signing_bench(hub.bench, key_files(hub.bench.folder).settings)
+    candidate = bench.build(layers=1, arches=("amd64",), artifacts=False)
+    (planned,) = bench.promote(candidate, dry_run=True, sign=True)
+    (result,) = bench.promote(candidate, sign=True)
+    if message := failure([result]):
+        return message
+    index = json.loads(hub.server[NAME].manifests[candidate.image.digest])
+    images = [candidate.image.digest, *(member["digest"] for member in index["manifests"])]
+    assert sorted(result.signed) == sorted(planned.signed) == sorted(images)
+    lists = not hub.profile.takes_tags_for_digests
+    assert any("cosign 3 does not find the signatures" in each for each in result.warnings) == (not lists)
+    before = dict(hub.server[NAME].manifests)
+    (again,) = bench.promote(candidate, sign=True)
+    assert (again.state, list(again.signed), hub.server[NAME].manifests) == ("unchanged", [], before)
+    with Registry(hub.reached).http(hub.server.address) as http:
+        repository = Repository(http, NAME)
+        for image in images:
+            found = [signature.format for signature in read_signatures(repository, image, FORMATS)]
+            assert found == (["bundle", "tag"] if lists else ["tag"])
+        assert verified(bench, repository, candidate.image.digest).status == SIGNED
+    return ""
 
 
 def list_target(hub: Hub) -> str:
@@ -165,7 +194,17 @@ def import_base(hub: Hub) -> str:
 RUN: dict[str, Callable[[Hub], str]] = dict(
     zip(
         VERBS,
-        (promote, stage_and_publish, list_target, mirror_target, unpromote, unpromote_and_delete, prune, import_base),
+        (
+            promote,
+            stage_and_publish,
+            promote_signed,
+            list_target,
+            mirror_target,
+            unpromote,
+            unpromote_and_delete,
+            prune,
+            import_base,
+        ),
     )
 )
 

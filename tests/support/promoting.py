@@ -71,6 +71,12 @@ def site_file(site: DistributionSite, *, auth_file: Path | None = None) -> Path:
     for target in site.targets.values():
         text += f"[target {target.name}]\nregistry = {target.registry}\nprefix = {target.prefix}\n{access}"
         text += f"koji_tags = {' '.join(target.koji_tags)}\nfloating = {' '.join(target.floating)}\n"
+        text += f"sign = {'required' if target.sign else 'optional'}\n"
+    signing = site.signing
+    values = {"key": signing.key, "public_key": signing.public_key, "password_file": signing.password_file}
+    values["accepted_keys"] = " ".join(map(str, signing.accepted_keys))
+    lines = "".join(f"{name} = {value}\n" for name, value in values.items() if value)
+    text += f"[signing]\n{lines}" if lines else ""
     site.path.write_text(text)
     return site.path
 
@@ -165,9 +171,9 @@ class Bench:
         """Promote, as the command does."""
         return promote(self.site, self.site.target(to), builds, PromoteOptions(rules, **options))
 
-    def stage(self, *builds: BuildCandidate, dry_run: bool = False) -> list[PromotionResult]:
+    def stage(self, *builds: BuildCandidate, dry_run: bool = False, sign: bool = False) -> list[PromotionResult]:
         """Stage, as the command does."""
-        options = PromoteOptions(dry_run=dry_run)
+        options = PromoteOptions(dry_run=dry_run, sign=sign)
         return promote(self.site, self.site.target("stable"), builds, options, steps=BuildStaging)
 
     def publish(

@@ -19,7 +19,17 @@ MOUNTS, INEFFECTIVE = "mounts", "ineffective"
 BY_DIGEST, TAGS_FIRST, KEEPS, UNREFERENCED = "by digest", "tags first", "keeps", "unreferenced"
 #: Blobs: from the registry, redirected to storage, or to storage that refuses HEAD.
 OWN, STORAGE, SIGNED = "own", "storage", "signed"
-VERBS = ("promote", "promote --stage", "list", "mirror", "unpromote", "unpromote --delete", "prune", "import-base")
+VERBS = (
+    "promote",
+    "promote --stage",
+    "promote --sign",
+    "list",
+    "mirror",
+    "unpromote",
+    "unpromote --delete",
+    "prune",
+    "import-base",
+)
 #: Verbs that need deletion.
 DELETES = ("unpromote --delete", "prune")
 
@@ -175,8 +185,8 @@ GITLAB = Profile(
     subject_header=False,
     takes_tags_for_digests=True,
     catalog=401,
-    setting="`repositories` without wildcards in `[mirror]`. SBOMs and signatures are copied, but clients cannot list"
-    " them",
+    setting="`repositories` without wildcards in `[mirror]`; `signature_formats = tag`. SBOMs and other referrers are"
+    " copied, but clients cannot list them",
     outcomes=_NO_CATALOG,
 )
 ECR = Profile(
@@ -286,7 +296,7 @@ BEHAVIORS = (
         late=0.2,
         referrers=404,
         subject_header=False,
-        verbs=("promote", "promote --stage", "unpromote --delete"),
+        verbs=("promote", "promote --stage", "promote --sign", "unpromote --delete"),
     ),
     replace(
         _PLAIN,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Promote tested builds from the candidate registry to a target.
 
-Copies the image recorded in Koji by digest: its image index, all architectures, and SBOMs and signatures. Then sets the
-tag of version and release, and the target's floating tags. The build must be complete, and in a Koji tag that the
-target accepts. Floating tags are not moved to an older build without --allow-downgrade. Promoting the same build again
-is a no-op.
+Copies the image recorded in Koji by digest: its image index, all architectures, and SBOMs and signatures. Signs it, if
+requested or required by the target. Then sets the tag of version and release, and the target's floating tags. The build
+must be complete, and in a Koji tag that the target accepts. Floating tags are not moved to an older build without
+--allow-downgrade. Promoting the same build again is a no-op.
 
 With mirrors, promote in two steps: --stage copies, mirror exports the blobs, and --publish sets the tags.
 """
@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --publish: wait up to this time for missing blobs, e.g. 90 or 30m (default: no wait)",
     )
     parser.add_argument("--verify", action="store_true", help="read and hash every copied blob, including mounted ones")
+    parser.add_argument("--sign", action="store_true", help="sign the images before their tags are set")
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
@@ -106,7 +107,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     with hub_errors(session.baseurl):
         builds = tagged_candidates(session, tag) if tag else find_candidates(session, arguments.nvr)
     options = PromoteOptions(
-        TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify
+        TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify, arguments.sign
     )
     on_result = (lambda _: None) if arguments.json else show
     with shown() as progress:

@@ -76,6 +76,8 @@ def _details(result: PromotionResult, *, is_plan: bool) -> list[str]:
             f"{counts.present} already present" if counts.present else "",
         ]
         lines.append(f"    blobs: {', '.join(filter(None, parts))}")
+    if result.signed:
+        lines.append(f"    manifests {'to be signed' if is_plan else 'signed'}: {len(result.signed)}")
     if result.deleted:
         lines += [
             f"    {'to be deleted' if is_plan else 'deleted'}:",

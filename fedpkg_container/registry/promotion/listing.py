@@ -27,6 +27,8 @@ from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
 from fedpkg_container.registry.referrers import is_derived_tag, is_staged_tag
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.signer import site_keys
+from fedpkg_container.registry.signing.verification import SIGNED, ImageVerifier, Verification
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import JobResult, JobSkippedError, WorkerPool
 
@@ -50,6 +52,7 @@ class PromotedImage:
     :param nvr: of its build; empty if unknown from journal and labels
     :param arches: Go names
     :param promoted: time of the promotion, or of staging, RFC 3339, and ``by`` its author; empty if not in the journal
+    :param signature: result of verifying its signatures; None if they were not verified
     """
 
     repository: str
@@ -59,6 +62,12 @@ class PromotedImage:
     arches: tuple[str, ...]
     promoted: str
     by: str
+    signature: Verification | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether its signatures are valid, or were not verified."""
+        return self.signature is None or self.signature.status == SIGNED
 
 
 @dataclass(frozen=True)
@@ -73,17 +82,22 @@ class Listing:
     errors: tuple[str, ...] = ()
 
 
-def list_images(site: DistributionSite, target: Target, names: Sequence[str], *, staged: bool = False) -> Listing:
+def list_images(
+    site: DistributionSite, target: Target, names: Sequence[str], *, staged: bool = False, verify: bool = False
+) -> Listing:
     """Return the tagged images of a target; a repository or tag that cannot be read does not hide the others.
 
     :param names: repositories, without registry and prefix; all if empty
     :param staged: return the images that are staged and not published, instead of those that are
+    :param verify: verify the signatures
     :raises UsageError: if a name is not a valid repository name
+    :raises ConfigurationError: if signatures are to be verified, and a public key cannot be read
     :raises RegistryError: if the registry cannot be read at all, or a named repository does not exist
     """
     wrong = [f"{name!r} {problem}" for name in names if (problem := repository_problem(name))]
     if wrong:
         raise UsageError(f"invalid repository: {'; '.join(wrong)}", solution="give its name without registry and tag")
+    verifier = ImageVerifier(target, site_keys(site.signing)) if verify else None
     journal = Journal(site.journal)
     journal.repositories()  # raises if it cannot be read
     with (
@@ -95,7 +109,7 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str], *,
         references = [target.repository(name) for name in names] or _all_repositories(http, target, journal)
 
         def read(reference: ImageReference) -> Listing:
-            return _read_repository(Repository(http, reference.repository), journal, requests, staged=staged)
+            return _read_repository(Repository(http, reference.repository), journal, requests, verifier, staged=staged)
 
         listings = {result.job: _listing(result) for result in readers.as_completed(references, read)}
     images = tuple(image for reference in references for image in listings[reference].images)
@@ -143,7 +157,9 @@ def _all_repositories(http: RegistryHTTP, target: Target, journal: Journal) -> l
     return [ImageReference(target.registry, name) for name in sorted(names) if name.startswith(prefix)]
 
 
-def _read_repository(repository: Repository, journal: Journal, requests: WorkerPool, *, staged: bool) -> Listing:
+def _read_repository(
+    repository: Repository, journal: Journal, requests: WorkerPool, verifier: ImageVerifier | None, *, staged: bool
+) -> Listing:
     history = journal.history(str(repository.reference))
     nvr_lookup = NVRLookup(repository, history.builds)
     names = sorted(tag for tag in repository.tags() if not is_derived_tag(tag) or (staged and is_staged_tag(tag)))
@@ -171,6 +187,7 @@ def _read_repository(repository: Repository, journal: Journal, requests: WorkerP
             arches=tuple(arches_of(manifest)),
             promoted=entry.time if entry else "",
             by=entry.author if entry else "",
+            signature=verifier.verify(repository, manifest) if verifier else None,
         )
 
     images = requests.map(lambda digest: _reported(errors, lambda: image(digest)), tags)

@@ -31,6 +31,7 @@ from fedpkg_container.registry.promotion.tagging import (
     wanted_tags,
 )
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.image_signer import ImageSigner, open_image_signer
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
 
@@ -48,11 +49,13 @@ class PromoteOptions:
 
     :param dry_run: change nothing
     :param verify: read and hash all copied blobs, including mounted ones
+    :param sign: sign the images, even if the target does not require it
     """
 
     rules: TagRules = field(default_factory=TagRules)
     dry_run: bool = False
     verify: bool = False
+    sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Promoter:
     :param destination: the target's registry
     :param requests: worker pool for requests
     :param steps: the steps for one build
+    :param signer: signs the images before their tags are set; None: they are not signed
     """
 
     site: DistributionSite
@@ -74,6 +78,7 @@ class Promoter:
     blobs: BlobCopier
     requests: WorkerPool
     steps: Callable[[Promoter, Candidate, PromotionResult], BuildPromotion]
+    signer: ImageSigner | None = None
     signatures: SignatureTags = field(default_factory=SignatureTags)
 
     def promote(self, candidate: Candidate | RejectedCandidate) -> PromotionResult:
@@ -169,9 +174,11 @@ class BuildPromotion:
         self._describe(content)
         if self.promoter.options.dry_run:
             self.copier.predict(content, self.result.blobs)
+            self._sign(content)
             self.result.state = PLANNED if self._has_work(content) else UNCHANGED
             return
         self.copier.copy_missing(content, self.result.blobs)
+        self._sign(content)
         has_work = self._has_work(content)
         if not self._is_done():
             with self.promoter.journal.locks.hold(self.result.repository):
@@ -181,6 +188,23 @@ class BuildPromotion:
                     has_work = has_work or self._has_work(content)
                     self.update_floating_tags(content.manifest)
         self.result.state = self.done_state if has_work else UNCHANGED
+
+    def _sign(self, content: ImageContent) -> None:
+        """Sign the image if that is requested; in a dry run find out what would be signed."""
+        signer, requests = self.promoter.signer, self.promoter.requests
+        if signer is None:
+            return
+        formats = signer.formats(self.repository, content.manifest.digest)
+        if self.promoter.options.dry_run:
+            self.result.signed = list(signer.missing(self.repository, content.images, formats, requests))
+        else:
+            with self.promoter.journal.locks.hold(self.result.repository):
+                self.result.signed = signer.sign(self.repository, content.images, formats, requests)
+        if formats != self.promoter.target.signature_formats:
+            self.copier.warnings.append(
+                f"{self.repository.http.host} cannot list sigstore bundles: cosign 3 does not find the signatures, but"
+                f" other clients do; set signature_formats = tag for the target {self.promoter.target.name}"
+            )
 
     def _plan_tags(self) -> list[TagChange]:
         heads = self.promoter.requests.map(self._current_digest, self.tags)
@@ -207,7 +231,7 @@ class BuildPromotion:
 
     def _has_work(self, content: ImageContent) -> bool:
         self._describe(content)
-        return bool(self.result.manifests) or not _is_up_to_date(self.result.tags)
+        return bool(self.result.manifests or self.result.signed) or not _is_up_to_date(self.result.tags)
 
     def _is_done(self) -> bool:
         """Return whether the tags are set, and the journal has the promotion."""
@@ -261,8 +285,9 @@ def promote(
     :param steps: the steps for one build
     :param on_result: called for each build as soon as its result is known, in any thread; not for builds that are
         canceled by an interruption
-    :raises ConfigurationError: if the journal cannot be read or written; nothing was done
+    :raises ConfigurationError: if the signer cannot be used, or the journal not be read or written; nothing was done
     """
+    signer = open_image_signer(site, target, requested=options.sign)
     journal, progress = Journal(site.journal), progress or Progress()
     journal.repositories()  # raises if it cannot be read
     if not options.dry_run:
@@ -274,7 +299,7 @@ def promote(
         WorkerPool(min(site.parallel * REQUESTS_PER_BUILD, MAX_REQUESTS)) as requests,
     ):
         blobs = BlobCopier(options.verify, progress.received)
-        promoter = Promoter(site, target, options, source, destination, journal, blobs, requests, steps)
+        promoter = Promoter(site, target, options, source, destination, journal, blobs, requests, steps, signer)
         progress.began("promoting", len(builds))
 
         def promote_build(build: BuildCandidate) -> PromotionResult:

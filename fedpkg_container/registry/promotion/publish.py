@@ -15,6 +15,7 @@ from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.manifests import Descriptor, Manifest
 from fedpkg_container.registry.probing.availability import Availability
 from fedpkg_container.registry.progress import Progress
+from fedpkg_container.registry.promotion.copying import ImageContent
 from fedpkg_container.registry.promotion.nvr_lookup import arches_of
 from fedpkg_container.registry.promotion.promote import (
     BuildCandidate,
@@ -72,7 +73,7 @@ class BuildPublication(BuildPromotion):
     def _read_staged(self) -> tuple[Manifest, list[Descriptor]]:
         """Return the staged image and the blobs that clients may fetch with it, including those of its referrers.
 
-        :raises RefusedError: if it is not staged
+        :raises RefusedError: if it is not staged, or not signed
         """
         digest = self.candidate.image.digest
         if self.result.tags[0].what != ALREADY and self.repository.head(staged_tag(digest)) != digest:
@@ -82,6 +83,7 @@ class BuildPublication(BuildPromotion):
             content = target.inspect(digest)
         except NoSuchImageError as error:
             raise self._not_staged("is incomplete", f": {error.reason}") from error
+        self._check_signed(content)
         names = (*content.digests, *content.signatures)
         manifests = [manifest for manifest in self.promoter.requests.map(self._manifest, names) if manifest]
         if missing := len(names) - len(manifests):
@@ -92,6 +94,18 @@ class BuildPublication(BuildPromotion):
         blobs = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
         return content.manifest, list(blobs.values())
 
+    def _check_signed(self, content: ImageContent) -> None:
+        """Check that the image is signed, if that is requested or required by the target.
+
+        :raises RefusedError: if it is not: signatures have to be exported to the mirrors, too
+        """
+        signer, requests = self.promoter.signer, self.promoter.requests
+        if signer is None:
+            return
+        formats = signer.formats(self.repository, content.manifest.digest)
+        if signer.missing(self.repository, content.images, formats, requests):
+            raise self._not_staged("is not signed")
+
     def _manifest(self, name: str) -> Manifest | None:
         """Return a manifest; None for an artifact that is listed but does not exist, which clients cannot fetch."""
         try:
@@ -101,9 +115,10 @@ class BuildPublication(BuildPromotion):
 
     def _not_staged(self, what: str, why: str = "") -> RefusedError:
         nvr, target = self.candidate.nvr, self.promoter.target.name
+        sign = " --sign" if self.promoter.options.sign else ""
         return RefusedError(
             f"{nvr} {what} in {self.result.repository}{why}",
-            solution=f"stage it first: fedpkg-container-registry promote --stage --to {target} {nvr}",
+            solution=f"stage it first: fedpkg-container-registry promote --stage{sign} --to {target} {nvr}",
         )
 
 

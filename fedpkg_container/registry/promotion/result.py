@@ -39,6 +39,7 @@ class PromotionResult:
     :param tags: tag changes, in the order in which they are made
     :param manifests: digests of copied manifests, each after those that it refers to
     :param artifacts: number of SBOMs and signatures that refer to the image or its architectures
+    :param signed: digests of manifests that got a signature
     :param deleted: digests of deleted manifests
     :param kept: digest of a manifest that was not deleted → reason
     :param seconds: duration
@@ -59,6 +60,7 @@ class PromotionResult:
     manifests: Sequence[str] = ()
     artifacts: int = 0
     blobs: BlobCounts = field(default_factory=BlobCounts)
+    signed: Sequence[str] = ()
     deleted: Sequence[str] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -111,6 +113,7 @@ class PromotionResult:
             "artifacts": self.artifacts,
             "blobs": {"mounted": counts.mounted, "sent": counts.sent, "present": counts.present},
             "bytes": {"mounted": counts.bytes_mounted, "sent": counts.bytes_sent},
+            "signed": list(self.signed),
             "deleted": list(self.deleted),
             "kept": dict(self.kept),
             "seconds": round(self.seconds, 3),

@@ -42,10 +42,11 @@ class BuildStaging(BuildPromotion):
             raise
 
     def _is_done(self) -> bool:
-        """Return whether the image is staged, and the journal leads the mirror to what was copied."""
+        """Return whether the image is staged, and the journal leads the mirror to what was copied or signed."""
         if not self.result.tags:
             return True
-        is_known = self.promoter.journal.path is None or (self._is_recorded() and not self.result.manifests)
+        is_new = self.result.manifests or self.result.signed
+        is_known = self.promoter.journal.path is None or (self._is_recorded() and not is_new)
         return self.result.tags[0].what == ALREADY and is_known
 
     def _own_tags(self) -> set[str]:
