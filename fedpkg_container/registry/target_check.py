@@ -187,8 +187,7 @@ class TargetCheck:
             self._pushed.append((repository, repository.head(referrers.fallback_tag(subject))))
             return Capability(name, "fallback tag")
 
-        advice = "allow these artifact types in the registry; otherwise clients cannot find them; set"
-        return _tried(name, attempt, f"{advice} signature_formats = tag")
+        return _tried(name, attempt, "allow these artifact types in the registry; otherwise clients cannot find them")
 
     def _catalog(self, _: Repository) -> Capability:
         def attempt() -> Capability:

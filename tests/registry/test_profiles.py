@@ -104,7 +104,6 @@ def promote_signed(hub: Hub) -> str:
     images = [candidate.image.digest, *(member["digest"] for member in index["manifests"])]
     assert sorted(result.signed) == sorted(planned.signed) == sorted(images)
     lists = not hub.profile.takes_tags_for_digests
-    assert any("cosign 3 does not find the signatures" in each for each in result.warnings) == (not lists)
     before = dict(hub.server[NAME].manifests)
     (again,) = bench.promote(candidate, sign=True)
     assert (again.state, list(again.signed), hub.server[NAME].manifests) == ("unchanged", [], before)

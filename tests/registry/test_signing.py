@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from fedpkg_container.errors import ConfigurationError, RegistryError
 from fedpkg_container.registry import http as registry_http
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.settings import SigningSettings
 from fedpkg_container.registry.signing.storage import read_signatures
 from fedpkg_container.registry.signing.verification import SIGNED
 from tests.support.hubs import NAME, Hub
@@ -20,6 +22,7 @@ from tests.support.promoting import Bench
 from tests.support.signing import KeyFiles, key_files, signing_bench, verified
 
 MakeHub = Callable[..., Hub]
+PAGE = Path(__file__).parents[2] / "docs" / "howto" / "signing.md"
 #: Number of the changes of the target before the first signature is pushed: two blobs and two manifests.
 FIRST_SIGNATURE = 4
 
@@ -73,6 +76,22 @@ def test_no_tag_is_set_if_an_image_cannot_be_signed(make_hub: MakeHub, tmp_path:
         signing_bench(hub.bench, replace(other.settings, public_key=own.public)).promote(first, sign=True)
     with pytest.raises(ConfigurationError, match="no signing key is configured"):
         hub.bench.promote(first, sign=True)
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("kind", ["ec", "rsa"])
+def test_command_of_a_site(kind: str, make_hub: MakeHub, tmp_path: Path) -> None:
+    """The command of the documentation, in a program of the site."""
+    hub, files, program = make_hub("zot"), key_files(tmp_path, kind, kind), tmp_path / "sign"
+    documented = re.search(r"^\| file of openssl \| `(openssl .+) FILE (.+)` \|$", PAGE.read_text(), re.MULTILINE)
+    assert documented
+    program.write_text(f"#!/bin/sh\nexec {documented[1]} {files.private} {documented[2]}\n")
+    program.chmod(0o755)
+    bench = signing_bench(hub.bench, SigningSettings(command=(str(program),), public_key=files.public), sign=True)
+    candidate = bench.build(layers=1, arches=("amd64",), artifacts=False)
+    assert bench.promote(candidate)[0].error == ""
+    with bench.http(hub.server.address) as http:
+        assert verified(bench, Repository(http, NAME), candidate.image.digest).formats == ("bundle", "tag")
 
 
 def interrupted_and_repeated(hub: Hub, bench: Bench, monkeypatch: pytest.MonkeyPatch, step: int) -> int:

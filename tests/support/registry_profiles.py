@@ -185,8 +185,8 @@ GITLAB = Profile(
     subject_header=False,
     takes_tags_for_digests=True,
     catalog=401,
-    setting="`repositories` without wildcards in `[mirror]`; `signature_formats = tag`. SBOMs and other referrers are"
-    " copied, but clients cannot list them",
+    setting="`repositories` without wildcards in `[mirror]`. SBOMs and signatures are copied, but clients cannot list"
+    " them; images are signed in the format `tag` only",
     outcomes=_NO_CATALOG,
 )
 ECR = Profile(

@@ -200,11 +200,6 @@ class BuildPromotion:
         else:
             with self.promoter.journal.locks.hold(self.result.repository):
                 self.result.signed = signer.sign(self.repository, content.images, formats, requests)
-        if formats != self.promoter.target.signature_formats:
-            self.copier.warnings.append(
-                f"{self.repository.http.host} cannot list sigstore bundles: cosign 3 does not find the signatures, but"
-                f" other clients do; set signature_formats = tag for the target {self.promoter.target.name}"
-            )
 
     def _plan_tags(self) -> list[TagChange]:
         heads = self.promoter.requests.map(self._current_digest, self.tags)

@@ -60,6 +60,7 @@ class ImageSigner:
         formats = self.target.signature_formats
         if BUNDLE not in formats or referrers.list_referrers(repository, image).can_add:
             return formats
+        _log.info("%s cannot list sigstore bundles; signing in the format %s only", repository.reference, TAG)
         if TAG not in formats:
             raise RegistryError(
                 f"{repository.http.host} cannot list the signatures of {repository.reference}: it has neither the"

@@ -188,7 +188,7 @@ def _program_signer(
             what = f"exit status {done.status}" if done.status > 0 else f"signal {-done.status}"
             raise SigningError(
                 f"{command[0]} failed ({what}): {_message(done.stderr, secrets)}",
-                solution="check [signing]; no image was signed with it in this run",
+                solution="check [signing] in the site's configuration, and run it again",
             )
         forms = list(_forms(done.stdout, public_key))
         return next((form for form in forms if public_key.verifies(payload, form)), forms[0])
