@@ -13,6 +13,7 @@ COMMANDS: dict[str, str] = {
     "list": "list_promoted",
     "unpromote": "unpromote",
     "check-target": "check_target",
+    "trust": "trust",
     "mirror": "mirror",
     "redirects": "redirects",
     "catalog": "catalog",
