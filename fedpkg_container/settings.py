@@ -11,6 +11,7 @@ import configparser
 import ipaddress
 import logging
 import re
+import shlex
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -297,6 +298,17 @@ def subset(*values: str, none: bool = False) -> Callable[[str], tuple[str, ...]]
         return tuple(dict.fromkeys(words(lambda word: "" if word in values else problem)(text)))
 
     return parse
+
+
+def command_line(text: str) -> tuple[str, ...]:
+    """Return a program with its arguments, which are quoted as in a shell; may be empty."""
+    try:
+        arguments = tuple(shlex.split(text))
+    except ValueError as error:
+        raise ValueError(f"must be a program with its arguments: {str(error).lower()}") from error
+    if arguments and not Path(arguments[0]).is_absolute():
+        raise ValueError("the program must be an absolute path")
+    return arguments
 
 
 def path(text: str) -> Path | None:

@@ -12,6 +12,7 @@ from fedpkg_container.registry.redirects.settings import SWITCH, Address
 from fedpkg_container.registry.skopeo import COPY_TIMEOUT
 from fedpkg_container.settings import (
     Key,
+    command_line,
     existing_path,
     flag,
     number,
@@ -181,6 +182,18 @@ KEYS = (
         default_text="no journal",
     ),
     Key("promotion", "parallel", number("images"), "number of images promoted in parallel", "4"),
+    Key(
+        "messages", "command", command_line,
+        "program that is run for each message, with its arguments, quoted as in a shell. It gets the message as a line "
+        "of JSON on standard input, and must end with exit status 0",
+        default_text="no messages",
+    ),
+    Key(
+        "messages", "fedora_messaging", existing_path,
+        "instead of `command`: configuration file of fedora-messaging, which publishes to an AMQP exchange",
+        default_text="no messages",
+    ),
+    Key("messages", "timeout", number("seconds"), "seconds after which sending a message fails", "30"),
     Key("mirror", "target", str, "target whose tags are followed", "stable"),
     Key(
         "mirror", "registry", registry,

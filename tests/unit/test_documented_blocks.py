@@ -14,8 +14,8 @@ from tests.support.documented import PAGES, Block, blocks
 NOT_RUN = 15
 #: First lines of blocks without commands: files, outputs, and the syntax of commands.
 OTHER = re.compile(
-    r"\[(?:candidate|mirror|redirects|catalog|policy|kojid|engine|registry|components|repositories)\]|\{|GET /"
-    r"|# /etc/systemd/|repos:\n|# nginx|\*/10 |action = |candidate registry "
+    r"\[(?:candidate|promotion|mirror|redirects|catalog|policy|kojid|engine|registry|components|repositories)\]"
+    r"|\{|GET /|# /etc/systemd/|repos:\n|# nginx|\*/10 |action = |candidate registry "
     r"|/srv/pub/containers/\n|policy violation|(?:promote|list|unpromote|check-target) \["
 )
 BLOCKS = [block for page in PAGES for block in blocks(page)]
