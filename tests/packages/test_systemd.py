@@ -106,7 +106,7 @@ def test_each_service_has_a_timer_in_all_packages() -> None:
 def test_commands_have_valid_arguments(path: Path) -> None:
     for name, value in _unit(path)["Service"]:
         if name == "ExecStart" and value.startswith("/usr/bin/fedpkg-container-registry "):
-            words = value.replace("${MIRROR}", "/srv/m").replace("${CATALOG}", "/srv/c").replace("%I", "f42").split()
+            words = value.replace("${MIRROR}", "/srv/m").replace("${CATALOG}", "/srv/c").replace("%i", "f42").split()
             assert make_parser().parse_args(words[1:]).command
 
 
