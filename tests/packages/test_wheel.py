@@ -19,8 +19,9 @@ ROOT = Path(__file__).parents[2]
 PARTS = {
     "fedpkg_container.registry_cli fedpkg_container.registry.promotion.promote fedpkg_container.registry.mirror.run"
     " fedpkg_container.image.base.base_import fedpkg_container.commands.registry.results"
-    " fedpkg_container.registry.catalog.run fedpkg_container.registry.redirects": "pyrpkg git ruamel cheroot"
-    " cryptography kubernetes",
+    " fedpkg_container.registry.catalog.run fedpkg_container.registry.redirects"
+    " fedpkg_container.registry.messages.outbox": "pyrpkg git ruamel cheroot cryptography kubernetes fedora_messaging"
+    " pika",
     "fedpkg_container.image.container_build fedpkg_container.image.arch_build": "pyrpkg git rich argcomplete cheroot"
     " cryptography kubernetes jinja2",
     "fedpkg_container.commands.container_build fedpkg_container.client": "cheroot cryptography kubernetes"
