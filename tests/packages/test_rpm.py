@@ -111,8 +111,8 @@ def test_systemd_units_are_in_the_registry_package(packages: dict[str, Path]) ->
         ["sh", "-c", script, str(package)], capture_output=True, text=True, timeout=PATIENCE, check=True
     ).stdout
     assert "docker-registry" not in unit
-    for line in ("User=root", "Environment=REGISTRY_UNIT=docker-distribution.service",
-                 "Environment=REGISTRY_PROGRAM=/usr/bin/registry", "ReadWritePaths=-/var/lib/registry"):  # fmt: skip
+    for line in ("User=root", "Environment=GC_UNIT=docker-distribution.service",
+                 "Environment=GC_PROGRAM=/usr/bin/registry", "ReadWritePaths=-/var/lib/registry"):  # fmt: skip
         assert f"\n{line}\n" in unit
 
 

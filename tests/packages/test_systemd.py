@@ -110,6 +110,14 @@ def test_commands_have_valid_arguments(path: Path) -> None:
             assert make_parser().parse_args(words[1:]).command
 
 
+def test_garbage_collection_sets_no_variable_of_the_registry() -> None:
+    """Its names start with REGISTRY_."""
+    service = _unit(UNITS / "fedpkg-container-garbage-collect.service")["Service"]
+    variables = [value for name, value in service if name == "Environment"]
+    assert len(variables) == 3
+    assert [value for value in variables if value.startswith("REGISTRY_")] == []
+
+
 def _maintain(folder: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the script with a directory instead of /run, and a systemctl that notes its arguments."""
     script = folder / "script"
