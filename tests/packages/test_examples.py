@@ -16,7 +16,10 @@ from fedpkg_container.registry.config import read_site
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "packaging" / "examples"
-READERS = {"registry.conf": read_site, "builder_containerbuild.conf": read_builder_config}
+READERS: dict[str, Callable[[Path], object]] = {
+    "registry.conf": read_site,
+    "builder_containerbuild.conf": read_builder_config,
+}
 
 
 def _other_choices(text: str) -> str:
@@ -43,10 +46,10 @@ def _on_a_site(text: str, folder: Path) -> Path:
 
 
 def test_a_wrong_setting_would_be_found(tmp_path: Path) -> None:
-    text = (EXAMPLES / "registry.conf").read_text().replace("#parallel = 4", "paralel = 4")
+    text = (EXAMPLES / "registry.conf").read_text().replace("#parallel = 4", "in_parallel = 4")
     with pytest.raises(ConfigurationError) as raised:
         read_site(_on_a_site(text, tmp_path))
-    assert "paralel: unknown setting" in raised.value.solution
+    assert "in_parallel: unknown setting" in raised.value.solution
 
 
 def test_example_of_the_registry() -> None:
