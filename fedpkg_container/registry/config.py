@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, UsageError
@@ -13,6 +13,7 @@ from fedpkg_container.model.limits import DEFAULT_LIMITS, ImageLimits
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config_keys import ACCESS_KEYS, KEYS
 from fedpkg_container.registry.config_path import DOCUMENTATION
+from fedpkg_container.registry.messages.publishers import MessageSettings
 from fedpkg_container.registry.redirects.settings import FrontEnd, FrontEndError
 from fedpkg_container.registry.signing.settings import FORMATS, NO_SIGNING, SigningSettings
 from fedpkg_container.registry.skopeo import Access
@@ -148,6 +149,7 @@ class DistributionSite:
     :param journal: the promotion journal; None: promotions are not recorded
     :param parallel: number of images promoted concurrently
     :param limits: size limits for imported base images
+    :param messages: where messages about promotions are sent to
     :param front_end: web server in front of the stable registry; None: not configured
     """
 
@@ -163,6 +165,7 @@ class DistributionSite:
     front_end: FrontEnd | None = None
     catalog: CatalogSettings = CatalogSettings()
     signing: SigningSettings = NO_SIGNING
+    messages: MessageSettings = field(default_factory=MessageSettings)
 
     def access(self, host: str) -> Access:
         """Return the configured access to a registry of the site; podman's defaults for any other."""
@@ -203,7 +206,9 @@ def read_site(path: Path, *, files: bool = True) -> DistributionSite:
         front_end=_front_end(settings),
         catalog=CatalogSettings(**settings["catalog"]),
         signing=_signing(settings),
+        messages=MessageSettings(**settings["messages"]),
     )
+    _check_messages(settings, site)
     for section, target in (("mirror", site.mirroring.target), ("catalog", site.catalog.target)):
         if settings.text(section, "target") and target not in site.targets:
             settings.add_problem(section, "target", f"= {target}: there is no [target {target}]")
@@ -249,6 +254,15 @@ def _signing(settings: Settings) -> SigningSettings:
 
 def _default_floating(name: str) -> tuple[str, ...]:
     return (VERSION, "testing" if name == "testing" else "latest")
+
+
+def _check_messages(settings: Settings, site: DistributionSite) -> None:
+    """Record what is wrong with several settings of messages together."""
+    names = [name for name in ("command", "fedora_messaging") if settings.text("messages", name)]
+    if len(names) > 1:
+        settings.add_problem("messages", names[1], f"and {names[0]} exclude each other: set one of them")
+    if names and site.journal is None:
+        settings.add_problem("messages", names[0], "needs the promotion journal: set [promotion] record")
 
 
 def _front_end(settings: Settings) -> FrontEnd | None:

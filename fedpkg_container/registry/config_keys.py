@@ -9,10 +9,11 @@ from pathlib import Path
 
 from fedpkg_container.model.nvr import repository_problem, tag_problem
 from fedpkg_container.registry.redirects.settings import SWITCH, Address
-from fedpkg_container.registry.signing.settings import FORMATS, command, key_location, paths, public_name_problem
+from fedpkg_container.registry.signing.settings import FORMATS, key_location, paths, public_name_problem
 from fedpkg_container.registry.skopeo import COPY_TIMEOUT
 from fedpkg_container.settings import (
     Key,
+    command_line,
     existing_path,
     flag,
     number,
@@ -222,7 +223,7 @@ KEYS = (
         default_text="the variable `FEDPKG_CONTAINER_SIGNING_PASSWORD`",
     ),
     Key(
-        "signing", "command", command,
+        "signing", "command", command_line,
         "instead of `key`: a program with arguments, which gets a SHA-256 digest of 32 bytes on its standard input "
         "and prints the signature",
         default_text="none",
@@ -236,6 +237,18 @@ KEYS = (
         "PEM files of further public keys whose signatures are valid, e.g. of previous ones", default_text="none",
     ),
     Key("signing", "command_timeout", number("seconds"), "seconds for one signature by a token or `command`", "60"),
+    Key(
+        "messages", "command", command_line,
+        "program that is run for each message, with its arguments, quoted as in a shell. It gets the message as a line "
+        "of JSON on standard input, and must end with exit status 0",
+        default_text="no messages",
+    ),
+    Key(
+        "messages", "fedora_messaging", existing_path,
+        "instead of `command`: configuration file of fedora-messaging, which publishes to an AMQP exchange",
+        default_text="no messages",
+    ),
+    Key("messages", "timeout", number("seconds"), "seconds after which sending a message fails", "30"),
     Key("mirror", "target", str, "target whose tags are followed", "stable"),
     Key(
         "mirror", "registry", registry,

@@ -181,10 +181,11 @@ def site(tmp_path: Path, text: str) -> Path:
             "[target stable] public_names = http://registry.example.org: ",
         ),
         ("[signing]\nkey = signing.key\n", "[signing] key = signing.key: not an absolute path"),
-        ("[signing]\nkey = /a\ncommand = b\npublic_key = /c\n", "[signing] command excludes key"),
-        ("[signing]\ncommand = b\n", "[signing] public_key is missing: it is required for a token or command"),
+        ("[signing]\nkey = /a\ncommand = /b\npublic_key = /c\n", "[signing] command excludes key"),
+        ("[signing]\ncommand = /b\n", "[signing] public_key is missing: it is required for a token or command"),
+        ("[signing]\ncommand = sign --pin 7\n", "[signing] command = …: the program must be an absolute path"),
         (
-            "[signing]\ncommand = b 'Pl4nt3d\n",
+            "[signing]\ncommand = /b 'Pl4nt3d\n",
             "[signing] command = …: cannot be split into words: No closing quotation",
         ),
         (

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "promote": "promote",
     "list": "list_promoted",
     "unpromote": "unpromote",
+    "send-messages": "send_messages",
     "check-target": "check_target",
     "trust": "trust",
     "mirror": "mirror",

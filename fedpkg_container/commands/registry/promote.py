@@ -81,11 +81,12 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     from fedpkg_container.commands.registry.progress_bar import shown
     from fedpkg_container.commands.registry.publishing import check_usage, publish_builds
-    from fedpkg_container.commands.registry.results import show, status, summary
+    from fedpkg_container.commands.registry.results import send_after, show, show_delivery, status, summary
     from fedpkg_container.commands.terminal import print_json, print_lines
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import find_candidates, tagged_candidates
     from fedpkg_container.hub.session import anonymous_session, hub_errors
+    from fedpkg_container.registry.messages.outbox import Outbox
     from fedpkg_container.registry.promotion.promote import BuildPromotion, PromoteOptions, promote
     from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.stage import BuildStaging
@@ -109,16 +110,18 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     options = PromoteOptions(
         TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify, arguments.sign
     )
-    on_result = (lambda _: None) if arguments.json else show
+    outbox = Outbox.of(site) if not arguments.dry_run else None
+    on_result = send_after((lambda _: None) if arguments.json else show, outbox)
     with shown() as progress:
         if arguments.publish:
             results = publish_builds(arguments, site, target, builds, options, on_result=on_result, progress=progress)
         else:
             steps = BuildStaging if arguments.stage else BuildPromotion
             results = promote(site, target, builds, options, steps=steps, on_result=on_result, progress=progress)
+    delivery = show_delivery(outbox)
     if arguments.json:
         seconds = time.monotonic() - began
-        print_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
+        print_json({**report(target.name, results, dry_run=arguments.dry_run, seconds=seconds), **delivery})
     else:
         print_lines(*summary(results))
     return status(results)

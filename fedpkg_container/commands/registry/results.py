@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
 
 if TYPE_CHECKING:
+    from fedpkg_container.registry.messages.outbox import Outbox
     from fedpkg_container.registry.promotion.result import PromotionResult
     from fedpkg_container.registry.promotion.tagging import TagChange
 
@@ -56,6 +57,37 @@ def _missing(result: PromotionResult) -> Iterator[str]:
             yield f"{place}: {digest}: {reason}"
         if len(reasons) > MAX_MISSING:
             yield f"{place}: {len(reasons) - MAX_MISSING} more, which --json lists"
+
+
+def send_after(
+    on_result: Callable[[PromotionResult], None], outbox: Outbox | None
+) -> Callable[[PromotionResult], None]:
+    """Return a function that presents a result and sends the message about it.
+
+    :param outbox: None: no messages are sent
+    """
+    if outbox is None or not outbox.is_used:
+        return on_result
+    outbox.prepare()  # before anything is changed
+
+    def present_and_send(result: PromotionResult) -> None:
+        on_result(result)
+        outbox.send(wait=False)
+
+    return present_and_send
+
+
+def show_delivery(outbox: Outbox | None) -> dict[str, object]:
+    """Send the remaining messages, print what could not be sent, and return the part of the report about messages."""
+    from fedpkg_container.commands.terminal import print_stderr
+
+    if outbox is None or not outbox.is_used:
+        return {}
+    delivery = outbox.send()
+    if delivery.error:
+        retried = "they are sent by the next promote, unpromote or send-messages"
+        print_stderr(f"warning: {delivery.problem}", *(f"    {line}" for line in (delivery.solution, retried) if line))
+    return {"messages": delivery.report()}
 
 
 def _details(result: PromotionResult, *, is_plan: bool) -> list[str]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,25 +13,22 @@ from fedpkg_container.errors import (
     NoSuchImageError,
     RegistryError,
     RegistryUnavailableError,
-    UnexpectedResponseError,
     UsageError,
 )
 from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
-from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.pages import is_down, repositories
+from fedpkg_container.registry.pages import is_down
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
+from fedpkg_container.registry.promotion.target_repositories import target_repositories
 from fedpkg_container.registry.referrers import is_derived_tag, is_staged_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.signing.signer import site_keys
 from fedpkg_container.registry.signing.verification import SIGNED, ImageVerifier, Verification
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import JobResult, JobSkippedError, WorkerPool
-
-_log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -106,7 +102,9 @@ def list_images(
         WorkerPool(MAX_REQUESTS, cancel=http.cancel) as requests,
         WorkerPool(MAX_REPOSITORIES, is_registry_down=lambda: is_down(http), cancel=http.cancel) as readers,
     ):
-        references = [target.repository(name) for name in names] or _all_repositories(http, target, journal)
+        references = [target.repository(name) for name in names] or [
+            ImageReference(target.registry, name) for name in target_repositories(http, target, journal)
+        ]
 
         def read(reference: ImageReference) -> Listing:
             return _read_repository(Repository(http, reference.repository), journal, requests, verifier, staged=staged)
@@ -135,26 +133,6 @@ def _listing(result: JobResult[ImageReference, Listing]) -> Listing:
     if result.error is not None:
         raise result.error
     return result.result or Listing(())
-
-
-def _all_repositories(http: RegistryHTTP, target: Target, journal: Journal) -> list[ImageReference]:
-    """Return the repositories of a target; those in the journal if the registry has no catalog.
-
-    :raises RegistryError: if neither is available
-    """
-    prefix = f"{target.prefix}/" if target.prefix else ""
-    try:
-        names: Iterable[str] = list(repositories(http))
-    except UnexpectedResponseError as error:
-        references = map(ImageReference.parse, journal.repositories())
-        names = [reference.repository for reference in references if reference.registry == target.registry]
-        if not names:
-            raise RegistryError(
-                f"{error.reason}; the promotion journal has none of them either",
-                solution="check the account in the auth file; or name the repositories: list REPOSITORY",
-            ) from error
-        _log.warning("%s: showing the repositories in the promotion journal", error.reason)
-    return [ImageReference(target.registry, name) for name in sorted(names) if name.startswith(prefix)]
 
 
 def _read_repository(

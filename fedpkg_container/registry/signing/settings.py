@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import shlex
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,14 +64,6 @@ def key_location(text: str) -> str:
             raise InvalidWordsError([(f"{PKCS11}…", str(error))]) from None
         return text
     return text if path(text) else ""
-
-
-def command(text: str) -> tuple[str, ...]:
-    """Return a command line split as by a shell; may be empty."""
-    try:
-        return tuple(shlex.split(text))
-    except ValueError as error:  # the text is not shown, because it may contain a PIN
-        raise InvalidWordsError([("…", f"cannot be split into words: {error}")]) from None
 
 
 def paths(text: str) -> tuple[Path, ...]:
