@@ -301,13 +301,16 @@ def subset(*values: str, none: bool = False) -> Callable[[str], tuple[str, ...]]
 
 
 def command_line(text: str) -> tuple[str, ...]:
-    """Return a program with its arguments, which are quoted as in a shell; may be empty."""
+    """Return a program with its arguments, which are quoted as in a shell; may be empty.
+
+    Problems do not show the text, because its arguments may contain a secret.
+    """
     try:
         arguments = tuple(shlex.split(text))
     except ValueError as error:
-        raise ValueError(f"must be a program with its arguments: {str(error).lower()}") from error
+        raise InvalidWordsError([("…", f"cannot be split into words: {error}")]) from None
     if arguments and not Path(arguments[0]).is_absolute():
-        raise ValueError("the program must be an absolute path")
+        raise InvalidWordsError([("…", "the program must be an absolute path")])
     return arguments
 
 

@@ -120,7 +120,12 @@ def test_requirements_are_those_of_the_extras() -> None:
     """A dependency that is added to pyproject.toml is added to the spec too."""
     from importlib import metadata
 
-    names = {"GitPython": "GitPython", "packageurl-python": "packageurl", "python-dateutil": "dateutil"}
+    names = {
+        "GitPython": "GitPython",
+        "PyNaCl": "pynacl",
+        "packageurl-python": "packageurl",
+        "python-dateutil": "dateutil",
+    }
     required = set()
     for line in metadata.requires("fedpkg-container") or []:
         name = line.split(";")[0].split("[")[0].split(">")[0].strip()

@@ -20,14 +20,13 @@ PARTS = {
     "fedpkg_container.registry_cli fedpkg_container.registry.promotion.promote fedpkg_container.registry.mirror.run"
     " fedpkg_container.image.base.base_import fedpkg_container.commands.registry.results"
     " fedpkg_container.registry.catalog.run fedpkg_container.registry.redirects"
-    " fedpkg_container.registry.messages.outbox": "pyrpkg git ruamel cheroot cryptography kubernetes fedora_messaging"
-    " pika",
+    " fedpkg_container.registry.messages.outbox": "pyrpkg git ruamel cheroot kubernetes fedora_messaging pika",
     "fedpkg_container.image.container_build fedpkg_container.image.arch_build": "pyrpkg git rich argcomplete cheroot"
-    " cryptography kubernetes jinja2",
-    "fedpkg_container.commands.container_build fedpkg_container.client": "cheroot cryptography kubernetes"
+    " cryptography nacl kubernetes jinja2",
+    "fedpkg_container.commands.container_build fedpkg_container.client": "cheroot cryptography nacl kubernetes"
     " license_expression packageurl jinja2",
     "fedpkg_container.model.options fedpkg_container.koji_plugins.policy_refusal": "pyrpkg git rich argcomplete ruamel"
-    " license_expression packageurl cheroot cryptography kubernetes jinja2",
+    " license_expression packageurl cheroot cryptography nacl kubernetes jinja2",
 }
 #: Package in Debian's control file → module whose imports are those of the part.
 IMPORTS = {

@@ -19,7 +19,7 @@ from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.mirror.selection import journal_changes
 from fedpkg_container.registry.promotion import journal_files
 from fedpkg_container.registry.promotion.journal import Journal
-from fedpkg_container.registry.promotion.journal_entry import PROMOTE, UNPROMOTE, JournalEntry, TagMove
+from fedpkg_container.registry.promotion.journal_entry import PROMOTE, STAGE, UNPROMOTE, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.journal_files import JournalFiles, Line, Position
 from tests.support.waiting import PATIENCE
 
@@ -228,6 +228,18 @@ def test_completion_reads_the_newest_files(journal: Journal, monkeypatch: pytest
     monkeypatch.setattr(arguments, "is_safe", lambda _: True)
     offered = arguments._complete_promoted(parsed_args=argparse.Namespace(to="stable", config=None))
     assert offered
+
+
+def test_completion_offers_staged_builds(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``unpromote --delete`` deletes them; a build that was promoted since is shown as that."""
+    monkeypatch.setattr(arguments, "journal_path", lambda _: journal.path)
+    for what, nvr in ((STAGE, "hello-1-1"), (STAGE, "hello-1-2"), (PROMOTE, "hello-1-1"), (STAGE, "hello-1-1")):
+        journal.append(JournalEntry.start(what, target="stable", repository="r/hello", nvr=nvr, digest=f"sha256:{nvr}"))
+    offered = arguments._complete_promoted(parsed_args=argparse.Namespace(to="stable", config=None))
+    assert {nvr: text.partition(" ")[0] for nvr, text in offered.items()} == {
+        "hello-1-1": "promoted",
+        "hello-1-2": "staged",
+    }
 
 
 def test_promotions_to_a_target(journal: Journal) -> None:

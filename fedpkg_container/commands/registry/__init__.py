@@ -14,6 +14,7 @@ COMMANDS: dict[str, str] = {
     "unpromote": "unpromote",
     "send-messages": "send_messages",
     "check-target": "check_target",
+    "trust": "trust",
     "mirror": "mirror",
     "redirects": "redirects",
     "catalog": "catalog",

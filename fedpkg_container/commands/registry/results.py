@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.filesize import decimal
@@ -15,8 +15,14 @@ if TYPE_CHECKING:
     from fedpkg_container.registry.promotion.tagging import TagChange
 
 
+#: Number of missing blobs that are shown per mirror.
+MAX_MISSING = 10
+
+
 def status(results: Sequence[PromotionResult]) -> int:
-    """Return the exit status: 1 if a build was refused or failed, or that of a lock conflict if only those occurred."""
+    """Return the exit status: 1 if a build was refused or failed, or another one if only locks or missing blobs
+    prevented it.
+    """
     return min((result.exit_code or 1 for result in results if not result.succeeded), default=0)
 
 
@@ -30,18 +36,27 @@ def summary(results: Sequence[PromotionResult]) -> list[str]:
 def show(result: PromotionResult) -> None:
     """Print the result for a build: changes on standard output, errors on standard error."""
     from fedpkg_container.commands.terminal import print_error, print_lines, print_stderr
-    from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, UNCHANGED
+    from fedpkg_container.registry.promotion.result import FAILED, PLANNED, REFUSED, STAGED, UNCHANGED, WAITING
 
-    if result.is_partial or result.state not in (FAILED, REFUSED):
+    if result.is_partial or result.state not in (FAILED, REFUSED, WAITING):
         is_plan = result.state == PLANNED
-        outcomes = {UNCHANGED: "nothing to do", PLANNED: "would be done", FAILED: "not completed"}
+        outcomes = {UNCHANGED: "nothing to do", PLANNED: "would be done", FAILED: "not completed", STAGED: "staged"}
         outcome_text = outcomes.get(result.state, "done")
         print_lines(f"{result.nvr} in {result.repository}: {outcome_text}", *_details(result, is_plan=is_plan))
     for warning in result.warnings:
         print_stderr(f"warning: {result.nvr}: {warning}")
     if result.error:
         message = result.error if result.nvr in result.error else f"{result.nvr}: {result.error}"
-        print_error(message, result.solution)
+        print_error(message, "\n".join([*_missing(result), result.solution]))
+
+
+def _missing(result: PromotionResult) -> Iterator[str]:
+    """Yield a line for each missing blob, up to ``MAX_MISSING`` per mirror."""
+    for place, reasons in result.missing.items():
+        for digest, reason in list(reasons.items())[:MAX_MISSING]:
+            yield f"{place}: {digest}: {reason}"
+        if len(reasons) > MAX_MISSING:
+            yield f"{place}: {len(reasons) - MAX_MISSING} more, which --json lists"
 
 
 def send_after(
@@ -93,6 +108,8 @@ def _details(result: PromotionResult, *, is_plan: bool) -> list[str]:
             f"{counts.present} already present" if counts.present else "",
         ]
         lines.append(f"    blobs: {', '.join(filter(None, parts))}")
+    if result.signed:
+        lines.append(f"    manifests {'to be signed' if is_plan else 'signed'}: {len(result.signed)}")
     if result.deleted:
         lines += [
             f"    {'to be deleted' if is_plan else 'deleted'}:",
