@@ -74,7 +74,7 @@ class Box:
             *("--port", str(layout.ports.hub), "--database", layout.database, "--topdir", layout.topdir),
             *("--certificate", self.authority.issue("hub", server=True), "--ca", self.authority.certificate_path),
             *("--access-log", layout.access_log, "--plugin-path", PLUGINS / "hub", "--plugin", "hub_containerbuild"),
-            *("--config", layout.hub_configuration),
+            *("--config", layout.hub_configuration, "--builders", layout.builder("")),
         ]
         return self._service("hub", command, lambda: answers(layout.hub_url, 405, ca=self.authority.certificate_path))
 
