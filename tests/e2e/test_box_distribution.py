@@ -30,7 +30,7 @@ def _box(folder: Path, *arguments: str, timeout: float = 120) -> subprocess.Comp
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a box that ran without a distribution, and has got one meanwhile."""
+    """The directory of a box that ran without a distribution, and has got one meanwhile."""
     folder = tmp_path_factory.mktemp("box") / "box"
     try:
         without = _box(folder, "up")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files that are not what they say: nothing is written or read outside of the folder that they are unpacked in."""
+"""Files that are not what they say: nothing is written or read outside of the directory that they are unpacked in."""
 
 from __future__ import annotations
 

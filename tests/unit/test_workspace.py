@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Build folders: whatever a killed build left is ended, unmounted and deleted; what lives is left alone."""
+"""Build directories: whatever a killed build left is ended, unmounted and deleted; what lives is left alone."""
 
 from __future__ import annotations
 
