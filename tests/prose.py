@@ -224,8 +224,8 @@ def main() -> int:
     if arguments.paths:
         try:
             named = named_files(arguments.paths, texts)
-        except (OSError, UnicodeDecodeError) as error:
-            parser.error(str(error))
+        except (OSError, UnicodeDecodeError) as problem:
+            parser.error(str(problem))
         found = [hit for path, text in named.items() for hit in [*hits(path, text), *dead_links(path, text)]]
         print("\n".join(map(str, found)) or "clean")
         return int(bool(found))

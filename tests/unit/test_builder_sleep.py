@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,7 +86,7 @@ def test_changes_of_tasks_wake_the_builders(tmp_path: Path) -> None:
         made = hub.call("admin", "newRepo", "rawhide-build")
         child = hub.call("builder", "host.subtask", "newRepo", ["rawhide-build"], hub.task_id)
         clear(woken)
-        for caller, name, *arguments in [
+        changes: list[tuple[Any, ...]] = [
             ("admin", "newRepo", "rawhide-build"),
             ("admin", "assignTask", made, "builder"),
             ("admin", "freeTask", made),
@@ -93,10 +94,12 @@ def test_changes_of_tasks_wake_the_builders(tmp_path: Path) -> None:
             ("builder", "host.subtask", "newRepo", ["rawhide-build"], hub.task_id),
             ("builder", "host.taskSetWait", hub.task_id, [child]),
             ("builder", "host.freeTasks", [hub.task_id]),
-        ]:
-            hub.call(caller, name, *arguments)
-            assert select.select([woken], [], [], 0)[0], name
+        ]
+        for change in changes:
+            hub.call(*change)
+            assert select.select([woken], [], [], 0)[0], change
             clear(woken)
-        for caller, name, *arguments in [("builder", "host.updateHost", 1.0, True), ("builder", "host.getTasks")]:
-            hub.call(caller, name, *arguments)
-            assert not select.select([woken], [], [], 0)[0], name
+        polls: list[tuple[Any, ...]] = [("builder", "host.updateHost", 1.0, True), ("builder", "host.getTasks")]
+        for poll in polls:
+            hub.call(*poll)
+            assert not select.select([woken], [], [], 0)[0], poll
