@@ -23,7 +23,7 @@ from fedpkg_container.model.build import BuildRequest, Preflight, Target
 from fedpkg_container.model.findings import ERROR, WARNING, Finding
 from fedpkg_container.model.json_values import mapping
 from fedpkg_container.model.koji_images import RecordedImage
-from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, QueryOptions, TagInfo
+from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, QueryOptions, TagInfo, TargetInfo
 from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES, label_value
 from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
@@ -148,24 +148,29 @@ def preflight(
     release_is_next = has_name and not release and not request.scratch and next_release is not None
     if release_is_next and next_release is not None:
         release = result_or_none(next_release) or ""
-    _log.info(
-        "target %s: build tag %s, destination tag %s, architectures %s, average duration %s",
-        request.target,
-        target["build_tag_name"],
-        target["dest_tag_name"],
-        " ".join(arches) or "none",
-        f"{average.result:.0f} s" if valid_average(average.result) else "unknown",
-    )
+    duration = valid_average(average.result)
+    _log_target(request.target, target, arches, duration)
     return Preflight(
         findings,
         nvr=f"{component}-{version}-{release}" if has_name and release else "",
         release_is_next=release_is_next,
         arches=tuple(arches),
-        average=valid_average(average.result),
+        average=duration,
         newest=tasks.result[0]["id"] if tasks.result else 0,
         builds=result_or_none(builds) or (),
         build_tag=printable_line(target["build_tag_name"]),
         running=next((task["id"] for task in result_or_none(active) or () if is_repeated(task, request)), None),
+    )
+
+
+def _log_target(name: str, target: TargetInfo, arches: Sequence[str], duration: float | None) -> None:
+    _log.info(
+        "target %s: build tag %s, destination tag %s, architectures %s, average duration %s",
+        name,
+        target["build_tag_name"],
+        target["dest_tag_name"],
+        " ".join(arches) or "none",
+        "unknown" if duration is None else f"{duration:.0f} s",
     )
 
 
