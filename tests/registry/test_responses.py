@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gzip
 import http.server
 import json
@@ -145,8 +146,9 @@ def test_too_slow_transfer_fails(serve: Serve, tmp_path: Path) -> None:
     server.faults["GET"] = [Fault(200, kind=DRIP)] * 10
     with slow, pytest.raises(RegistryUnavailableError, match="transfer too slow"):
         slow.request("GET", "/v2/hello/manifests/latest", repository="hello")
+    large = dataclasses.replace(config, size=1_000_000)  # takes longer than the timeout on any machine
     with slow, pytest.raises(RegistryUnavailableError, match="transfer too slow"):
-        Repository(slow, "hello").blob(config)
+        Repository(slow, "hello").blob(large)
     assert len(server.faults["GET"]) == 6, "it is asked twice each time"
 
 

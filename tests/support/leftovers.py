@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 
 import koji
@@ -54,16 +55,29 @@ def processes_of_builds(box: Box) -> list[int]:
 
 
 def on_machine(box: Box) -> list[str]:
-    """Processes, mounts and directories of builds."""
+    """Processes, mounts and directories of builds; not directories that the builder's next build deletes."""
     found = [f"mount {path}" for path in mounts_below(box.layout.folder)]
     for name in box.layout.builders:
         builds = box.layout.builder(name) / "state" / "builds"
         for folder in builds.iterdir() if builds.exists() else []:
-            found.append(f"folder {folder}")
+            if not _was_killed(box, name, folder.name):
+                found.append(f"directory {folder}")
     found += [f"process {pid}" for pid in processes_of_builds(box)]
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     found += [f"process {line}" for line in listed.splitlines() if "runc" in line and str(box.layout.folder) in line]
     return found
+
+
+def _was_killed(box: Box, builder: str, build: str) -> bool:
+    """Return whether the builder daemon had to kill the task of a build, which could not delete its directory then.
+
+    On a busy machine, the seconds that Koji gives a canceled task are too few for it.
+
+    :param build: name of the build directory, e.g. task-9-kbtj9x8y
+    """
+    task = re.match(r"task-(\d+)-", build)
+    log = box.layout.log(builder).read_text(errors="replace")
+    return task is not None and re.search(rf"Failed to kill .*taskID {task[1]}\) with signal 15", log) is not None
 
 
 def nothing_left(box: Box) -> None:
