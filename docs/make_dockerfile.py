@@ -52,10 +52,12 @@ options of ADD, COPY, FROM and RUN. ENV, including that of the base image, takes
 Patterns are those of Go's `path.Match`, on ASCII text. buildah never removes a whole value as a prefix, so that
 `${V#v}` of `v1` is `v1`, and of `v1.0` is `1.0`.
 
-The builder reads the ENV and ONBUILD of the base image, and knows the platform. The client reads the base image from
-its registry if a label of the NVR depends on it, and if the registry responds within a second. Otherwise the variable
-is unknown: the finding `label-unknown` is a note, and the client shows no NVR. The same applies to a variable set by
-ARG, because an ENV of the base image would override it. If nothing sets a variable in the labels
+The builder reads the ENV and ONBUILD of the base image, and knows the platform. If a label of the NVR depends on the
+base image, the client reads its ENV from Koji's record of the build, or from its registry if that responds within a
+second. Koji has a record of images built or imported by this project: FROM names them by digest, or by tag in the
+candidate registry, and their repository is named like their package (with or without `-container`). Otherwise the
+variable is unknown: the finding `label-unknown` is a note, and the client shows no NVR. The same applies to a variable
+set by ARG, because an ENV of the base image would override it. If nothing sets a variable in the labels
 `com.redhat.component`, `name`, `version` or `release`, the builder refuses the build; write `${NAME:-}` where one may
 be empty. These labels must be the same for all architectures.
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import flatten
+from fedpkg_container.commands.hub_checks import HubChecks, hub_session
+from fedpkg_container.commands.option_checks import check_options
 from fedpkg_container.commands.terminal import print_stderr
 
 if TYPE_CHECKING:
@@ -92,7 +94,8 @@ def check_retry(client: Client, outcome: Outcome) -> CheckedBuild:
         _log_request(request)
         outcome.note_request(request)
         result = preflight(session, request, {})
-    findings = apply_overrides(result.findings, skip=arguments.skip_check, strict=arguments.strict)
+    findings = [*check_options(request), *result.findings]
+    findings = apply_overrides(findings, skip=arguments.skip_check, strict=arguments.strict)
     raise_on_errors(findings)
     report_findings(client, findings)
     outcome.note_request(request, findings)
@@ -165,30 +168,30 @@ def _check(
 ) -> CheckedBuild:
     """Check the files and the state of the hub before the submission."""
     from fedpkg_container.commands.findings import apply_overrides, raise_on_errors, report_findings
-    from fedpkg_container.distgit import rules
+    from fedpkg_container.distgit import file_rules, rules
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.model.build import Preflight
     from fedpkg_container.model.findings import ERROR, Finding
 
     arguments = client.args
-    file_findings, dockerfile = _check_files(client, checkout)
+    hub = None if arguments.offline else HubChecks(client, request, session)
+    dockerfile, _ = file_rules.read(checkout.path)
+    if dockerfile is not None and hub is not None:
+        dockerfile = hub.read_parents(dockerfile)
+    file_findings = _check_files(client, checkout, dockerfile)
     if not request.target:
         solution = "switch to a branch, or pass --target"
         raise_on_errors(
             [*file_findings, Finding("target", ERROR, "unknown target: the checkout is not on a branch", solution)]
         )
     preflight, existing, note = Preflight([]), None, ""
-    if arguments.dry_run:
-        from fedpkg_container.commands import dry_run
-
-        file_findings += dry_run.check_options(request)
+    file_findings += check_options(request)
     try:
-        if not arguments.offline:
-            session = session or hub_session(client)
-            preflight = _query_hub(session, checkout, request, dockerfile, find_running=arguments.if_needed)
+        if hub is not None:
+            preflight = hub.preflight(checkout, dockerfile)
             if dockerfile is not None:
                 file_findings += rules.check_architectures(checkout, dockerfile, preflight.arches)
-            existing = _existing_build(client, session, request, preflight)
+            existing = hub.existing_build(preflight)
     except FedpkgContainerError as error:
         if not any(finding.severity == ERROR for finding in apply_overrides(file_findings, skip=arguments.skip_check)):
             raise
@@ -196,7 +199,9 @@ def _check(
     findings = [*file_findings, *preflight.findings]
     if arguments.if_needed and (existing or preflight.running):
         findings = file_findings  # nothing is submitted
-    elif arguments.dry_run and session is not None:
+    elif arguments.dry_run and hub is not None:
+        from fedpkg_container.commands import dry_run
+
         content = dry_run.check_content(request, dockerfile, preflight)
         findings += [finding for finding in content if not (arguments.chain and finding.code == "parent-missing")]
         findings += _head_built(existing)
@@ -204,18 +209,7 @@ def _check(
     raise_on_errors(findings, note=note)
     report_findings(client, [finding for finding in findings if finding not in reported])
     name, base = f"{checkout.namespace}/{checkout.name}", dockerfile.base if dockerfile else ""
-    return CheckedBuild(name, request, session, preflight, findings, existing, base)
-
-
-def _existing_build(client: Client, session: HubSession, request: BuildRequest, preflight: Preflight) -> Build | None:
-    """Return the complete build of the same commit and target, with ``--if-needed`` and ``--dry-run``."""
-    from fedpkg_container.hub.earlier import build_for_target, builds_of_commit
-    from fedpkg_container.hub.session import hub_errors
-
-    if not (client.args.if_needed or client.args.dry_run) or request.scratch or request.options.get("isolated"):
-        return None
-    with hub_errors(session.baseurl):
-        return build_for_target(session, builds_of_commit(preflight.builds, request.source), request.target)
+    return CheckedBuild(name, request, hub.session if hub else None, preflight, findings, existing, base)
 
 
 def _head_built(existing: Build | None) -> Sequence[Finding]:
@@ -227,17 +221,16 @@ def _head_built(existing: Build | None) -> Sequence[Finding]:
     return [Finding("head-built", NOTE, message, "use --if-needed to build only if necessary")]
 
 
-def _check_files(client: Client, checkout: Checkout) -> tuple[list[Finding], Dockerfile | None]:
-    """Return the findings about the files of the checkout, and the Dockerfile; None if it cannot be read."""
-    from fedpkg_container.commands.parents import known_parents
-    from fedpkg_container.distgit import file_rules, rules
+def _check_files(client: Client, checkout: Checkout, dockerfile: Dockerfile | None) -> list[Finding]:
+    """Return the findings about the files of the checkout.
 
-    dockerfile, _ = file_rules.read(checkout.path)
-    if dockerfile is not None and not client.args.offline:
-        dockerfile = known_parents(dockerfile)
+    :param dockerfile: None if it cannot be read
+    """
+    from fedpkg_container.distgit import rules
+
     findings = rules.check(checkout, local=client.args.local, dockerfile=dockerfile)
     is_own = checkout.path == Path(client.cmd.path).absolute()
-    return [*findings, *(gating_findings(client) if is_own else ())], dockerfile
+    return [*findings, *(gating_findings(client) if is_own else ())]
 
 
 def gating_findings(client: Client) -> Sequence[Finding]:
@@ -255,32 +248,3 @@ def gating_findings(client: Client) -> Sequence[Finding]:
         solution = "fix gating.yaml, or build with --skip-remote-rules-validation"
         return [Finding("gating", ERROR, f"gating.yaml: {error}", solution, "gating.yaml")]
     return []
-
-
-def hub_session(client: Client) -> HubSession:
-    """Return a session, which a dry run does not log in."""
-    from fedpkg_container.commands.client_config import koji_profile, request_timeout
-    from fedpkg_container.hub.session import anonymous_session, connect
-
-    profile, timeout = koji_profile(client), request_timeout(client)
-    if client.args.dry_run:
-        return anonymous_session(profile, timeout=timeout)
-    return connect(profile, client.cmd, timeout=timeout)
-
-
-def _query_hub(
-    session: HubSession,
-    checkout: Checkout,
-    request: BuildRequest,
-    dockerfile: Dockerfile | None,
-    *,
-    find_running: bool,
-) -> Preflight:
-    from fedpkg_container.distgit.container_yaml import ContainerYaml
-    from fedpkg_container.hub import preflight
-    from fedpkg_container.hub.session import hub_errors
-
-    with hub_errors(session.baseurl):
-        labels, unknown = (dockerfile.labels, dockerfile.unknown_labels) if dockerfile else ({}, frozenset())
-        platforms = ContainerYaml.read(checkout.path).platforms
-        return preflight.preflight(session, request, labels, platforms, unknown, find_running=find_running)

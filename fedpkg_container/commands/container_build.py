@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from fedpkg_container.commands.build_arguments import add_arguments, check_usage
-from fedpkg_container.commands.terminal import format_fields, is_json, is_quiet, print_event, print_lines, print_stderr
+from fedpkg_container.commands.terminal import is_json, is_quiet, print_event, print_lines, print_page, print_stderr
 from fedpkg_container.text import printable_line
 
 if TYPE_CHECKING:
@@ -173,6 +174,8 @@ def _submitted(client: Client, task_id: int, request: BuildRequest, preflight: P
 
 def print_request(client: Client, request: BuildRequest, preflight: Preflight) -> None:
     """Print what would be submitted (``--dry-run``)."""
+    from fedpkg_container.progress.look import Cell, Page, Row
+
     fields = {
         "source": request.source,
         "target": request.target,
@@ -195,7 +198,8 @@ def print_request(client: Client, request: BuildRequest, preflight: Preflight) -
         print_lines(f"    after the repository of {preflight.build_tag} contains {contents}")
     if preflight.release_is_next and preflight.nvr:
         print_lines("    (next release according to the hub; another build may claim it first)")
-    print_lines(*format_fields(fields))
+    rows = [Row((Cell(name, "dim"), Cell(str(value))), indent=4) for name, value in fields.items()]
+    print_page(Page(sys.stdout).table(rows))
 
 
 def _write_task_info(client: Client, task_id: int, request: BuildRequest, preflight: Preflight) -> None:

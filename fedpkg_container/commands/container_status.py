@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from fedpkg_container.hub.overview import Selection
     from fedpkg_container.hub.protocol import HubSession
 
+#: Highest value of ``--limit``.
+MAX_LIMIT = 200
+
 EPILOG = """Without arguments, show the latest builds of each branch of the checkout, the
 running builds, and whether HEAD has been built.
 
@@ -67,7 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_selection(parser: argparse.ArgumentParser) -> None:
     limit = parser.add_argument(
-        "--limit", type=_number("builds"), metavar="N", help="List the newest N builds, at most 200"
+        "--limit", type=_number("builds"), metavar="N", help=f"List the newest N builds, at most {MAX_LIMIT}"
     )
     complete_with(limit, "nothing")
     parser.add_argument(
@@ -197,8 +200,8 @@ def _check_selection(arguments: argparse.Namespace) -> None:
             raise UsageError(f"argument --{name}: only allowed with lists of builds")
     if arguments.failed and not is_list and (arguments.logs is None or arguments.watch):
         raise UsageError("argument --failed: only allowed with lists of builds and with --logs")
-    if arguments.limit is not None and not 1 <= arguments.limit <= 200:
-        raise UsageError("argument --limit: must be a number from 1 to 200")
+    if arguments.limit is not None and not 1 <= arguments.limit <= MAX_LIMIT:
+        raise UsageError(f"argument --limit: must be a number from 1 to {MAX_LIMIT}")
 
 
 def _is_target(word: str) -> bool:
@@ -355,6 +358,6 @@ def _builds_to_watch(client: Client, session: HubSession) -> dict[int, str]:
     from fedpkg_container.hub.overview import builds_of_user, titles_of_tasks
 
     if client.args.mine:
-        running, _ = builds_of_user(session, session.getLoggedInUser())
+        running, *_ = builds_of_user(session, session.getLoggedInUser())
         return {build.root.id: build.title for build in running}
     return titles_of_tasks(session, _task_ids(client, session))

@@ -16,22 +16,13 @@ if TYPE_CHECKING:
 FILES_TIMEOUT = 15.0
 
 
-def check_options(request: BuildRequest) -> Iterator[Finding]:
-    """Yield findings about options that the hub plugin refuses."""
-    from fedpkg_container.model.options import option_problems, unavailable_options
-
-    for problem in option_problems(request.options) or unavailable_options(request.options):
-        yield Finding("build-options", ERROR, f"the hub refuses the build: {problem}", "remove the option")
-
-
 def check_content(request: BuildRequest, dockerfile: Dockerfile | None, preflight: Preflight) -> Iterator[Finding]:
     """Yield findings about the images in FROM and the files of ``--repo-url``, which are read from the network."""
     from fedpkg_container.commands.parents import check_parents
 
     if dockerfile is not None:
         yield from check_parents(dockerfile, preflight.arches, replaced=bool(request.options.get("koji_parent_build")))
-    if not any(finding.code == "repo-url" for finding in preflight.findings):
-        yield from _repo_files(request)
+    yield from _repo_files(request)
 
 
 def _repo_files(request: BuildRequest) -> Iterator[Finding]:
@@ -39,12 +30,15 @@ def _repo_files(request: BuildRequest) -> Iterator[Finding]:
 
     from requests import HTTPError
 
+    from fedpkg_container.commands.option_checks import check_repo_url
     from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.image.resolve.repo_files import fetch_repo_file
     from fedpkg_container.model.limits import Deadline
 
     deadline = Deadline("reading the .repo files", FILES_TIMEOUT)
     for url in request.options.get("yum_repourls") or ():
+        if check_repo_url(url):
+            continue
         try:
             fetch_repo_file(url, deadline=deadline)
         except FedpkgContainerError as error:

@@ -13,6 +13,7 @@ from fedpkg_container.commands.terminal import (
     print_annotation,
     print_event,
     print_lines,
+    print_page,
     print_stderr,
     signal_end,
 )
@@ -214,6 +215,7 @@ def _failure(client: Client, event: Finished, tails: LogTails, package: str) -> 
 def _report(client: Client, event: Finished, failure: Failure | None, kind: str, *, logs_shown: bool) -> int:
     """Print the final report and return the exit status."""
     from fedpkg_container.progress import report
+    from fedpkg_container.progress.look import Page
 
     if kind == "json":
         print_event("finished", **report.result_fields(event), failure=failure.fields() if failure else None)
@@ -221,7 +223,8 @@ def _report(client: Client, event: Finished, failure: Failure | None, kind: str,
         raise CanceledError(f"task {event.task.id} was canceled")
     if failure:
         if kind != "json":
-            print_stderr(*failure.lines(shown=logs_shown), links=(failure.url, *failure.logs))
+            lines = failure.lines(Page(sys.stderr), shown=logs_shown)
+            print_page(lines, sys.stderr, links=(failure.url, *failure.logs))
             file, line = failure.report.file, failure.report.line
             print_annotation("error", failure.reason, file=file, line=line, title="container build failed")
         raise BuildFailedError(

@@ -172,5 +172,7 @@ def _report(
             indent = "" if kind == "quiet" else "  "
             print_lines(*(f"{indent}{line}" for line in report.success_lines(event, quiet=kind == "quiet")))
         elif failure := failures[task_id]:
-            lines = [*failure.lines(), report.failure_reason(event)]
-            print_stderr(*(f"  {line}" for line in lines), links=(failure.url, *failure.logs))
+            errors = Page(sys.stderr)
+            lines = failure.lines(errors, indent=2)
+            lines += errors.lines([Row((Cell(report.failure_reason(event), "bad"),), indent=2)])
+            print_page(lines, sys.stderr, links=(failure.url, *failure.logs))

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fedpkg_container.distgit.dockerfile import Dockerfile
+    from fedpkg_container.distgit.dockerfile_facts import ParentConfig
     from fedpkg_container.model.findings import Finding
     from fedpkg_container.registry.skopeo import Access, Registry
 
@@ -16,19 +18,52 @@ if TYPE_CHECKING:
 TIMEOUT = 1.0
 
 
-def known_parents(dockerfile: Dockerfile, access: Access | None = None) -> Dockerfile:
+def known_parents(
+    dockerfile: Dockerfile,
+    recorded: Mapping[str, Mapping[str, object]] | None = None,
+    *,
+    replaced: str = "",
+    access: Access | None = None,
+) -> Dockerfile:
     """Return a Dockerfile read with the ENV of its parent images, if a label of the NVR depends on it.
 
-    The registries are queried without retries. If one of them does not respond in time, the values remain unknown: the
-    builder decides.
+    The registries of images without a record are queried, without retries. If one of them does not respond in time, the
+    values remain unknown: the builder decides.
 
     :param dockerfile: read without its parent images
+    :param recorded: reference in FROM → the parts of its configuration that Koji recorded
+    :param replaced: reference whose image is not used (``--koji-parent-build``)
     :param access: registry access settings; None for the user's own
     """
+    from dataclasses import replace
+
     from fedpkg_container.distgit.label_rules import depends_on_parents
+    from fedpkg_container.errors import FedpkgContainerError
 
     if not depends_on_parents(dockerfile):
         return dockerfile
+    configurations = _recorded(recorded or {})
+    others = [name for name in dockerfile.parents if name not in configurations and name != replaced]
+    if others:
+        configurations |= _from_registries(others, access)
+    try:
+        return dockerfile.with_facts(replace(dockerfile.facts, parents=configurations))
+    except FedpkgContainerError:
+        return dockerfile
+
+
+def _recorded(recorded: Mapping[str, Mapping[str, object]]) -> dict[str, ParentConfig]:
+    from fedpkg_container.distgit.dockerfile_facts import ParentConfig
+
+    configurations = {}
+    for name, config in recorded.items():
+        with suppress(ValueError):
+            configurations[name] = ParentConfig.read({"config": config})
+    return configurations
+
+
+def _from_registries(names: Sequence[str], access: Access | None) -> dict[str, ParentConfig]:
+    """Return the configurations of images whose registry responds within ``TIMEOUT``, counted for all of them."""
     from dataclasses import replace
 
     from fedpkg_container.distgit.dockerfile_facts import ParentConfig
@@ -41,14 +76,12 @@ def known_parents(dockerfile: Dockerfile, access: Access | None = None) -> Docke
     deadline = Deadline("reading the parent images", TIMEOUT, error=RegistryError)
     registry = Registry(replace((access or Access()).without_retries(TIMEOUT), deadline=deadline))
     platform = platform_of("x86_64")
-    try:
-        configurations = {
-            name: ParentConfig.read(registry.configuration(ImageReference.parse(name), platform))
-            for name in dockerfile.parents
-        }
-        return dockerfile.with_facts(replace(dockerfile.facts, parents=configurations))
-    except (FedpkgContainerError, ValueError):
-        return dockerfile
+    configurations = {}
+    for name in names:
+        with suppress(FedpkgContainerError, ValueError):
+            configuration = registry.configuration(ImageReference.parse(name), platform)
+            configurations[name] = ParentConfig.read(configuration)
+    return configurations
 
 
 #: Seconds that the registries have to respond if the images themselves are checked.

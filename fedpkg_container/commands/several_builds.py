@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.build_checks import CheckedBuild, check_checkout, hub_session
+from fedpkg_container.commands.build_checks import CheckedBuild, check_checkout
 from fedpkg_container.commands.container_build import (
     print_request,
     report_existing,
@@ -16,6 +16,7 @@ from fedpkg_container.commands.container_build import (
     submit_build,
     wait_for_repository,
 )
+from fedpkg_container.commands.hub_checks import hub_session
 from fedpkg_container.commands.terminal import is_json, is_quiet, print_lines, print_stderr
 from fedpkg_container.errors import (
     FedpkgContainerError,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -48,13 +49,14 @@ def package_view(
     fields = status_fields.package(overview, head, site_urls(koji_profile(client)))
 
     def lines(page: Page) -> list[str]:
-        from fedpkg_container.commands.status_lists import BUILDS_PER_BRANCH, package_lines
+        from fedpkg_container.commands.status_lists import BUILDS_PER_BRANCH, package_lines, unsearched_lines
 
         all_builds = selection.is_filter or selection.limit is not None
         state = _head_line(head, overview.running) if head is not None else ""
         empty = "no such builds" if selection.is_filter else "no builds yet"
         per_branch = None if all_builds else BUILDS_PER_BRANCH
-        return list(package_lines(page, overview, head=state, per_branch=per_branch, empty=empty))
+        lines = package_lines(page, overview, head=state, per_branch=per_branch, empty=empty)
+        return [*lines, *unsearched_lines(page, overview.searched, selection)]
 
     return View(fields, [*fields["running"], *fields["builds"]], lines)
 
@@ -65,19 +67,20 @@ def own_view(client: Client, session: HubSession, selection: Selection) -> View:
     from fedpkg_container.hub.overview import builds_of_user
     from fedpkg_container.hub.session import site_urls
 
-    running, ended = builds_of_user(session, session.getLoggedInUser(), selection)
+    running, ended, searched = builds_of_user(session, session.getLoggedInUser(), selection)
     running = () if selection.failed else running
     urls = site_urls(koji_profile(client))
     fields = status_fields.view(
         "mine",
         running=[status_fields.running(build, urls) for build in running],
         ended=[status_fields.entry(build, urls) for build in ended],
+        searched_since=dataclasses.asdict(searched),
     )
 
     def lines(page: Page) -> list[str]:
-        from fedpkg_container.commands.status_lists import own_lines
+        from fedpkg_container.commands.status_lists import own_lines, unsearched_lines
 
-        return list(own_lines(page, running, ended))
+        return [*own_lines(page, running, ended), *unsearched_lines(page, searched, selection)]
 
     return View(fields, [*fields["running"], *fields["ended"]], lines)
 

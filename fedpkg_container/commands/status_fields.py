@@ -127,6 +127,7 @@ def package(overview: Overview, head: Mapping[str, object] | None, urls: SiteUrl
         average=overview.average,
         running=[running(build, urls) for build in overview.running],
         builds=[entry(build, urls) for build in overview.newest_first()],
+        searched_since=dataclasses.asdict(overview.searched),
     )
 
 

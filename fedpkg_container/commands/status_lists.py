@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from fedpkg_container.commands.container_status import MAX_LIMIT
 from fedpkg_container.hub.builds import Build
 from fedpkg_container.progress.formatting import format_age, format_percentage
 from fedpkg_container.progress.look import Cell, Page, Row, state_cell, task_text
@@ -14,7 +15,7 @@ from fedpkg_container.text import format_duration
 
 if TYPE_CHECKING:
     from fedpkg_container.hub.events import TaskState
-    from fedpkg_container.hub.overview import ListedBuild, Overview
+    from fedpkg_container.hub.overview import ListedBuild, Overview, Searched, Selection
     from fedpkg_container.hub.requested_builds import RequestedBuild
 
 #: Builds to show per branch.
@@ -60,6 +61,18 @@ def own_lines(page: Page, running: Sequence[RequestedBuild], ended: Sequence[Req
         yield from page.table([row for build in ended for row in build_rows(build, in_package=False)])
     if not running and not ended:
         yield "you have no container builds"
+
+
+def unsearched_lines(page: Page, searched: Searched, selection: Selection) -> Iterator[str]:
+    """Yield lines that state which builds were not searched; none if the list is complete.
+
+    :param searched: how far back the hub was searched
+    """
+    more = f"; search more with --limit {MAX_LIMIT}" if (selection.limit or 0) < MAX_LIMIT else ""
+    for what, since, hint in (("builds", searched.builds, more), ("tasks without an NVR", searched.tasks, "")):
+        if since is not None:
+            date = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))
+            yield from page.lines([Row((Cell(f"{what} created before {date} were not searched{hint}", "warning"),))])
 
 
 def build_rows(build: ListedBuild, *, in_package: bool = True) -> Iterator[Row]:

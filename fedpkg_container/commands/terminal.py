@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from fedpkg_container.stdio import write_text
@@ -29,11 +29,13 @@ def print_lines(*texts: str, links: Collection[str] = ()) -> None:
     _write(sys.stdout, texts, links)
 
 
-def print_page(lines: Iterable[str]) -> None:
-    """Write lines of a ``progress.look.Page``, which are printable already, to standard output."""
-    from fedpkg_container.progress.ci import ci_log
+def print_page(lines: Iterable[str], stream: TextIO | None = None, *, links: Collection[str] = ()) -> None:
+    """Write lines of a ``progress.look.Page``, which are printable already.
 
-    write_text(sys.stdout, ci_log().escape("".join(f"{line}\n" for line in lines)))
+    :param stream: by default standard output
+    :param links: URLs in the lines that are links on a terminal
+    """
+    _write_printable(stream or sys.stdout, lines, links)
 
 
 def print_stderr(*texts: str, links: Collection[str] = ()) -> None:
@@ -45,10 +47,14 @@ def print_stderr(*texts: str, links: Collection[str] = ()) -> None:
 
 
 def _write(stream: TextIO, texts: Iterable[str], links: Collection[str] = ()) -> None:
+    _write_printable(stream, map(printable, texts), links)
+
+
+def _write_printable(stream: TextIO, texts: Iterable[str], links: Collection[str]) -> None:
     from fedpkg_container.progress.ci import ci_log
     from fedpkg_container.progress.formatting import link
 
-    output = ci_log().escape("".join(f"{printable(text)}\n" for text in texts))
+    output = ci_log().escape("".join(f"{text}\n" for text in texts))
     if urls := sorted(filter(None, links), key=len, reverse=True):
         output = re.sub("|".join(map(re.escape, urls)), lambda url: link(url[0], url[0], stream), output)
     write_text(stream, output)
@@ -163,8 +169,3 @@ def _columns() -> float:
     import shutil
 
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else math.inf
-
-
-def format_fields(values: Mapping[str, object]) -> list[str]:
-    """Return one line per name and value."""
-    return [f"    {name} = {printable_line(str(value))}" for name, value in values.items()]

@@ -74,9 +74,12 @@ def parse(text: str, file: str) -> YamlDocument:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+    from fedpkg_container.distgit.yaml_composer import BoundedComposer
+
     document = YamlDocument()
     yaml = YAML(typ="safe", pure=True)
     yaml.version = (1, 1)
+    yaml.Composer = BoundedComposer
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # ruamel.yaml's warnings are meant for developers
@@ -90,7 +93,7 @@ def parse(text: str, file: str) -> YamlDocument:
         document.findings.append(
             Finding("yaml-syntax", ERROR, f"invalid YAML: {message}", "check quotes, escapes and directives", file)
         )
-    except (RecursionError, _LimitExceededError):
+    except (RecursionError, LimitExceededError):
         document.values = None
         document.findings.append(
             Finding(
@@ -134,7 +137,7 @@ def _syntax(error: Any, text: str, file: str) -> Finding:
     return Finding("yaml-syntax", ERROR, problem, solution, file, line)
 
 
-class _LimitExceededError(Exception):
+class LimitExceededError(Exception):
     """The document exceeds a limit."""
 
 
@@ -146,6 +149,7 @@ class _Reader:
         self._document = document
         self._file = file
         self._count = 0
+        self._reported: set[Finding] = set()
 
     def read(self, root: object) -> None:
         self._document.values = self._value(root, ())
@@ -171,7 +175,7 @@ class _Reader:
     def _enter(self, depth: int) -> None:
         self._count += 1
         if depth > MAX_DEPTH or self._count > MAX_VALUES:
-            raise _LimitExceededError
+            raise LimitExceededError
 
     def _scalar(self, node: Any, kind: str) -> object:
         if kind in ("str", "value", "merge"):
@@ -248,5 +252,6 @@ class _Reader:
 
     def _add(self, code: str, message: str, solution: str, node: Any) -> None:
         finding = Finding(code, ERROR, message, solution, self._file, node.start_mark.line + 1)
-        if finding not in self._document.findings:
+        if finding not in self._reported:
+            self._reported.add(finding)
             self._document.findings.append(finding)

@@ -91,8 +91,14 @@ KNOWN = (
     Vulnerability("CVE-2026-84042", "crun", (("1.29", "1.30"),), "krun is not used"),
     Vulnerability("CVE-2026-88264", "crun", (("0", "1.30"),), _WORKER),
     Vulnerability("CVE-2026-88265", "crun", (("0", "1.30"),), _WORKER),
-    Vulnerability("CVE-2026-133553", "crun", (("0", ""),), _WORKER),
-    Vulnerability("CVE-2017-5226", "bwrap", (("0", ""),), "workers have a session, and no terminal (--new-session)"),
+    Vulnerability("CVE-2026-30892", "crun", (("1.19", "1.27"),), "crun exec is not used"),
+    Vulnerability("CVE-2026-47766", "crun", (("0", "1.28"),), _WORKER),
+    Vulnerability(
+        "CVE-2017-5226",
+        "bwrap",
+        (("0", "0.1.6"), ("0.1.7", "")),
+        "workers have a session, and no terminal (--new-session)",
+    ),
     Vulnerability(
         "CVE-2026-41163",
         "bwrap",

@@ -77,6 +77,27 @@ ALL = Selection()
 
 
 @dataclass(frozen=True)
+class Searched:
+    """How far back the hub was searched for selected builds, as creation times in seconds since the epoch.
+
+    :param builds: of the oldest recorded build that was read; None if there are no older ones, or the list needs none
+    :param tasks: the same of tasks without a recorded build
+    """
+
+    builds: float | None = None
+    tasks: float | None = None
+
+    def until(self, time_of_oldest: float) -> Searched:
+        """Return the same for a list that is cut off at its oldest entry."""
+        times = (value if value is not None and value > time_of_oldest else None for value in (self.builds, self.tasks))
+        return Searched(*times)
+
+
+#: All builds that the list needs.
+EVERYTHING = Searched()
+
+
+@dataclass(frozen=True)
 class Overview:
     """The builds of a package.
 
@@ -91,6 +112,7 @@ class Overview:
     failed: tuple[RequestedBuild, ...]
     running: tuple[RequestedBuild, ...]
     average: float | None
+    searched: Searched = EVERYTHING
 
     @property
     def is_empty(self) -> bool:
@@ -162,7 +184,23 @@ class PackageQuery:
         failed = [task for task in self._failed.result if is_of(task, self._repository)]
         overview = _complete(session, component, listed[component], running, failed)
         average = valid_average(result_or_none(self._averages[component]))
-        return _select(replace(overview, average=average), self._selection)
+        return _select(replace(overview, average=average, searched=self._searched(component)), self._selection)
+
+    def _searched(self, component: str) -> Searched:
+        if not self._selection.is_filter:
+            return EVERYTHING  # the newest builds are listed, however many there are
+        limit = self._selection.query()["limit"]
+        builds = [_oldest(result_or_none(call) or (), "creation_ts", limit) for call in self._listed[component]]
+        return Searched(
+            max((oldest for oldest in builds if oldest is not None), default=None),
+            _oldest(self._failed.result, "create_ts", MAX_TASKS),
+        )
+
+
+def _oldest(rows: Sequence[Mapping[str, Any]], column: str, limit: int) -> float | None:
+    """Return the creation time of the oldest row; None if the hub returned all rows that it has."""
+    times = [row[column] for row in rows if isinstance(row.get(column), (int, float))]
+    return min(times, default=None) if len(rows) >= limit else None
 
 
 def overview(session: HubSession, component: str, repository: str, selection: Selection = ALL) -> Overview:
@@ -177,8 +215,11 @@ def overview(session: HubSession, component: str, repository: str, selection: Se
 
 def builds_of_user(
     session: HubSession, user: UserInfo, selection: Selection = ALL
-) -> tuple[tuple[RequestedBuild, ...], tuple[RequestedBuild, ...]]:
-    """Return the running and the last finished container builds of a user, using at most two requests."""
+) -> tuple[tuple[RequestedBuild, ...], tuple[RequestedBuild, ...], Searched]:
+    """Return the running and the last finished container builds of a user, using at most two requests.
+
+    The last part of the result is how far back was searched for them.
+    """
     owner = {"owner": user["id"]}
     states = _FAILED if selection.failed else {**_TASKS, "not_state": ACTIVE_STATES}
     since = _given(completeAfter=selection.since)
@@ -189,7 +230,11 @@ def builds_of_user(
             {**states, **owner, **since}, {"order": "-id", "limit": MAX_TASKS if selection.branch else limit}
         )
     overview = _complete(session, "", [], active.result, past.result)
-    return _of_branch(overview.running, selection), _of_branch(overview.failed, selection)[:limit]
+    ended = _of_branch(overview.failed, selection)[:limit]
+    searched = Searched(tasks=_oldest(past.result, "create_ts", MAX_TASKS)) if selection.branch else EVERYTHING
+    if len(ended) >= limit:
+        searched = EVERYTHING
+    return _of_branch(overview.running, selection), ended, searched
 
 
 def titles_of_tasks(session: HubSession, ids: Sequence[int]) -> dict[int, str]:
@@ -219,12 +264,15 @@ def _select(overview: Overview, selection: Selection) -> Overview:
     if selection.failed:
         builds = [build for build in builds if build.fault or build.state == "FAILED"]
     failed = list(_of_branch(overview.failed, selection))
+    searched = overview.searched
     if selection.limit is not None:
         newest = replace(overview, builds=tuple(builds), failed=tuple(failed)).newest_first()[: selection.limit]
+        if len(newest) == selection.limit:
+            searched = searched.until(_creation(newest[-1]))
         builds = [build for build in newest if isinstance(build, Build)]
         failed = [build for build in newest if isinstance(build, RequestedBuild)]
     running = () if selection.failed else _of_branch(overview.running, selection)
-    return replace(overview, builds=tuple(builds), failed=tuple(failed), running=running)
+    return replace(overview, builds=tuple(builds), failed=tuple(failed), running=running, searched=searched)
 
 
 def _complete(

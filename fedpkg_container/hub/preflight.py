@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import koji
 
@@ -25,9 +24,8 @@ from fedpkg_container.model.json_values import mapping
 from fedpkg_container.model.koji_images import RecordedImage
 from fedpkg_container.model.koji_types import BuildInfo, HostInfo, PackageInfo, QueryOptions, TagInfo, TargetInfo
 from fedpkg_container.model.nvr import COMPONENT_LABEL, OLD_LABEL_NAMES, label_value
-from fedpkg_container.model.options import repo_url_problem
 from fedpkg_container.model.platforms import ALL_PLATFORMS, Platforms
-from fedpkg_container.text import format_duration, printable_line, strip_credentials
+from fedpkg_container.text import format_duration, printable_line
 
 _log = logging.getLogger(__name__)
 
@@ -103,6 +101,7 @@ def preflight(
     unknown: Collection[str] = (),
     *,
     find_running: bool = False,
+    target: TargetInfo | None = None,
 ) -> Preflight:
     """Check a build request on the hub.
 
@@ -110,13 +109,13 @@ def preflight(
     :param platforms: platforms in container.yaml
     :param unknown: labels whose values only the builder knows; no NVR is expected then
     :param find_running: look for a running task with the same source and target
+    :param target: the build target if it has been queried already
     """
-    findings = list(_repositories(request))
-    target = session.getBuildTarget(request.target)
+    target = target or session.getBuildTarget(request.target)
     if target is None:
         solution = "choose one with --target; list the targets: koji list-targets"
         message = f"build target {request.target} does not exist"
-        return Preflight([*findings, Finding("target", ERROR, message, solution)])
+        return Preflight([Finding("target", ERROR, message, solution)])
     component, version = (printable_line(label_value(labels, name)) for name in (COMPONENT_LABEL, "version"))
     release = printable_line(str(request.options.get("release") or label_value(labels, "release")))
     is_decided = bool(request.options.get("release")) or not {"release", OLD_LABEL_NAMES["release"]} & set(unknown)
@@ -136,10 +135,9 @@ def preflight(
         parent = multicall.getBuild(parent_nvr) if parent_nvr else None
         complete, newest = koji.BUILD_STATES["COMPLETE"], QueryOptions(order="-build_id", limit=MAX_BUILDS)
         builds = multicall.listBuilds(packageID=component, state=complete, queryOpts=newest) if component else None
-    arches, arch_findings = _arches(
+    arches, findings = _arches(
         request, config.result, platforms, result_or_none(hosts) or [], result_or_none(all_hosts) or []
     )
-    findings += arch_findings
     if parent_nvr and parent is not None:
         findings += _parent_build(parent_nvr, parent.result)
     if not request.scratch:
@@ -172,29 +170,6 @@ def _log_target(name: str, target: TargetInfo, arches: Sequence[str], duration: 
         " ".join(arches) or "none",
         "unknown" if duration is None else f"{duration:.0f} s",
     )
-
-
-def _repositories(request: BuildRequest) -> Iterator[Finding]:
-    for url in request.options.get("yum_repourls") or ():
-        try:
-            parts = urlsplit(url)
-            valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(" \t\n")
-        except ValueError:
-            valid = False
-        if not valid:
-            yield Finding(
-                "repo-url",
-                ERROR,
-                f"{strip_credentials(url)!r} is not a valid URL of a .repo file",
-                "use the form http(s)://HOST/PATH.repo",
-            )
-        elif problem := repo_url_problem(url):
-            yield Finding(
-                "repo-url",
-                ERROR,
-                f"{strip_credentials(url)} {problem}",
-                "use the form http(s)://HOST/PATH.repo; change the password if an earlier build used this URL",
-            )
 
 
 def _destination(tag: TagInfo | None, package: PackageInfo | None, component: str, name: str) -> Iterator[Finding]:

@@ -43,6 +43,7 @@ class ArchBuild:
     """The inputs of the build on one architecture.
 
     :param koji_topdir: Koji's topdir, with the yum repositories
+    :param deadline: end of all downloads of the task
     """
 
     spec: BuildSpec
@@ -52,6 +53,7 @@ class ArchBuild:
     koji_topdir: KojiTopdir
     log: BuildLog
     upload: Upload
+    deadline: Deadline
 
     def run(self) -> BuiltImage:
         """Build the image, inspect it and push it to staging.
@@ -65,13 +67,12 @@ class ArchBuild:
         network.check(spec.network)
         check_runnable(dockerfile, spec.arch, self.engine.folder)
         check_disk = disk_guard(self.checkout.path, self.config.limits, log)
-        deadline = self.config.limits.preparation_deadline()
         workspace = self.engine.workspace
         self.engine.tick = free_space_guard(self.engine.folder, self.config.limits, log)
         lookaside.fetch_sources(
-            self.checkout.path, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, deadline
+            self.checkout.path, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, self.deadline
         )
-        base_images = self._pull_parents(dockerfile, deadline)
+        base_images = self._pull_parents(dockerfile)
         reached("pulled", arch=spec.arch)
         dockerfile = with_base_images(dockerfile, base_images)
         check_identity(dockerfile, spec.identity, spec.arch)
@@ -121,7 +122,7 @@ class ArchBuild:
         check_labels(Registry(self.config.access), pushed, own_labels(self.spec))
         return reference, variants
 
-    def _pull_parents(self, dockerfile: Dockerfile, deadline: Deadline) -> dict[str, BaseImage]:
+    def _pull_parents(self, dockerfile: Dockerfile) -> dict[str, BaseImage]:
         """Pull the parent images of this architecture.
 
         :raises BuildFailedError: if the build was planned with other parent images
@@ -132,9 +133,9 @@ class ArchBuild:
                 f"FROM {missing[0]} is not among the parent images in the plan of the build",
                 solution="use the same version of buildah on all builders",
             )
-        return {name: self._pull(name, self.spec.parents[name], deadline) for name in dockerfile.parents}
+        return {name: self._pull(name, self.spec.parents[name]) for name in dockerfile.parents}
 
-    def _pull(self, name: str, pinned: str, deadline: Deadline) -> BaseImage:
+    def _pull(self, name: str, pinned: str) -> BaseImage:
         """Pull a parent image.
 
         :param name: reference as written in FROM
@@ -143,7 +144,7 @@ class ArchBuild:
         self.log.report(f"pulling {pinned}")
         check_disk = disk_guard(self.engine.folder, self.config.limits, self.log)
         image = ImageReference.parse(pinned)
-        base = self.engine.bases.pull(image, platform_of(self.spec.arch), deadline=deadline, tick=check_disk)
+        base = self.engine.bases.pull(image, platform_of(self.spec.arch), deadline=self.deadline, tick=check_disk)
         checks.check_onbuild(name, base.triggers)
         return base
 

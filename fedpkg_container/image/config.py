@@ -43,7 +43,7 @@ class Limits:
     :param build_files: files and directories that a build may create
     :param free_files: inodes that must stay free in the builds' file system
     :param base_image_size: bytes of an unpacked base image
-    :param prepare_timeout: seconds for all downloads before RUN: parent images, .repo files, sources, base images
+    :param prepare_timeout: seconds for all downloads before RUN: git, parent images, .repo files, sources, base images
     """
 
     build_timeout: int = _LIMITS["build_timeout"]

@@ -108,8 +108,8 @@ KEYS = (
     ),
     Key(
         "limits", "prepare_timeout", number("seconds"),
-        "seconds for everything that a task fetches before RUN: one deadline for all parents and all `.repo` files of "
-        "a build, and one in the task of each architecture for all lookaside files and all base images",
+        "seconds for everything that a task fetches before RUN: one deadline for git, all parents and all `.repo` "
+        "files of a build, and one in the task of each architecture for git, all lookaside files and all base images",
         "3600",
     ),
     Key(

@@ -84,7 +84,7 @@ class ContainerBuild:
 
     @property
     def _planner(self) -> Planner:
-        return Planner(self.context, self.context.config.limits.preparation_deadline())
+        return Planner(self.context)
 
     @property
     def _recorder(self) -> BuildRecorder:

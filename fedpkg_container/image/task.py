@@ -11,6 +11,7 @@ from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.model.koji_types import TargetInfo
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.options import BuildOptions
 
 
@@ -49,6 +50,7 @@ class BuildContext:
     :param cg_session: hub session of the content generator's account
     :param checkout: checkout directory at the exact commit
     :param koji_topdir: Koji's topdir on this builder
+    :param deadline: end of all downloads of the task
     """
 
     task: BuildTask
@@ -58,3 +60,4 @@ class BuildContext:
     checkout: Path
     koji_topdir: KojiTopdir
     log: BuildLog
+    deadline: Deadline

@@ -33,6 +33,7 @@ from fedpkg_container.image.engine import builder_workspaces, open_engine
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.image.resolve.source import Checkout, fetch_checkout
 from fedpkg_container.model.koji_types import TaskInfo
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.signals import Interrupted, die_with_parent, interruptible
 
 _log = logging.getLogger(__name__)
@@ -141,12 +142,17 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         config: BuilderConfig,
         workspace: Workspace,
         *,
+        deadline: Deadline,
         scratch: bool,
         build_tag: int | None = None,
     ) -> Checkout:
-        """Check that a source URL is allowed, and check out its commit."""
+        """Check that a source URL is allowed, and check out its commit.
+
+        :param deadline: end of all downloads of the task
+        """
         scm, callback_data = self.check_source(url, scratch=scratch, build_tag=build_tag)
-        checkout = fetch_checkout(scm, workspace, log.report, disk_guard(workspace.folder, config.limits, log))
+        tick = disk_guard(workspace.folder, config.limits, log)
+        checkout = fetch_checkout(scm, workspace, log.report, tick, deadline=deadline)
         self.run_callbacks("postSCMCheckout", **callback_data, srcdir=str(checkout.path))
         return checkout
 

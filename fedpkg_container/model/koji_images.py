@@ -32,12 +32,14 @@ class RecordedImage:
     :param by_digest: the pull spec with a digest; None if there is none
     :param digests: digests of its image index, in all formats
     :param floating_tags: floating tags requested by the build
+    :param own_tags: tags that only this image has
     """
 
     pull: tuple[str, ...]
     by_digest: ImageReference | None
     digests: frozenset[str]
     floating_tags: frozenset[str]
+    own_tags: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, build: BuildInfo) -> RecordedImage:
@@ -50,7 +52,18 @@ class RecordedImage:
             by_digest=next((reference for reference in map(_reference, pull) if reference and reference.digest), None),
             digests=frozenset(str(digest) for digest in mapping(index.get("digests")).values()),
             floating_tags=frozenset(str(tag) for tag in items(index.get("floating_tags"))),
+            own_tags=frozenset(str(tag) for key in ("tags", "unique_tags") for tag in items(index.get(key))),
         )
+
+    def is_named_by(self, reference: ImageReference) -> bool:
+        """Whether a reference names this image: by digest in any repository, or by tag in that of the build.
+
+        Floating tags may have been moved to the image of a later build.
+        """
+        if reference.digest:
+            return reference.digest in self.digests
+        is_same_place = self.by_digest is not None and self.by_digest.at("") == reference.at("")
+        return is_same_place and (reference.tag or "latest") in self.own_tags | self.floating_tags
 
 
 def _reference(text: str) -> ImageReference | None:

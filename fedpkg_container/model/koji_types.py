@@ -31,10 +31,19 @@ class IndexMetadata(TypedDict, total=False):
     digests: dict[str, str]
 
 
+class InheritedConfig(TypedDict, total=False):
+    """The part of an image configuration that affects images based on it: its ENV, and its ONBUILD instructions."""
+
+    Env: list[str]
+    OnBuild: list[str]
+
+
 class ImageMetadata(TypedDict, total=False):
     """The image metadata of a build (``extra.image``).
 
-    ``parent_image_builds`` maps images as in FROM or by digest to their builds; ``imported`` is set for base images.
+    ``parent_image_builds`` maps images as in FROM or by digest to their builds; ``imported`` is set for base images;
+    ``inherited`` is the part of the configuration that affects images based on this one, if it is short and equal for
+    all architectures.
     """
 
     autorebuild: bool
@@ -49,6 +58,7 @@ class ImageMetadata(TypedDict, total=False):
     index: IndexMetadata
     sbom: Mapping[str, object]
     imported: Mapping[str, object]
+    inherited: InheritedConfig
     go: Mapping[str, object]
 
 
@@ -224,7 +234,9 @@ class FileInfo(TypedDict, total=False):
 class ContainerConfig(TypedDict, total=False):
     """The part of an image configuration that a Dockerfile sets."""
 
+    Env: list[str] | None
     Labels: Mapping[str, str] | None
+    OnBuild: list[str] | None
 
 
 class ImageConfig(TypedDict, total=False):

@@ -157,7 +157,7 @@ def option_problems(options: object) -> list[str]:
     given = without_none(options)
     validator = jsonschema.Draft7Validator(BUILD_CONTAINER_OPTIONS)
     problems = [_sentence(error) for error in sorted(validator.iter_errors(given), key=lambda e: list(e.path))]
-    return problems or _contradictions(given)
+    return problems or contradictions(given)
 
 
 def unavailable_options(options: Mapping[str, object] | None) -> list[str]:
@@ -195,7 +195,8 @@ def repo_url_problem(url: str) -> str:
     return ""
 
 
-def _contradictions(given: BuildOptions) -> list[str]:
+def contradictions(given: BuildOptions) -> list[str]:
+    """Return what is wrong with options of valid types, one sentence per problem."""
     problems = []
     scratch, isolated, release = given.get("scratch"), given.get("isolated"), given.get("release")
     if scratch and isolated:

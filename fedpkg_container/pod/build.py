@@ -126,8 +126,8 @@ class PodRun:
     def _build(self, files: dict[str, Path]) -> None:
         spec, config, log = self.inputs.spec, self.inputs.config, self.log
         with open_engine(config, f"task-{spec.task_id}") as engine, self._dockerfile_kept(engine.folder, files):
-            tick = disk_guard(engine.folder, config.limits, log)
-            checkout = fetch_checkout(SCM(spec.source_url), engine.workspace, log.report, tick)
+            deadline, tick = config.limits.preparation_deadline(), disk_guard(engine.folder, config.limits, log)
+            checkout = fetch_checkout(SCM(spec.source_url), engine.workspace, log.report, tick, deadline=deadline)
             built = ArchBuild(
                 spec=replace(spec, upload_directory="", network=self._network()),
                 config=config,
@@ -136,6 +136,7 @@ class PodRun:
                 koji_topdir=KojiTopdir(Path(contract.TOPDIR), self.inputs.topurl),
                 log=log,
                 upload=_refuse_upload,
+                deadline=deadline,
             ).run()
             files[build_artifact.IMAGE] = self._written(built)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fedpkg_container.hub.events import Event, Finished, LogLines, TaskState
 from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.model.step_report import STEP, StepReport, is_part
+from fedpkg_container.progress.look import Cell, Page, Row
 from fedpkg_container.progress.plain import FAILED
 from fedpkg_container.text import format_duration
 
@@ -21,6 +22,10 @@ MAX_REPORT = 2000
 LISTED_SECONDS = 1.0
 #: Starts of the last lines of a log that repeat the reason of the failure: of buildah, and of builders.
 REASONS = ("Error: building at STEP ", FAILED)
+
+
+#: Indentation of the lines below a heading, in characters.
+_DETAILS = 4
 
 
 class LogTail:
@@ -129,29 +134,29 @@ class Failure:
             "logs": list(self.logs),
         }
 
-    def lines(self, *, shown: bool = False) -> Iterator[str]:
-        """Yield the lines to display before the error message.
+    def lines(self, page: Page, *, shown: bool = False, indent: int = 0) -> list[str]:
+        """Return the lines to display before the error message.
 
+        :param page: formats them for a stream
         :param shown: whether the log has been displayed, with the output and the report
+        :param indent: of all lines, in characters
         """
-        if not shown:
-            yield from self._log_lines()
-        facts = {
-            "package": self.package,
-            "builder": self.task.host,
-            "task": f"{self.task.name}{f'  {self.url}' if self.url else ''}",
-        }
-        for name, value in facts.items():
-            if value:
-                yield f"{name}: {value}"
-        for url in self.logs:
-            yield f"log: {url}"
+        log = [] if shown else [replace(row, indent=row.indent + indent) for row in self._log_rows()]
+        facts = [
+            ("package", self.package),
+            ("builder", self.task.host),
+            ("task", self.task.name),
+            ("url", self.url),
+            *(("log", url) for url in self.logs),
+        ]
+        rows = [Row((Cell(name, "dim"), Cell(value)), indent=indent) for name, value in facts if value]
+        return [*page.lines(log), *page.table(rows)]
 
-    def _log_lines(self) -> Iterator[str]:
+    def _log_rows(self) -> Iterator[Row]:
         report = self.report
         for name, lines in self.output.items():
-            yield f"last lines of {name}:"
-            yield from (f"    {line}" for line in lines)
+            yield Row((Cell(f"last lines of {name}:", "strong"),))
+            yield from (Row((Cell(line),), indent=_DETAILS) for line in lines)
         failed = len(report.steps) - 1 if report.file else None
         listed = [
             (number, step)
@@ -159,13 +164,15 @@ class Failure:
             if step.seconds >= LISTED_SECONDS or number == failed
         ]
         if listed:
-            yield "steps:"
+            yield Row((Cell("steps:", "strong"),))
         for number, step in listed:
             notes = ["failed"] if number == failed else []
             notes += ["slowest"] if step == report.slowest and len(report.steps) > 1 else []
-            note = f"  ({', '.join(notes)})" if notes else ""
+            note = Cell(f"({', '.join(notes)})" if notes else "", "bad" if number == failed else "dim")
             took = format_duration(step.seconds) if step.seconds >= 1 else f"{step.seconds:.1f} s"
-            yield f"    {step.started[11:19]} UTC  {took:>9}  {step.number} {step.instruction}{note}"
+            cells = (Cell(f"{step.started[11:19]} UTC  {took:>9}"), Cell(f"{step.number} {step.instruction}"), note)
+            yield Row(cells, indent=_DETAILS)
         if report.file:
-            yield f"{report.place}:"
-            yield from (f"    {line}" for line in report.excerpt)
+            yield Row((Cell(f"{report.place}:", "strong"),))
+        for line in report.excerpt:
+            yield Row((Cell(line, "bad" if line.startswith(">") else ""),), indent=_DETAILS)

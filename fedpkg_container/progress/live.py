@@ -150,7 +150,7 @@ class LiveRenderer(Renderer):
             self.lost = (event, time.time() - event.seconds)
         elif isinstance(event, ContactRegained):
             self.lost = None
-            self.warnings.append(f"no response from the hub for {format_duration(event.seconds)}")
+            self.warnings.append(f"the hub did not respond for {format_duration(event.seconds)}")
         elif isinstance(event, NoBuilder):
             self.no_builder[event.task.arch] = event
         elif isinstance(event, BuilderSeen):
@@ -354,7 +354,7 @@ class LiveRenderer(Renderer):
     def _summary(self) -> list[Text]:
         """Return the lines that remain after the view: the final state of the task tree."""
         tasks = self._tree()
-        return [self._row_of(task, ALL_PARTS) for task in tasks] + [
+        return [self._row(task) for task in tasks] + [
             Text(line, style="yellow") for line in (*self.warnings, *self._waiting())
         ]
 

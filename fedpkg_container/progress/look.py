@@ -166,16 +166,18 @@ class Page:
         return [line.rstrip() for line in self._last(row, prefix, start)]
 
     def _wrapped(self, row: Row) -> list[str]:
-        """Return the lines of a row without columns; a cell that does not fit starts the next line."""
+        """Return the lines of a row without columns; a cell that does not fit starts the next line, and is wrapped."""
         parts = self._parts(row)
         if len(parts) == 1:
             return self._last(row, "", 0)
-        (length, line), *rest = [part for part in parts if part[0]]
+        (length, line, _), *rest = [(*part, cell) for part, cell in zip(parts, row.cells) if part[0]]
         lines = [line]
-        for size, text in rest:
+        for size, text, cell in rest:
             if self.width is not None and length + GAP + size > self.width:
-                lines.append(" " * (row.indent + CONTINUATION) + text)
-                length = row.indent + CONTINUATION + size
+                indent = row.indent + CONTINUATION
+                pieces = self._pieces(printable_line(cell.text), self.width - indent)
+                lines += [" " * indent + self._styled(cell.style, piece) for piece in pieces]
+                length = indent + len(pieces[-1])
             else:
                 lines[-1] += " " * GAP + text
                 length += GAP + size
@@ -194,13 +196,16 @@ class Page:
         column = row.indent + (2 if row.state else 0) if is_first else start
         plain = printable_line(cell.text)
         head = text[: -len(self._styled(cell.style, plain))] if is_first else prefix
-        pieces = textwrap.wrap(
-            plain, max(self.width - column, CONTINUATION), break_long_words=False, break_on_hyphens=False
-        ) or [""]
         return [
             (head if number == 0 else " " * column) + self._styled(cell.style, piece)
-            for number, piece in enumerate(pieces)
+            for number, piece in enumerate(self._pieces(plain, self.width - column))
         ]
+
+    @staticmethod
+    def _pieces(text: str, width: int) -> list[str]:
+        """Wrap text at spaces; words that are too long, e.g. pull specs, stay whole."""
+        width = max(width, CONTINUATION)
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False) or [""]
 
     def _parts(self, row: Row) -> list[tuple[int, str]]:
         """Return length and text of each cell; the first includes the indentation and the sign."""

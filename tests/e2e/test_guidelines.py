@@ -34,6 +34,11 @@ def _base(packager: Packager) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def _anonymous_requests(box: Box) -> int:
+    """Return the number of requests to the hub without a login, as a dry run sends them."""
+    return sum(line.split()[1] == "-" for line in box.layout.access_log.read_text().splitlines())
+
+
 def _text(packager: Packager) -> str:
     return GUIDELINES.format(registry=packager.box.layout.registry_address, name=packager.name)
 
@@ -41,6 +46,12 @@ def _text(packager: Packager) -> str:
 def test_dockerfile_of_the_guidelines(packager: Packager, box: Box) -> None:
     _base(packager)
     packager.commit(_text(packager), files={"bin-amd64": "binary", "file-fc41": "file"})
+    before = _anonymous_requests(box)
+    checked = packager.run("fedpkg", "-v", "container-build", "--dry-run", check=False)
+    assert _anonymous_requests(box) - before <= 3  # target and parents, checks, HEAD
+    record = f"configuration recorded with build {packager.name}-container-1.0-1"
+    assert record in checked.stderr, checked.stdout + checked.stderr
+    assert f"would submit a build of {packager.name}-container-1.2-3.fc41" in checked.stdout
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
     nvr = f"{packager.name}-container-1.2-3.fc41"

@@ -104,7 +104,7 @@ def test_failure_report(played: PlayedBuilder, task: int) -> None:
     output = _end(process)
     assert process.returncode == 1
     assert re.findall(r"line \d+", output) == [f"line {number}" for number in range(30, 50)]
-    assert f"log: https://koji.example/koji/getfile?taskID={child}&name=x86_64.log\n" in output
+    assert f"log      https://koji.example/koji/getfile?taskID={child}&name=x86_64.log\n" in output
     assert f"error: task {child} createContainer (x86_64) failed on builder-1: RUN failed\n" in output
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.commands.dry_run import check_content, check_options
+from fedpkg_container.commands.dry_run import check_content
 from fedpkg_container.commands.parents import check_parents
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.model.build import BuildRequest, Preflight
@@ -96,18 +96,3 @@ def test_repo_files(tmp_path: Path, name: str | None, severity: str) -> None:
         url = f"{server}/{name}" if name else "http://127.0.0.1:1/x.repo"
         findings = list(check_content(_request({"yum_repourls": [url]}), None, Preflight([])))
     assert [each.severity for each in findings if each.code == "repo-file"] == ([severity] if severity else [])
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({}, ""),
-        ({"signing_intent": "release"}, "option signing_intent is not supported"),
-        ({"skip_build": True}, "skip_build is no longer supported"),
-        ({"compose_ids": [1]}, "option compose_ids is not supported"),
-    ],
-)
-def test_options_that_the_hub_refuses(options: BuildOptions, said: str) -> None:
-    findings = list(check_options(_request(options)))
-    assert [each.code for each in findings] == (["build-options"] if said else [])
-    assert all(said in each.message for each in findings)

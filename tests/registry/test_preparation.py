@@ -15,6 +15,7 @@ from fedpkg_container.image.config import BuilderConfig, Lookaside, read_builder
 from fedpkg_container.image.resolve import lookaside
 from fedpkg_container.image.resolve.parents import ParentResolver
 from fedpkg_container.image.resolve.repo_files import fetch_repo_file
+from fedpkg_container.image.resolve.source import fetch_checkout
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.platforms import Platform
 from fedpkg_container.registry.skopeo import Registry
@@ -22,6 +23,7 @@ from tests.support.memory_registry import DRIP, HANGS, LATE, Fault, MemoryRegist
 from tests.support.pushing import image, index
 from tests.support.registries import access
 from tests.support.registry_clients import Serve
+from tests.support.sources import scm
 from tests.support.web import dripping
 
 pytestmark = pytest.mark.programs
@@ -79,6 +81,16 @@ def test_repo_files_and_sources_share_the_remaining_time(tmp_path: Path) -> None
                 url, deadline = "git+https://example.org/container/x", Deadline("the build", LIMIT)
                 lookaside.fetch_sources(folder, workspace, url, Lookaside(address), lambda _: None, deadline=deadline)
             assert time.monotonic() - begun < repo_file_time() / 2
+
+
+def test_git_is_stopped_at_the_deadline(tmp_path: Path) -> None:
+    with dripping(b"", 0.1) as address, Workspaces(tmp_path / "state").open("task") as workspace:
+        source = scm("git+http://", address.removeprefix("http://"), "/container/x", "1" * 40)
+        for seconds, reported in ((0, 0), (1.5, 1)):
+            lines: list[str] = []
+            with pytest.raises(BuildFailedError, match=f"the build: exceeded the time limit of {seconds} s"):
+                fetch_checkout(source, workspace, lines.append, deadline=Deadline("the build", seconds))
+            assert len(lines) == reported
 
 
 def repo_file_time() -> float:

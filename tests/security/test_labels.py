@@ -59,7 +59,7 @@ def _push(folder: Path, registry: tuple[str, Access], **labels: dict[str, str]) 
     engine: Any = TakenOver(folder, reached, labels)
     log: Any = SimpleNamespace(report=lambda _: None)
     other: Any = SimpleNamespace()
-    build = ArchBuild(SPEC, site, engine, other, other, log, lambda *_: None)
+    build = ArchBuild(SPEC, site, engine, other, other, log, lambda *_: None, site.limits.preparation_deadline())
     return build._push("image")
 
 

@@ -14,7 +14,7 @@ from tests.support.documented import PAGES, Block, blocks
 NOT_RUN = 15
 #: First lines of blocks without commands: files, outputs, and the syntax of commands.
 OTHER = re.compile(
-    r"\[(?:candidate|mirror|redirects|catalog|policy|kojid|engine|registry|components|repositories)\]|\{|GET /"
+    r"\[(?:candidate|mirror|redirects|catalog|policy|kojid?|engine|registry|components|repositories)\]|\{|GET /"
     r"|# /etc/systemd/|repos:\n|# nginx|\*/10 |action = |candidate registry "
     r"|/srv/pub/containers/\n|policy violation|(?:promote|list|unpromote|check-target) \["
 )
@@ -29,6 +29,13 @@ def _id(block: Block) -> str:
 def test_each_block_is_of_a_known_kind(block: Block) -> None:
     assert block.has_commands or OTHER.match(block.text), "neither commands nor known content: extend one of the tables"
     assert block.has_commands or not block.reason, "there are no commands to run"
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.has_commands], ids=_id)
+def test_commands_can_be_pasted_into_any_shell(block: Block) -> None:
+    """An interactive zsh has no comments: it passes the words to the command."""
+    comments = [line for line in block.text.splitlines() if re.search(r"(?:^|\s)#", line)]
+    assert comments == [], "write it as text before the block"
 
 
 def test_blocks_that_are_not_run() -> None:

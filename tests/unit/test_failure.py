@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import jsonschema
+import pytest
 
 from fedpkg_container.hub.events import Finished, LogLines, TaskChanged, TaskState
 from fedpkg_container.model.build import SiteUrls
 from fedpkg_container.model.step_report import StepReport, StepTime
 from fedpkg_container.progress import report
 from fedpkg_container.progress.failure import LAST_LINES, Failure, LogTails
+from fedpkg_container.progress.look import Page
 from fedpkg_container.progress.plain import PlainRenderer
 
 REPORT = StepReport(
@@ -59,7 +62,7 @@ def _failure(*batches: tuple[str, ...]) -> Failure:
 
 
 def test_lines_of_a_failure() -> None:
-    assert list(_failure(LOG[:4], LOG[4:]).lines()) == [
+    assert _failure(LOG[:4], LOG[4:]).lines(Page(io.StringIO())) == [
         "last lines of x86_64.log:",
         "    make: no targets",
         "steps:",
@@ -68,11 +71,28 @@ def test_lines_of_a_failure() -> None:
         "Dockerfile:7:",
         "      6 | COPY a b",
         "    > 7 | RUN make",
-        "package: hello-1-2",
-        "builder: builder1",
-        "task: 8 createContainer (x86_64)  https://koji.example.org/koji/taskinfo?taskID=8",
-        "log: https://koji.example.org/files/work/tasks/8/8/x86_64.log",
+        "package  hello-1-2",
+        "builder  builder1",
+        "task     8 createContainer (x86_64)",
+        "url      https://koji.example.org/koji/taskinfo?taskID=8",
+        "log      https://koji.example.org/files/work/tasks/8/8/x86_64.log",
     ]
+
+
+def test_failed_step_and_line_stand_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLICOLOR_FORCE", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    colored = [line for line in _failure(LOG).lines(Page(io.StringIO()), indent=2) if "\x1b[1;31m" in line]
+    assert [plain.strip() for plain in (re.sub("\x1b\\[[0-9;]*m", "", line) for line in colored)] == [
+        "09:15:18 UTC      0.3 s  3/3 RUN make  (failed)",
+        "> 7 | RUN make",
+    ]
+
+
+def test_lines_fit_the_terminal() -> None:
+    lines = _failure(LOG).lines(Page(io.StringIO(), width=40))
+    assert max(len(line) for line in lines if "https://" not in line) <= 40
+    assert "3/3 RUN make  (failed)" in [line.strip() for line in lines]
 
 
 def test_fields_of_a_failure() -> None:
@@ -114,7 +134,8 @@ def _plain(*, arches: tuple[str, ...], state: str = "FAILED") -> tuple[PlainRend
 
 def test_no_line_is_shown_twice_with_one_architecture() -> None:
     show, output = _plain(arches=("x86_64",))
-    shown = [*output.splitlines(), *_failure(LOG).lines(shown=show.shows_logs), report.failure_reason(_finished())]
+    lines = _failure(LOG).lines(Page(io.StringIO()), shown=show.shows_logs)
+    shown = [*output.splitlines(), *lines, report.failure_reason(_finished())]
     assert max(shown.count(line) for line in shown) == 1
     assert [line for line in shown if REASON in line] == [report.failure_reason(_finished())]
     assert output.count("> 7 | RUN make") == 1

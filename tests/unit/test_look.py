@@ -74,6 +74,12 @@ def test_lines_fit_a_narrow_terminal() -> None:
     assert _page(width=20).table([Row((Cell("one"), Cell(""), Cell("two")))]) == ["one    two"]
 
 
+def test_cells_that_are_too_long_are_wrapped_at_spaces() -> None:
+    row = Row((Cell("hello"), Cell("in rawhide-container, stable"), Cell("by me")), indent=2)
+    assert _page(width=27).lines([row]) == ["  hello", "      in rawhide-container,", "      stable  by me"]
+    assert _page(width=20).lines([Row((Cell("x"), Cell("y" * 40)))]) == ["x", f"    {'y' * 40}"]
+
+
 def test_signs_without_unicode() -> None:
     assert [line[2] for line in _page(encoding="ascii").table(ROWS[:2])] == ["+", "x"]
 

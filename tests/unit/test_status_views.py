@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from fedpkg_container.errors import RefusedError
+from fedpkg_container.hub.overview import MAX_SELECTED_BUILDS, MAX_TASKS
 from tests.support.status_client import Status
-from tests.support.status_hub import NOW, StatusHub, build, host, task
+from tests.support.status_hub import CREATED, NOW, StatusHub, build, host, task
 
 FAULT = (
     'building the image for x86_64 failed: building at STEP "RUN grep -q a: b": while running runtime: exit status 1'
@@ -221,6 +223,32 @@ def test_selections_of_a_package(hub: StatusHub, status: Status) -> None:
     assert shown("--since", "1m") == [7]
     assert len(hub.requests) <= 4
     assert status.run("web", "--branch", "f40").endswith("no such builds\n")
+
+
+def test_builds_that_were_not_searched(hub: StatusHub, status: Status) -> None:
+    others = [build(number, "COMPLETE", task_id=None) for number in range(10, 10 + MAX_SELECTED_BUILDS)]
+    hub.builds = [build(1, "FAILED"), *others]
+    text, fields = status.run("web", "--branch", "f43"), status.json("web", "--branch", "f43")
+    assert fields["searched_since"] == {"builds": CREATED + 10, "tasks": None}
+    date = time.strftime("%Y-%m-%d %H:%M", time.localtime(CREATED + 10))
+    message = f"builds created before {date} were not searched; search more with --limit 200"
+    assert text == f"web-container\nno such builds\n{message}\n"
+    assert len(hub.requests) <= 8
+    for complete in (("--failed",), ("--branch", "f43", "--limit", "200"), ("--limit", "3"), ()):
+        assert "not searched" not in status.run("web", *complete), complete
+        assert status.json("web", *complete)["searched_since"] == {"builds": None, "tasks": None}
+    assert status.json("web", "--since", "9d", "--limit", "3")["searched_since"]["builds"] is None, "three suffice"
+
+
+def test_tasks_that_were_not_searched(hub: StatusHub, status: Status) -> None:
+    failed = [task(number, "FAILED", create_ts=CREATED + number) for number in range(10, 10 + MAX_TASKS)]
+    hub.tasks = [task(1, "FAILED"), *failed]
+    assert "tasks without an NVR created before " in status.run("web", "--failed")
+    assert status.json("web", "--failed")["searched_since"] == {"builds": None, "tasks": CREATED + 10}
+    assert status.json("--mine", "--branch", "f43")["searched_since"] == {"builds": None, "tasks": CREATED + 10}
+    assert "tasks without an NVR created before " in status.run("--mine", "--branch", "f43")
+    for complete in (("web",), ("--mine",), ("--mine", "--branch", "rawhide", "--limit", "5")):
+        assert "not searched" not in status.run(*complete), complete
 
 
 def test_own_builds(hub: StatusHub, status: Status) -> None:

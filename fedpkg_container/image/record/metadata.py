@@ -20,12 +20,15 @@ from fedpkg_container.model.koji_types import (
     ImageConfig,
     ImageMetadata,
     ImportMetadata,
+    InheritedConfig,
     OutputMetadata,
     RPMComponent,
 )
 from fedpkg_container.model.nvr import NVR
 
 METADATA_VERSION = 0
+#: Maximum characters of ``inherited``, as JSON: the hub returns it with every build of a list.
+MAX_INHERITED = 8192
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,21 @@ def _image(provenance: Provenance, published: PublishedIndex, images: Sequence[B
         image["sbom"] = dict(provenance.sbom)
     if provenance.imported:
         image["imported"] = dict(provenance.imported)
+    if inherited := _inherited(images):
+        image["inherited"] = inherited
     if provenance.go_modules:
         image["go"] = {"modules": list(provenance.go_modules)}
     return image
+
+
+def _inherited(images: Sequence[BuiltImage]) -> InheritedConfig | None:
+    """Return what images based on these inherit; None if it is long or depends on the architecture."""
+    by_arch = []
+    for image in images:
+        config = _config(image.config).get("config") or {}
+        by_arch.append(InheritedConfig(Env=config.get("Env") or [], OnBuild=config.get("OnBuild") or []))
+    is_same = all(inherited == by_arch[0] for inherited in by_arch)
+    return by_arch[0] if is_same and len(json.dumps(by_arch[0])) <= MAX_INHERITED else None
 
 
 def _buildroot(image: BuiltImage, generator: str) -> Buildroot:

@@ -27,7 +27,6 @@ from fedpkg_container.image.resolve.repo_files import fetch_repo_file
 from fedpkg_container.image.task import BuildContext
 from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.findings import ERROR
-from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.nvr import NVR
 from fedpkg_container.model.platforms import platform_of
 from fedpkg_container.model.reference import ImageReference
@@ -58,17 +57,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Planner:
-    """Makes the plan of a build.
-
-    :param deadline: end of all downloads
-    """
+    """Makes the plan of a build."""
 
     context: BuildContext
-    deadline: Deadline
 
     @property
     def _registry(self) -> Registry:
-        return Registry(self.context.config.preparation_access(self.deadline))
+        return Registry(self.context.config.preparation_access(self.context.deadline))
 
     def plan(self) -> Plan:
         """Return the plan.
@@ -173,8 +168,9 @@ class Planner:
     def _repo_files(self) -> dict[str, str]:
         """Return the .repo files of ``--repo-url``, downloaded once for all architectures."""
         urls = self.context.task.options.get("yum_repourls") or []
+        guard, deadline = self.context.config.address_guard, self.context.deadline
         return {
-            f"repo-url-{number}": fetch_repo_file(url, guard=self.context.config.address_guard, deadline=self.deadline)
+            f"repo-url-{number}": fetch_repo_file(url, guard=guard, deadline=deadline)
             for number, url in enumerate(urls, 1)
         }  # fmt: skip
 

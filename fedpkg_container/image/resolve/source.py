@@ -11,7 +11,8 @@ from pathlib import Path
 from fedpkg_container.engines.opening import check_directory
 from fedpkg_container.engines.sandbox import confined, connected
 from fedpkg_container.engines.workspace import Workspace
-from fedpkg_container.errors import BuildFailedError, ProgramError
+from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
+from fedpkg_container.model.limits import Deadline
 from fedpkg_container.model.options import SourceURL, source_problem, source_repository_url
 from fedpkg_container.process import run
 
@@ -60,20 +61,30 @@ class Checkout:
 
 
 def fetch_checkout(
-    scm: SourceURL, workspace: Workspace, report: Callable[[str], None], tick: Callable[[], None] = lambda: None
+    scm: SourceURL,
+    workspace: Workspace,
+    report: Callable[[str], None],
+    tick: Callable[[], None] = lambda: None,
+    *,
+    deadline: Deadline | None = None,
 ) -> Checkout:
     """Check out the commit of a source URL, in a worker.
 
     :param scm: the URL, parsed by ``koji.daemon.SCM``
     :param workspace: where the checkout is created
     :param tick: called before git starts, and every second while it runs
-    :raises BuildFailedError: if such sources are not allowed, or the repository or commit cannot be read
+    :param deadline: end of all downloads of the task; None for only the timeout of the checkout
+    :raises BuildFailedError: if such sources are not allowed, the repository or commit cannot be read, or the deadline
+        has passed
     """
     reason, solution = source_problem(scm)
     if reason:
         raise BuildFailedError(reason, solution=solution)
     repository = source_repository_url(scm)
     remote = repository.removeprefix("git+")
+    own_deadline = Deadline(f"fetching {remote}", GIT_TIMEOUT, "check that builders can read the repository")
+    deadline = deadline.within(own_deadline) if deadline else own_deadline
+    deadline.check()
     report(f"fetching {remote} at {scm.revision}")
     path = workspace.new("source")
     gitconfig = workspace.folder / "gitconfig"
@@ -86,7 +97,9 @@ def fetch_checkout(
     command += [path, remote, name, exact]
     try:
         confined_command = connected(command, workspace, readable=readable, variables=PROXY_VARIABLES)
-        commit, time = run(confined_command, timeout=GIT_TIMEOUT, tick=tick).text.split()
+        commit, time = run(confined_command, timeout=deadline.remaining, tick=tick).text.split()
+    except ProgramTimeoutError as error:
+        raise deadline.failure() from error
     except (ProgramError, ValueError) as error:
         printed = error.output.strip().splitlines() if isinstance(error, ProgramError) else []
         raise BuildFailedError(

@@ -101,7 +101,10 @@ class BuildContainerTask(ContainerTask):
             arches = self._build_tag_arches(target_info, options)
             with self.workspace(config) as workspace, self._cg_session(config) as cg_session:
                 build_tag = target_info["build_tag"]
-                checkout = self.checkout(src, log, config, workspace, scratch=scratch, build_tag=build_tag)
+                deadline = config.limits.preparation_deadline()
+                checkout = self.checkout(
+                    src, log, config, workspace, deadline=deadline, scratch=scratch, build_tag=build_tag
+                )
                 reached("fetched", source=checkout.source_url)
                 platforms = ContainerYaml.read(checkout.path).platforms
                 task = BuildTask(
@@ -120,6 +123,7 @@ class BuildContainerTask(ContainerTask):
                     checkout=checkout.path,
                     koji_topdir=self.koji_topdir,
                     log=log,
+                    deadline=deadline,
                 )
                 return ContainerBuild(context, self._run_arch_tasks).run()
 
@@ -233,8 +237,14 @@ class CreateContainerTask(ContainerTask):
             if config.cluster and config.cluster.builds(build_spec.arch, self.channel):
                 return self._build_in_cluster(build_spec, config, config.cluster, log)
             with self.engine(config) as engine:
+                deadline = config.limits.preparation_deadline()
                 checkout = self.checkout(
-                    build_spec.source_url, log, config, engine.workspace, scratch=build_spec.scratch
+                    build_spec.source_url,
+                    log,
+                    config,
+                    engine.workspace,
+                    deadline=deadline,
+                    scratch=build_spec.scratch,
                 )
                 reached("fetched again", arch=build_spec.arch)
                 build = ArchBuild(
@@ -247,6 +257,7 @@ class CreateContainerTask(ContainerTask):
                     upload=lambda path, directory: self.session.uploadWrapper(
                         str(path), f"{build_spec.upload_directory}/{directory}"
                     ),
+                    deadline=deadline,
                 )
                 return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
 

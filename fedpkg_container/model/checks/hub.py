@@ -98,11 +98,11 @@ CHECKS = {
         ),
     ),
     "build-options": Check(
-        "the hub accepts the options of the build (checked here with --dry-run, otherwise by the hub)",
+        "the hub accepts the options of the build",
         ERROR,
         "Some of rpkg's options require services that the site does not have, e.g. a compose service.",
-        wrong=commands("fedpkg container-build --dry-run --signing-intent release"),
-        right=commands("fedpkg container-build --dry-run"),
+        wrong=commands("fedpkg container-build --signing-intent release"),
+        right=commands("fedpkg container-build"),
     ),
     "parent-missing": Check(
         "the images in FROM exist (only with --dry-run; a note if their registry cannot be queried)",
