@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 STOCK := .stock-venv
+ANSIBLE := .ansible-venv
 PYTHON ?= /usr/bin/python3
 BASE ?=
 # Processes for the tests: twice the number of processors, as tests also wait, and at most 8.
@@ -15,7 +16,7 @@ COVERAGE_FLOOR := 80
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system demo check static check-slow check-stock check-systems check-cluster coverage bench lint types layers docs pages test unit pictures rpm deb format clean
+.PHONY: help setup system demo check static check-slow check-stock check-systems check-cluster coverage bench lint types layers docs pages test unit pictures rpm deb lint-ansible format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
@@ -35,6 +36,8 @@ help:
 	@echo "make bench       compare container-build with rpkg's: five minutes, or QUICK=1"
 	@echo "make rpm         build the RPM packages in build/rpm"
 	@echo "make deb         build the Debian packages in build/deb; needs the build dependencies of debian/control"
+	@echo "make lint-ansible"
+	@echo "                 check packaging/ansible with ansible-lint, which is installed in .ansible-venv"
 	@echo "make clean       remove the virtual environment and caches"
 
 setup: system $(STAMP)
@@ -124,9 +127,18 @@ deb:
 	git ls-files -z | tar --create --null --files-from=- | tar --extract --directory build/deb/source
 	cd build/deb/source && dpkg-buildpackage --unsigned-source --unsigned-changes --build=binary
 
+$(ANSIBLE)/.complete:
+	$(PYTHON) -m venv $(ANSIBLE)
+	@$(ANSIBLE)/bin/python -m pip install --quiet --disable-pip-version-check 'ansible-core>=2.17' 'ansible-lint>=25'
+	@touch $@
+
+lint-ansible: $(ANSIBLE)/.complete
+	cd packaging/ansible && export PATH='$(abspath $(ANSIBLE)/bin)':"$$PATH" ANSIBLE_HOME='$(abspath $(ANSIBLE)/home)' && \
+	    ansible-lint --offline && ansible-playbook --inventory inventory.example.yml --syntax-check site.yml
+
 format:
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 clean:
-	rm -rf $(VENV) $(STOCK) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+	rm -rf $(VENV) $(STOCK) $(ANSIBLE) build dist docs/_build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -81,6 +81,19 @@ class LockedError(FedpkgContainerError):
     """Another process holds a lock for longer than this one waits."""
 
     exit_code = 8
+
+
+class NotMirroredError(FedpkgContainerError):
+    """Mirrors do not have all blobs of an image yet; nothing was changed.
+
+    :param missing: directory of the mirror tree, or URL of a mirror → digest → reason
+    """
+
+    exit_code = 9
+
+    def __init__(self, reason: str, missing: Mapping[str, Mapping[str, str]], *, solution: str = "") -> None:
+        super().__init__(reason, solution=solution)
+        self.missing = missing
 
 
 class ProgramError(FedpkgContainerError):

@@ -11,6 +11,7 @@ import configparser
 import ipaddress
 import logging
 import re
+import shlex
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -297,6 +298,20 @@ def subset(*values: str, none: bool = False) -> Callable[[str], tuple[str, ...]]
         return tuple(dict.fromkeys(words(lambda word: "" if word in values else problem)(text)))
 
     return parse
+
+
+def command_line(text: str) -> tuple[str, ...]:
+    """Return a program with its arguments, which are quoted as in a shell; may be empty.
+
+    Problems do not show the text, because its arguments may contain a secret.
+    """
+    try:
+        arguments = tuple(shlex.split(text))
+    except ValueError as error:
+        raise InvalidWordsError([("…", f"cannot be split into words: {error}")]) from None
+    if arguments and not Path(arguments[0]).is_absolute():
+        raise InvalidWordsError([("…", "the program must be an absolute path")])
+    return arguments
 
 
 def path(text: str) -> Path | None:

@@ -9,15 +9,18 @@ from pathlib import Path
 
 from fedpkg_container.model.nvr import repository_problem, tag_problem
 from fedpkg_container.registry.redirects.settings import SWITCH, Address
+from fedpkg_container.registry.signing.settings import FORMATS, key_location, paths, public_name_problem
 from fedpkg_container.registry.skopeo import COPY_TIMEOUT
 from fedpkg_container.settings import (
     Key,
+    command_line,
     existing_path,
     flag,
     number,
     path,
     registry,
     size,
+    subset,
     words,
 )
 
@@ -88,6 +91,15 @@ def _web_url(text: str) -> str:
     return str(Address.parse(text)) if text else ""
 
 
+def _address_problem(text: str) -> str:
+    """Return why a URL is invalid; empty if it is valid."""
+    try:
+        Address.parse(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def _prefix(text: str) -> str:
     """Return a prefix of repository names without trailing slash; may be empty."""
     prefix = text.rstrip("/")
@@ -135,8 +147,9 @@ REDIRECTS_KEYS = (
     ),
     Key(
         "redirects", "tree", _unchecked_path,
-        "the mirror's directory, as seen on this machine: blobs that are not in it are not redirected",
-        default_text="none",
+        "the mirror's directory, as seen on this machine: blobs that are not in it are not redirected. `none`: every "
+        "blob is redirected, e.g. to a CDN that fetches missing ones from the registry",
+        default_text="`[mirror] directory`",
     ),
     Key(
         "redirects", "catalog", _unchecked_path,
@@ -174,6 +187,23 @@ KEYS = (
         "e.g. for a registry with immutable tags",
         default_text="`version latest`; for a target named `testing`: `version testing`",
     ),
+    Key(
+        "target NAME", "sign", flag("required", "optional"),
+        "`required`: every promotion is signed before its tags are set; `optional`: only with `promote --sign`",
+        "optional",
+    ),
+    Key(
+        "target NAME", "signature_formats", subset(*FORMATS),
+        "formats of the signatures: `bundle` for cosign 3, a sigstore bundle that refers to the image; `tag` for older "
+        "cosign, podman and skopeo, the tag `sha256-HEX.sig`",
+        " ".join(FORMATS),
+    ),
+    Key(
+        "target NAME", "public_names", words(public_name_problem),
+        "host names under which clients pull the images, each with the prefix of repository names, e.g. "
+        "`registry.example.org/fedora`. Signatures in the format `tag` contain them",
+        default_text="`registry` and `prefix`",
+    ),
     *access_keys("target NAME"),
     Key(
         "promotion", "record", path,
@@ -181,6 +211,44 @@ KEYS = (
         default_text="no journal",
     ),
     Key("promotion", "parallel", number("images"), "number of images promoted in parallel", "4"),
+    Key(
+        "signing", "key", key_location,
+        "private key: a PEM file as written by `cosign generate-key-pair` or openssl, or a key in a token, "
+        "`pkcs11:token=LABEL;object=LABEL?module-path=/PATH&pin-source=/PATH` (needs pkcs11-tool of OpenSC)",
+        default_text="none",
+    ),
+    Key(
+        "signing", "password_file", path,
+        "file with the password of `key`, or the PIN of the token",
+        default_text="the variable `FEDPKG_CONTAINER_SIGNING_PASSWORD`",
+    ),
+    Key(
+        "signing", "command", command_line,
+        "instead of `key`: a program with arguments, which gets a SHA-256 digest of 32 bytes on its standard input "
+        "and prints the signature",
+        default_text="none",
+    ),
+    Key(
+        "signing", "public_key", path, "PEM file of the public key",
+        default_text="derived from `key`; required for a token or `command`",
+    ),
+    Key(
+        "signing", "accepted_keys", paths,
+        "PEM files of further public keys whose signatures are valid, e.g. of previous ones", default_text="none",
+    ),
+    Key("signing", "command_timeout", number("seconds"), "seconds for one signature by a token or `command`", "60"),
+    Key(
+        "messages", "command", command_line,
+        "program that is run for each message, with its arguments, quoted as in a shell. It gets the message as a line "
+        "of JSON on standard input, and must end with exit status 0",
+        default_text="no messages",
+    ),
+    Key(
+        "messages", "fedora_messaging", existing_path,
+        "instead of `command`: configuration file of fedora-messaging, which publishes to an AMQP exchange",
+        default_text="no messages",
+    ),
+    Key("messages", "timeout", number("seconds"), "seconds after which sending a message fails", "30"),
     Key("mirror", "target", str, "target whose tags are followed", "stable"),
     Key(
         "mirror", "registry", registry,
@@ -197,6 +265,12 @@ KEYS = (
         "0", default_text="no limit",
     ),
     Key("mirror", "archives", flag(), "`yes`: also export images as docker-archives", "no"),
+    Key(
+        "mirror", "probe", words(_address_problem),
+        "base URLs of mirrors and CDNs, below which `v2/NAME/blobs/DIGEST` is found: `promote --publish` checks that "
+        "they have the blobs, and `mirror --probe` compares them with the tree",
+        default_text="none",
+    ),
     Key("catalog", "target", str, "target that is shown", "stable"),
     Key("catalog", "directory", path, "output directory", default_text="given on the command line"),
     Key(

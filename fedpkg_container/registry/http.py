@@ -53,7 +53,8 @@ MAX_REDIRECTS = 5
 #: Chunk size for reading a blob, bytes, and the longest time to collect a chunk, seconds.
 CHUNK_SIZE = 1 << 18
 MAX_COLLECT_TIME = 1.0
-_REDIRECTS = (301, 302, 303, 307, 308)
+#: Statuses of redirects.
+REDIRECTS = (301, 302, 303, 307, 308)
 
 Result = TypeVar("Result")
 #: Request body: bytes, or chunks of known total length (``__len__``).
@@ -387,7 +388,7 @@ class RegistryHTTP:
                 outcome.set(response.status_code)
             with self._lock:
                 self.requests += 1
-            if response.status_code not in _REDIRECTS or method not in ("GET", "HEAD"):
+            if response.status_code not in REDIRECTS or method not in ("GET", "HEAD"):
                 return response
             discard(response)
             url, before = resolve_url(url, response.headers.get("Location", "")), url

@@ -38,6 +38,8 @@ EMPTY = b"{}"
 EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
 #: Tags derived from the digest of the image that they belong to, truncated to 128 characters.
 _DERIVED_TAG = re.compile(r"(sha(?:256|384|512)-[0-9a-f]{64,121})(?:\.[a-z]+)?")
+#: Suffix of the tag of an image that is staged for a promotion.
+_STAGED = ".staged"
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,12 @@ class Referrers:
     """The referrers of an image.
 
     :param by_tag: whether clients maintain them under a tag, instead of the registry
+    :param can_add: whether clients find a new one: the registry has the API, or the tag can be used
     """
 
     artifacts: tuple[Descriptor, ...]
     by_tag: bool
+    can_add: bool = True
 
 
 def list_referrers(repository: Repository, image: str) -> Referrers:
@@ -136,7 +140,8 @@ def list_referrers(repository: Repository, image: str) -> Referrers:
         return Referrers(entries, by_tag=False)
     index = _fallback_index(repository, image)
     descriptors = tuple(map(Descriptor.of, index.get("manifests") or ())) if index else ()
-    return Referrers(descriptors, by_tag=entries is None or bool(descriptors))
+    by_tag = entries is None or bool(descriptors)
+    return Referrers(descriptors, by_tag=by_tag, can_add=entries is not None or index is not None)
 
 
 def referrers_from_api(repository: Repository, image: str) -> tuple[Descriptor, ...] | None:
@@ -247,6 +252,30 @@ def fallback_tag_of(tag: str) -> str:
 
     Such a tag is that of a referrers index, or cosign's with a suffix (``.sig``, ``.att``, ``.sbom``).
     """
+    return "" if is_staged_tag(tag) else _derived_from(tag)
+
+
+def is_derived_tag(tag: str) -> bool:
+    """Return whether a tag is derived from a digest, so that it is not listed as the tag of an image."""
+    return bool(_derived_from(tag))
+
+
+def staged_tag(digest: str) -> str:
+    """Return the tag of an image that is staged: complete in its repository, and not published.
+
+    It protects the image from garbage collection, and lets mirrors export it. Like cosign's tags it is derived from the
+    digest, so that it is not listed as a tag of the image.
+    """
+    return f"{fallback_tag(digest)[: 128 - len(_STAGED)]}{_STAGED}"
+
+
+def is_staged_tag(tag: str) -> bool:
+    """Return whether a tag is that of a staged image; it refers to the image itself, not to an artifact."""
+    return tag.endswith(_STAGED) and is_derived_tag(tag)
+
+
+def _derived_from(tag: str) -> str:
+    """Return the part of a tag that is derived from a digest; empty for any other tag."""
     match = _DERIVED_TAG.fullmatch(tag)
     return match[1] if match else ""
 

@@ -151,7 +151,7 @@ def _task(output: str) -> str:
 
 def test_promotion_and_candidates_and_mirror(packager: Packager, tmp_path: Path) -> None:
     box, testing = packager.box, f"{site.BRANCH}-container-testing"
-    one, two = (f"{packager.name}-container-1.0-{release}" for release in (1, 2))
+    one, two, three = (f"{packager.name}-container-1.0-{release}" for release in (1, 2, 3))
     session = box.session(ADMIN)
     for release in ("1", "2"):
         _build(packager, release)
@@ -165,14 +165,28 @@ def test_promotion_and_candidates_and_mirror(packager: Packager, tmp_path: Path)
     page.run("fedpkg-container-registry promote hello", one, two)
     page.run("fedpkg-container-registry promote --koji-tag", two)
     page.run("fedpkg-container-registry promote --koji-tag", "testing")
+    page.run("fedpkg-container-registry promote --stage", f"{one}.*nothing to do")
+    page.run("fedpkg-container-registry promote --publish", f"{one}.*nothing to do")
     page.run("fedpkg-container-registry list", f"latest.*{two}|{two}")
     page.run("fedpkg-container-registry unpromote", one)
+    _build(packager, "3")
+    session.tagBuildBypass(site.STABLE_TAG, three)
+    page.names["hello-container-1.0-1"] = three
+    page.run("fedpkg-container-registry promote --stage", f"{three}.*: staged")
+    page.run("fedpkg-container-registry mirror", "new blob")
+    page.run("fedpkg-container-registry promote --publish", f"{three}.*: done", "latest  set")
     page.end()
 
-    page = Page("mirror", tmp_path, packager.environment, {"/srv/pub": str(tmp_path / "srv")})
+    assert box.layout.distribution
+    mirror = box.layout.distribution.mirror_url
+    names = {"/srv/pub": str(tmp_path / "srv"), "https://mirror.example.org/pub/containers": mirror,
+             "https://cdn.example.org": mirror}  # fmt: skip
+    page = Page("mirror", tmp_path, packager.environment, names)
     (tmp_path / "srv").mkdir()
     page.run("fedpkg-container-registry mirror", "new blobs")
     assert list((tmp_path / "srv" / "containers" / "v2").rglob("sha256:*"))
+    page.run("fedpkg-container-registry mirror --probe", f"{mirror}: [0-9]+ verified")
+    page.run("fedpkg-container-registry mirror --probe --probe-all", '"missing": {}')
     page.end()
 
     for package in ("fedora-container", COMPONENT):
@@ -199,14 +213,15 @@ def test_promotion_and_candidates_and_mirror(packager: Packager, tmp_path: Path)
 
 
 def _add_target(box: Box, variables: Mapping[str, str]) -> None:
-    """Add the target testing to the site's file."""
-    assert box.distribution
+    """Add the target testing, and the mirror, to the site's file."""
+    assert box.layout.distribution
     path = Path(variables["HOME"]) / ".config" / "fedpkg-container" / "registry.conf"
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(path)
     parser["target testing"] = {
         "registry": parser["target stable"]["registry"], "prefix": "testing", "koji_tags": "*-container-testing",
     }  # fmt: skip
+    parser["mirror"]["probe"] = box.layout.distribution.mirror_url
     with path.open("w") as file:
         parser.write(file)
 

@@ -96,11 +96,36 @@ def test_plugins_are_where_koji_looks_for_them(packages: dict[str, Path], name: 
     assert str(resolved) in _rpm(packages[LIBRARY], "--list")
 
 
+def test_systemd_units_are_in_the_registry_package(packages: dict[str, Path]) -> None:
+    """With the names of Fedora's package of the registry."""
+    package = packages["fedpkg-container-registry"]
+    files = set(_rpm(package, "--list"))
+    units = [path.name for path in (ROOT / "packaging" / "systemd").iterdir() if path.suffix in (".service", ".timer")]
+    assert len(units) == 12
+    assert {f"/usr/lib/systemd/system/{name}" for name in units} <= files
+    assert "/usr/libexec/fedpkg-container/registry-maintenance" in files
+    assert "/usr/lib/sysusers.d/fedpkg-container-registry.conf" in files
+    name = "./usr/lib/systemd/system/fedpkg-container-garbage-collect.service"
+    script = f'rpm2cpio "$0" | cpio --quiet --extract --to-stdout {name}'
+    unit = subprocess.run(
+        ["sh", "-c", script, str(package)], capture_output=True, text=True, timeout=PATIENCE, check=True
+    ).stdout
+    assert "docker-registry" not in unit
+    for line in ("User=root", "Environment=GC_UNIT=docker-distribution.service",
+                 "Environment=GC_PROGRAM=/usr/bin/registry", "ReadWritePaths=-/var/lib/registry"):  # fmt: skip
+        assert f"\n{line}\n" in unit
+
+
 def test_requirements_are_those_of_the_extras() -> None:
     """A dependency that is added to pyproject.toml is added to the spec too."""
     from importlib import metadata
 
-    names = {"GitPython": "GitPython", "packageurl-python": "packageurl", "python-dateutil": "dateutil"}
+    names = {
+        "GitPython": "GitPython",
+        "PyNaCl": "pynacl",
+        "packageurl-python": "packageurl",
+        "python-dateutil": "dateutil",
+    }
     required = set()
     for line in metadata.requires("fedpkg-container") or []:
         name = line.split(";")[0].split("[")[0].split(">")[0].strip()

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
 import zipfile
@@ -17,15 +19,24 @@ ROOT = Path(__file__).parents[2]
 PARTS = {
     "fedpkg_container.registry_cli fedpkg_container.registry.promotion.promote fedpkg_container.registry.mirror.run"
     " fedpkg_container.image.base.base_import fedpkg_container.commands.registry.results"
-    " fedpkg_container.registry.catalog.run fedpkg_container.registry.redirects": "pyrpkg git ruamel cheroot"
-    " cryptography kubernetes",
+    " fedpkg_container.registry.catalog.run fedpkg_container.registry.redirects"
+    " fedpkg_container.registry.messages.outbox": "pyrpkg git ruamel cheroot kubernetes fedora_messaging pika",
     "fedpkg_container.image.container_build fedpkg_container.image.arch_build": "pyrpkg git rich argcomplete cheroot"
-    " cryptography kubernetes jinja2",
-    "fedpkg_container.commands.container_build fedpkg_container.client": "cheroot cryptography kubernetes"
+    " cryptography nacl kubernetes jinja2",
+    "fedpkg_container.commands.container_build fedpkg_container.client": "cheroot cryptography nacl kubernetes"
     " license_expression packageurl jinja2",
     "fedpkg_container.model.options fedpkg_container.koji_plugins.policy_refusal": "pyrpkg git rich argcomplete ruamel"
-    " license_expression packageurl cheroot cryptography kubernetes jinja2",
+    " license_expression packageurl cheroot cryptography nacl kubernetes jinja2",
 }
+#: Package in Debian's control file → module whose imports are those of the part.
+IMPORTS = {
+    "fedpkg-container-registry": "fedpkg_container.registry_cli",
+    "fedpkg-container-builder": "fedpkg_container.image.container_build",
+}
+#: Modules whose package has another name in Debian.
+NAMES = {"git": "python3-git", "license_expression": "python3-license-expression", "ruamel": "python3-ruamel.yaml"}
+#: Modules that are requirements of others, or not packaged in Debian.
+INDIRECT = {"boolean", "dateutil", "koji", "pyrpkg", "six", "urllib3"}
 _IMPORT = """
 import importlib, sys
 class Missing:
@@ -47,6 +58,36 @@ def test_a_part_works_without_the_modules_of_others(modules: str) -> None:
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def _imported(modules: str) -> set[str]:
+    """Modules of others that a part imports at the top of its modules."""
+    listed = "\nprint(*(each.__file__ for name, each in sys.modules.items() if name.startswith('fedpkg_container')))"
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORT + listed, modules, ""],
+        capture_output=True, text=True, timeout=PATIENCE, check=True,
+    )  # fmt: skip
+    paths = [Path(name) for name in done.stdout.split()]
+    assert len(paths) > 20
+    found = set()
+    for statement in (statement for path in paths for statement in ast.parse(path.read_text()).body):
+        if isinstance(statement, ast.Import):
+            found |= {name.name.partition(".")[0] for name in statement.names}
+        elif isinstance(statement, ast.ImportFrom):
+            found.add((statement.module or "").partition(".")[0])
+    own = {"", "fedpkg_container", *(path.stem for path in paths)}
+    return found - own - INDIRECT - set(getattr(sys, "stdlib_module_names", ()))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="needs the names of the standard library")
+@pytest.mark.parametrize("package", IMPORTS)
+def test_debian_packages_require_what_is_imported(package: str) -> None:
+    control = (ROOT / "debian" / "control").read_text()
+    paragraphs = dict(re.findall(r"^Package: (\S+)\n(.*?)(?=^Description:)", control, re.MULTILINE | re.DOTALL))
+    required = set((paragraphs[package] + paragraphs["python3-fedpkg-container"]).replace(",", " ").split())
+    imported = _imported(next(modules for modules in PARTS if IMPORTS[package] in modules.split()))
+    assert "requests" in imported
+    assert {name for name in imported if NAMES.get(name, f"python3-{name}") not in required} == set()
 
 
 @pytest.mark.slow

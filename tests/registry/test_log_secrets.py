@@ -6,7 +6,9 @@ from __future__ import annotations
 import http.server
 import json
 import logging
+import re
 import socket
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,14 +17,23 @@ import pytest
 from fedpkg_container import logs, registry_cli
 from fedpkg_container.errors import FedpkgContainerError, RegistryError
 from fedpkg_container.image.resolve.repo_files import fetch_repo_file
+from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.image_signer import ImageSigner
+from fedpkg_container.registry.signing.settings import SigningSettings
+from fedpkg_container.registry.signing.signer import open_signer
+from fedpkg_container.registry.skopeo import Access
+from fedpkg_container.registry.workers import WorkerPool
 from tests.support.memory_registry import Fault, MemoryRegistry
 from tests.support.registries import PASSWORD, USER, access
 from tests.support.registry_clients import Serve, latest
+from tests.support.signing import cosign_pem, key_files, pem, private_key
 from tests.support.web import serve as web
 
 SECRET = "Pl4nt3d"
+#: A line of base64, as of a key.
+PEM_LINE = re.compile(r"[A-Za-z0-9+/]{60}")
 
 
 class _Recorder(logging.Handler):
@@ -134,6 +145,53 @@ def test_query_of_a_repo_file(records: _Recorder, tmp_path: Path, monkeypatch: p
         fetch_repo_file(f"http://127.0.0.1:{_closed_port()}/x.repo?token={SECRET}")
     assert any("/x.repo with 1 repositories" in text for text in records.texts)
     assert any("/x.repo: ConnectionError" in text for text in records.texts)
+
+
+@pytest.mark.programs
+@pytest.mark.parametrize("kind", ["rejected", "failing"])
+def test_pin_of_a_token(kind: str, records: _Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The PIN is neither an argument nor in what the program reports about it."""
+    program, pin = tmp_path / "pkcs11-tool", tmp_path / "pin"
+    outcome = "echo no signature" if kind == "rejected" else 'echo "wrong PIN $SIGNING_PIN" >&2; exit 1'
+    program.write_text(f'#!/bin/sh\necho "$@" >{tmp_path}/arguments\n{outcome}\n')
+    program.chmod(0o755)
+    pin.write_text(f"{SECRET}\n")
+    pin.chmod(0o600)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    key = f"pkcs11:token=a;object=own?module-path=/m.so&pin-source={pin}"
+    signer = open_signer(SigningSettings(key, public_key=key_files(tmp_path).public))
+    for _ in range(2):
+        with pytest.raises(FedpkgContainerError) as caught:
+            signer.sign(SECRET.encode())
+        expected = {"rejected": "does not match", "failing": "pkcs11-tool failed (exit status 1): wrong PIN ***"}[kind]
+        assert expected in caught.value.reason
+        assert SECRET not in f"{caught.value.reason} {caught.value.solution} {caught.value.__context__}"
+    arguments = (tmp_path / "arguments").read_text()
+    assert SECRET not in arguments
+    assert "--pin env:SIGNING_PIN" in arguments
+    assert sum("--module /m.so" in text for text in records.texts) == 1, "a second attempt could lock the token"
+
+
+@pytest.mark.parametrize("form", ["openssl", "cosign"])
+def test_keys_and_their_passwords(form: str, records: _Recorder, tmp_path: Path, serve: Serve) -> None:
+    _, repository = serve(token=False)
+    secret, path, password = f"{SECRET} password", tmp_path / "own.key", tmp_path / "password"
+    path.write_bytes((pem if form == "openssl" else cosign_pem)(private_key(), secret))
+    password.write_text(secret)
+    for file in (path, password):
+        file.chmod(0o600)
+    target = Target("stable", repository.http.host, Access())
+    signer = ImageSigner(target, open_signer(SigningSettings(str(path), password)))
+    digest = repository.head("latest")
+    with WorkerPool(1) as requests:
+        assert signer.sign(repository, [digest], ("bundle", "tag"), requests) == [digest]
+    assert any(f"signed {repository.reference}@{digest} with the key" in text for text in records.texts)
+    password.write_text(f"wrong {secret}")
+    with pytest.raises(FedpkgContainerError) as caught:
+        open_signer(SigningSettings(str(path), password))
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert PEM_LINE.search(shown) is None
 
 
 @pytest.mark.parametrize("password", [PASSWORD, f"{SECRET} wrong"])

@@ -21,12 +21,16 @@ from fedpkg_container.registry.promotion.listing import list_images
 from fedpkg_container.registry.promotion.result import PromotionResult
 from fedpkg_container.registry.pruning.pruner import Pruner
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.settings import FORMATS
+from fedpkg_container.registry.signing.storage import read_signatures
+from fedpkg_container.registry.signing.verification import SIGNED
 from fedpkg_container.registry.skopeo import Registry
 from tests.support import pruning
 from tests.support.hubs import NAME, Hub
 from tests.support.promoting import Bench
 from tests.support.records import ToldRecords
 from tests.support.registry_profiles import CASES, MOUNTS, PROFILES, VERBS, quick_cases
+from tests.support.signing import key_files, signing_bench, verified
 
 MakeHub = Callable[..., Hub]
 
@@ -69,6 +73,46 @@ def promote(hub: Hub) -> str:
         assert hub.bench.contents(hub.bench.place(second), second.image.digest) == contents
     (again,) = hub.bench.promote(second)
     assert again.state == "unchanged"
+    return ""
+
+
+def stage_and_publish(hub: Hub) -> str:
+    """Stage a build, export it to a mirror tree, and publish it."""
+    candidate = hub.bench.build("hello-1.0-1", arches=("amd64",), layers=1)
+    tree = hub.bench.folder / "tree"
+    if message := failure(hub.bench.stage(candidate)):
+        return message
+    assert hub.bench.tags(candidate) == {}
+    (waiting,) = hub.bench.publish(candidate, tree=tree)
+    assert (waiting.state, hub.bench.tags(candidate)) == ("waiting", {})
+    assert hub.bench.mirror(tree, repositories=(NAME,)).errors == []
+    message = failure(hub.bench.publish(candidate, tree=tree))
+    assert set(hub.bench.tags(candidate)) == {"1.0-1", "1.0", "latest"}
+    assert hub.bench.stage(candidate)[0].state == "unchanged"
+    return message
+
+
+def promote_signed(hub: Hub) -> str:
+    """Sign a build; every manifest has one signature in each format that clients can find, also after a repetition."""
+    bench = signing_bench(hub.bench, key_files(hub.bench.folder).settings)
+    candidate = bench.build(layers=1, arches=("amd64",), artifacts=False)
+    (planned,) = bench.promote(candidate, dry_run=True, sign=True)
+    (result,) = bench.promote(candidate, sign=True)
+    if message := failure([result]):
+        return message
+    index = json.loads(hub.server[NAME].manifests[candidate.image.digest])
+    images = [candidate.image.digest, *(member["digest"] for member in index["manifests"])]
+    assert sorted(result.signed) == sorted(planned.signed) == sorted(images)
+    lists = not hub.profile.takes_tags_for_digests
+    before = dict(hub.server[NAME].manifests)
+    (again,) = bench.promote(candidate, sign=True)
+    assert (again.state, list(again.signed), hub.server[NAME].manifests) == ("unchanged", [], before)
+    with Registry(hub.reached).http(hub.server.address) as http:
+        repository = Repository(http, NAME)
+        for image in images:
+            found = [signature.format for signature in read_signatures(repository, image, FORMATS)]
+            assert found == (["bundle", "tag"] if lists else ["tag"])
+        assert verified(bench, repository, candidate.image.digest).status == SIGNED
     return ""
 
 
@@ -149,7 +193,17 @@ def import_base(hub: Hub) -> str:
 RUN: dict[str, Callable[[Hub], str]] = dict(
     zip(
         VERBS,
-        (promote, list_target, mirror_target, unpromote, unpromote_and_delete, prune, import_base),
+        (
+            promote,
+            stage_and_publish,
+            promote_signed,
+            list_target,
+            mirror_target,
+            unpromote,
+            unpromote_and_delete,
+            prune,
+            import_base,
+        ),
     )
 )
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.nvr import NVR
@@ -18,10 +19,17 @@ from fedpkg_container.registry.config_keys import KEYS
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.mirror.options import Options, Summary
+from fedpkg_container.registry.mirror.run import mirror
+from fedpkg_container.registry.probing.availability import Availability
+from fedpkg_container.registry.probing.prober import open_prober
 from fedpkg_container.registry.promotion.promote import BuildCandidate, PromoteOptions, promote
+from fedpkg_container.registry.promotion.publish import publish
 from fedpkg_container.registry.promotion.result import PromotionResult
+from fedpkg_container.registry.promotion.stage import BuildStaging
 from fedpkg_container.registry.promotion.tagging import TagRules
 from fedpkg_container.registry.promotion.unpromote import unpromote
+from fedpkg_container.registry.redirects.settings import Address
 from fedpkg_container.registry.referrers import Artifact, attach, fallback_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access, Registry
@@ -63,6 +71,12 @@ def site_file(site: DistributionSite, *, auth_file: Path | None = None) -> Path:
     for target in site.targets.values():
         text += f"[target {target.name}]\nregistry = {target.registry}\nprefix = {target.prefix}\n{access}"
         text += f"koji_tags = {' '.join(target.koji_tags)}\nfloating = {' '.join(target.floating)}\n"
+        text += f"sign = {'required' if target.sign else 'optional'}\n"
+    signing = site.signing
+    values = {"key": signing.key, "public_key": signing.public_key, "password_file": signing.password_file}
+    values["accepted_keys"] = " ".join(map(str, signing.accepted_keys))
+    lines = "".join(f"{name} = {value}\n" for name, value in values.items() if value)
+    text += f"[signing]\n{lines}" if lines else ""
     site.path.write_text(text)
     return site.path
 
@@ -156,6 +170,27 @@ class Bench:
     ) -> list[PromotionResult]:
         """Promote, as the command does."""
         return promote(self.site, self.site.target(to), builds, PromoteOptions(rules, **options))
+
+    def stage(self, *builds: BuildCandidate, dry_run: bool = False, sign: bool = False) -> list[PromotionResult]:
+        """Stage, as the command does."""
+        options = PromoteOptions(dry_run=dry_run, sign=sign)
+        return promote(self.site, self.site.target("stable"), builds, options, steps=BuildStaging)
+
+    def publish(
+        self, *builds: BuildCandidate, tree: Path | None, mirrors: Sequence[str] = (), wait: float = 0.0,
+        dry_run: bool = False, on_wait: Callable[[Sequence[PromotionResult]], None] = lambda _: None,
+    ) -> list[PromotionResult]:  # fmt: skip
+        """Publish staged builds, as the command does."""
+        options = PromoteOptions(dry_run=dry_run)
+        with open_prober([Address.parse(mirror) for mirror in mirrors], 4) as prober:
+            availability = Availability(tree, prober)
+            target = self.site.target("stable")
+            return publish(self.site, target, builds, options, availability, wait=wait, on_wait=on_wait)
+
+    def mirror(self, tree: Path, **options: Any) -> Summary:
+        """Export the blobs of the target's tags."""
+        target = self.site.target("stable")
+        return mirror(target.registry, target.access, Options(tree, journal=self.site.journal, **options))
 
     def unpromote(
         self, *nvrs: str, to: str = "stable", delete: bool = False, dry_run: bool = False

@@ -19,7 +19,17 @@ MOUNTS, INEFFECTIVE = "mounts", "ineffective"
 BY_DIGEST, TAGS_FIRST, KEEPS, UNREFERENCED = "by digest", "tags first", "keeps", "unreferenced"
 #: Blobs: from the registry, redirected to storage, or to storage that refuses HEAD.
 OWN, STORAGE, SIGNED = "own", "storage", "signed"
-VERBS = ("promote", "list", "mirror", "unpromote", "unpromote --delete", "prune", "import-base")
+VERBS = (
+    "promote",
+    "promote --stage",
+    "promote --sign",
+    "list",
+    "mirror",
+    "unpromote",
+    "unpromote --delete",
+    "prune",
+    "import-base",
+)
 #: Verbs that need deletion.
 DELETES = ("unpromote --delete", "prune")
 
@@ -176,7 +186,7 @@ GITLAB = Profile(
     takes_tags_for_digests=True,
     catalog=401,
     setting="`repositories` without wildcards in `[mirror]`. SBOMs and signatures are copied, but clients cannot list"
-    " them",
+    " them; images are signed in the format `tag` only",
     outcomes=_NO_CATALOG,
 )
 ECR = Profile(
@@ -286,7 +296,7 @@ BEHAVIORS = (
         late=0.2,
         referrers=404,
         subject_header=False,
-        verbs=("promote", "unpromote --delete"),
+        verbs=("promote", "promote --stage", "promote --sign", "unpromote --delete"),
     ),
     replace(
         _PLAIN,
@@ -337,7 +347,7 @@ BEHAVIORS = (
             name=f"read-only-{status}",
             title=f"read-only: {status}",
             read_only=status,
-            verbs=("promote", "list", "mirror", "prune", "import-base"),
+            verbs=("promote", "promote --stage", "list", "mirror", "prune", "import-base"),
             outcomes={**dict.fromkeys(VERBS, "is read-only"), "list": "", "mirror": ""},
         )
         for status in (405, 503)
@@ -345,12 +355,14 @@ BEHAVIORS = (
 )
 PROFILES = {profile.name: profile for profile in (*PRODUCTS, *BEHAVIORS)}
 CASES = tuple((name, verb) for name, profile in PROFILES.items() for verb in profile.verbs)
-#: Behaviors of copying, which unpromote meets only because tests promote first.
+#: Behaviors of copying, which other verbs than promote meet only because their tests promote too.
 _COPYING = {"mount", "start_upload", "blobs", "head_blob", "rejects", "subject_header", "catalog"}
-#: Verbs whose tests promote two builds first, and behaviors that they do not concern: a quick run has one case of each
-#: other behavior.
+#: Verbs whose tests promote builds, and behaviors that they do not concern: a quick run has one case of each other
+#: behavior.
 PROMOTING = {
     "promote": {"delete", "catalog"},
+    "promote --stage": _COPYING,
+    "promote --sign": {"mount", "start_upload", "blobs", "head_blob", "catalog", "delete"},
     "unpromote": {*_COPYING, "referrers", "delete"},
     "unpromote --delete": _COPYING,
 }

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError, RegistryError, UsageError
+from fedpkg_container.registry.catalog import promotions
 from fedpkg_container.registry.catalog.run import FULL_INTERVAL
 from fedpkg_container.registry.catalog.views import image_path, repository_path
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.progress import Progress
+from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from tests.support.cataloged import Cataloged, cataloged, check_pages, labels_of, spdx, two_builds
 
 
@@ -34,6 +36,19 @@ def test_nothing_is_read_or_written_again(it: Cataloged) -> None:
     assert (summary.queried, summary.fetched, summary.written) == (0, 0, 0)
     assert it.memory.seen == []
     assert {path: path.stat().st_mtime_ns for path in it.site.rglob("*.html")} == times
+
+
+def test_the_journal_is_not_parsed_again(it: Cataloged, monkeypatch: pytest.MonkeyPatch) -> None:
+    for build in range(3):
+        digest = it.push("f42/httpd", f"2.4-{build}", labels=labels_of("httpd-container", "2.4", str(build)))
+        it.promoted("f42/httpd", f"httpd-container-2.4-{build}", digest, "2.4")
+    it.update(journal=True)
+    parsed: list[bytes] = []
+    read = JournalEntry.read
+    monkeypatch.setattr(JournalEntry, "read", lambda line: parsed.append(line) or read(line))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(promotions, "MAX_FEED", 1)
+    it.update(journal=True)
+    assert len(parsed) == 1, "only the entries in the feed"
 
 
 def test_without_a_journal_only_tags_are_read_again(it: Cataloged) -> None:

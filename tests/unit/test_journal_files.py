@@ -9,6 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.registry.mirror.selection import journal_changes
 from fedpkg_container.registry.promotion import journal_files
 from fedpkg_container.registry.promotion.journal import Journal
-from fedpkg_container.registry.promotion.journal_entry import PROMOTE, JournalEntry, TagMove
+from fedpkg_container.registry.promotion.journal_entry import PROMOTE, STAGE, UNPROMOTE, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.journal_files import JournalFiles, Line, Position
 from tests.support.waiting import PATIENCE
 
@@ -227,3 +228,48 @@ def test_completion_reads_the_newest_files(journal: Journal, monkeypatch: pytest
     monkeypatch.setattr(arguments, "is_safe", lambda _: True)
     offered = arguments._complete_promoted(parsed_args=argparse.Namespace(to="stable", config=None))
     assert offered
+
+
+def test_completion_offers_staged_builds(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``unpromote --delete`` deletes them; a build that was promoted since is shown as that."""
+    monkeypatch.setattr(arguments, "journal_path", lambda _: journal.path)
+    for what, nvr in ((STAGE, "hello-1-1"), (STAGE, "hello-1-2"), (PROMOTE, "hello-1-1"), (STAGE, "hello-1-1")):
+        journal.append(JournalEntry.start(what, target="stable", repository="r/hello", nvr=nvr, digest=f"sha256:{nvr}"))
+    offered = arguments._complete_promoted(parsed_args=argparse.Namespace(to="stable", config=None))
+    assert {nvr: text.partition(" ")[0] for nvr, text in offered.items()} == {
+        "hello-1-1": "promoted",
+        "hello-1-2": "staged",
+    }
+
+
+def test_promotions_to_a_target(journal: Journal) -> None:
+    fill(journal, 4)
+    journal.append(entry(1).done())  # again: the last one counts
+    journal.append(entry(9))  # not completed
+    journal.append(replace(entry(5).done(), target="testing"))
+    journal.append(replace(entry(6).done(), repository="r.example.org.other/hello"))
+    journal.append(replace(entry(2).done(), what=UNPROMOTE))
+    index = journal.index
+    assert index is not None
+    latest = index.latest_promotions("stable", "r.example.org", 3)
+    assert [each.digest for each in latest] == ["sha256:1", "sha256:4", "sha256:3"], "the newest first"
+    assert set(index.promotion_times("stable", "r.example.org")) == {
+        ("r.example.org/hello", f"sha256:{number}") for number in (1, 2, 3, 4)
+    }
+    times = {each.digest: each.ended for each in latest}
+    found = index.promotion_times("stable", "r.example.org")
+    assert {digest: found["r.example.org/hello", digest] for digest in times} == times
+
+
+def test_reading_promotions_parses_what_is_new_and_shown(journal: Journal, parsed: list[bytes]) -> None:
+    fill(journal, 30)
+    assert journal.index is not None
+    assert len(journal.index.promotion_times("stable", "r.example.org")) == 30
+    journal.close()
+    parsed.clear()
+    again = Journal(journal.path)
+    assert again.index is not None
+    assert len(again.index.promotion_times("stable", "r.example.org")) == 30
+    assert len(again.index.latest_promotions("stable", "r.example.org", 5)) == 5
+    assert len(parsed) == 5
+    again.close()

@@ -89,6 +89,27 @@ def test_site_without_front_end(tmp_path: Path) -> None:
     assert "docs/howto/redirects.md" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirects", "mirror", "tree"),
+    [
+        ("", "", None),
+        ("", "directory = /srv/exported", Path("/srv/exported")),
+        ("tree = /srv/seen", "directory = /srv/exported", Path("/srv/seen")),
+        ("tree = none", "directory = /srv/exported", None),
+    ],
+)
+def test_blobs_that_are_not_exported(redirects: str, mirror: str, tree: Path | None, tmp_path: Path) -> None:
+    """By default only blobs in the directory that the mirror writes are redirected."""
+    section = SECTION.replace("tree = /srv/mirror", redirects)
+    front = read_site(_site(tmp_path, f"{SITE}[mirror]\n{mirror}\n{section}")).front_end
+    assert front is not None
+    assert front.tree == tree
+    rules = {"nginx": f'if (!-f "{tree}$uri")', "httpd": f'RewriteCond "{tree}$0" -f'}
+    for kind, rule in rules.items():
+        text = render(kind, front)  # type: ignore[arg-type]
+        assert (rule in text, "There is no rule for blobs" in text) == (tree is not None, tree is None)
+
+
 def test_web_server_must_be_given(tmp_path: Path) -> None:
     path = _site(tmp_path, SITE + SECTION)
     for arguments in ((), ("--nginx", "--httpd")):

@@ -8,12 +8,17 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fedpkg_container.completion.values import is_safe
 from fedpkg_container.registry.config_path import journal_path, target_names
 from fedpkg_container.settings import parse_size
 
+if TYPE_CHECKING:
+    from fedpkg_container.registry.redirects.settings import Address
+
+_DURATION = re.compile(r"(?P<number>[0-9]{1,7})(?P<unit>[smhd]?)", re.ASCII)
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
 _DAYS = re.compile(r"[0-9]{1,5}(\.[0-9]{1,6})?", re.ASCII)
 #: Bytes read from the end of the promotion journal for completion: several hundred promotions.
 JOURNAL_TAIL = 2**18
@@ -39,6 +44,25 @@ def days(text: str) -> float:
     if not _DAYS.fullmatch(text) or float(text) >= 36500:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, e.g. 7 or 0.5")
     return float(text)
+
+
+def duration(text: str) -> int:
+    """Parse a time in seconds, or in another unit."""
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time, e.g. 90 (seconds), 30m or 2h")
+    return int(match["number"]) * _UNITS[match["unit"]]
+
+
+def mirror_url(text: str) -> Address:
+    """Parse the base URL of a mirror."""
+    from fedpkg_container.registry.redirects.settings import Address
+
+    try:
+        return Address.parse(text)
+    except ValueError as error:
+        shown = re.sub("//.*@", "//…@", text)  # hide a password
+        raise argparse.ArgumentTypeError(f"{shown!r} {error}") from None
 
 
 def parallel(text: str) -> int:
@@ -112,8 +136,8 @@ def _complete_targets(*, parsed_args: argparse.Namespace, **_: object) -> list[s
 
 
 def _complete_promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[str, str]:
-    """Return the builds at the end of the journal, with the times of their promotion."""
-    from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, JournalEntry
+    """Return the builds at the end of the journal, with the times when they were promoted or staged."""
+    from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, STAGE, JournalEntry
 
     promoted: dict[str, str] = {}
     for line in _journal_tail(journal_path(_file(parsed_args))).split(b"\n"):
@@ -123,6 +147,8 @@ def _complete_promoted(*, parsed_args: argparse.Namespace, **_: object) -> dict[
                 continue
             if entry.what == PROMOTE:
                 promoted[entry.nvr] = f"promoted {entry.time}"
+            elif entry.what == STAGE:
+                promoted.setdefault(entry.nvr, f"staged {entry.time}")
             elif entry.state == DONE and entry.deleted:
                 promoted.pop(entry.nvr, None)
     return {nvr: when for nvr, when in promoted.items() if is_safe(nvr) and is_safe(when)}

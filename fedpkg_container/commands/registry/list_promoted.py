@@ -10,6 +10,7 @@ from fedpkg_container.commands.registry.arguments import add_target
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
+    from fedpkg_container.registry.promotion.listing import PromotedImage
 
 HELP = "show the contents of a target"
 
@@ -20,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "repository", nargs="*", metavar="REPOSITORY", help="repositories, without registry and prefix (default: all)"
     )
     add_target(parser)
+    parser.add_argument("--staged", action="store_true", help="show builds that are staged and not published, instead")
+    parser.add_argument("--verify", action="store_true", help="verify the signatures with the public keys of [signing]")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
 
@@ -32,22 +35,34 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     from fedpkg_container.registry.promotion.result import FORMAT
 
     target = site.target(arguments.to)
-    listing = list_images(site, target, arguments.repository)
-    status = 1 if listing.errors else 0
+    listing = list_images(site, target, arguments.repository, staged=arguments.staged, verify=arguments.verify)
+    status = 1 if listing.errors or not all(image.is_trusted for image in listing.images) else 0
     if arguments.json:
         images = [asdict(image) for image in listing.images]
         print_json({"format": FORMAT, "target": target.name, "images": images, "errors": listing.errors})
         return status
     if not listing.images and not listing.errors:
-        print_stderr(f"{target.name} has no images" + (" in these repositories" if arguments.repository else ""))
+        what = "staged images" if arguments.staged else "images"
+        print_stderr(f"{target.name} has no {what}" + (" in these repositories" if arguments.repository else ""))
     for image in listing.images:
-        when = f"promoted {image.promoted} by {image.by}" if image.promoted else "not in the promotion journal"
+        change = "staged" if arguments.staged else "promoted"
+        when = f"{change} {image.promoted} by {image.by}" if image.promoted else "not in the promotion journal"
         print_lines(
             f"{image.repository}: {' '.join(image.tags)}",
             f"    {image.nvr or 'unknown build'}, {when}",
             f"    {image.digest}",
             f"    arches: {', '.join(image.arches) or 'unknown'}",
+            *_signature_lines(image),
         )
     for error in listing.errors:
         print_error(error)
     return status
+
+
+def _signature_lines(image: PromotedImage) -> list[str]:
+    """Return the lines about the signatures of an image; none if they were not verified."""
+    found = image.signature
+    if found is None:
+        return []
+    by = f" by {', '.join(found.keys)} ({', '.join(found.formats)})" if found.keys else ""
+    return [f"    {found.status}{by}", *(f"        {problem}" for problem in found.problems)]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Export the blobs reachable from a target's tags as a tree of files for web servers, rsync and MirrorManager."""
+"""Export the blobs reachable from a target's tags as a tree of files for web servers, rsync and MirrorManager.
+
+With --probe, compare mirrors with that tree instead.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedpkg_container.commands.registry import mirror_probe
 from fedpkg_container.commands.registry.arguments import (
     complete_files,
     complete_targets,
@@ -101,6 +105,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--verify", action="store_true", help="verify all files and repair damaged ones")
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
+    mirror_probe.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
@@ -112,6 +117,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     target = site.target(arguments.target or site.mirroring.target)
     registry = site.mirroring.registry if target.name == site.mirroring.target else ""
     options = _options(arguments, site)
+    if mirror_probe.is_requested(arguments):
+        return mirror_probe.run(arguments, site, options)
     with shown() as progress:
         summary = mirror(registry or target.registry, target.access, options, progress)
     if arguments.json:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Promote tested builds from the candidate registry to a target.
 
-Copies the image recorded in Koji by digest: its image index, all architectures, and SBOMs and signatures. Then sets the
-tag of version and release, and the target's floating tags. The build must be complete, and in a Koji tag that the
-target accepts. Floating tags are not moved to an older build without --allow-downgrade. Promoting the same build again
-is a no-op.
+Copies the image recorded in Koji by digest: its image index, all architectures, and SBOMs and signatures. Signs it, if
+requested or required by the target. Then sets the tag of version and release, and the target's floating tags. The build
+must be complete, and in a Koji tag that the target accepts. Floating tags are not moved to an older build without
+--allow-downgrade. Promoting the same build again is a no-op.
+
+With mirrors, promote in two steps: --stage copies, mirror exports the blobs, and --publish sets the tags.
 """
 
 from __future__ import annotations
@@ -12,7 +14,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.arguments import add_koji_tag, add_target, koji_tag
+from fedpkg_container.commands.registry.arguments import (
+    add_koji_tag,
+    add_target,
+    complete_files,
+    directory,
+    duration,
+    koji_tag,
+    mirror_url,
+)
 
 if TYPE_CHECKING:
     from fedpkg_container.registry.config import DistributionSite
@@ -29,7 +39,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace", action="store_true", help="take over floating tags from images of other or unknown components"
     )
+    steps = parser.add_mutually_exclusive_group()
+    steps.add_argument(
+        "--stage", action="store_true", help="copy the images without setting tags, so that mirrors can fetch them"
+    )
+    steps.add_argument(
+        "--publish",
+        action="store_true",
+        help="set the tags of staged images, unless the mirror tree or a mirror lacks one of their blobs",
+    )
+    tree = parser.add_argument(
+        "--tree",
+        type=directory,
+        metavar="DIR",
+        help="with --publish: directory that mirror writes, or none (default: from the configuration)",
+    )
+    complete_files(tree)
+    parser.add_argument(
+        "--probe",
+        action="append",
+        type=mirror_url,
+        metavar="URL",
+        help="with --publish: base URL of a mirror or CDN that must have the blobs (repeatable; default: from the"
+        " configuration)",
+    )
+    parser.add_argument(
+        "--wait",
+        type=duration,
+        metavar="TIME",
+        help="with --publish: wait up to this time for missing blobs, e.g. 90 or 30m (default: no wait)",
+    )
     parser.add_argument("--verify", action="store_true", help="read and hash every copied blob, including mounted ones")
+    parser.add_argument("--sign", action="store_true", help="sign the images before their tags are set")
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, without changing anything")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 
@@ -39,17 +80,21 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     import time
 
     from fedpkg_container.commands.registry.progress_bar import shown
-    from fedpkg_container.commands.registry.results import show, status, summary
+    from fedpkg_container.commands.registry.publishing import check_usage, publish_builds
+    from fedpkg_container.commands.registry.results import send_after, show, show_delivery, status, summary
     from fedpkg_container.commands.terminal import print_json, print_lines
     from fedpkg_container.errors import UsageError
     from fedpkg_container.hub.candidates import find_candidates, tagged_candidates
     from fedpkg_container.hub.session import anonymous_session, hub_errors
-    from fedpkg_container.registry.promotion.promote import PromoteOptions, promote
+    from fedpkg_container.registry.messages.outbox import Outbox
+    from fedpkg_container.registry.promotion.promote import BuildPromotion, PromoteOptions, promote
     from fedpkg_container.registry.promotion.result import report
+    from fedpkg_container.registry.promotion.stage import BuildStaging
     from fedpkg_container.registry.promotion.tagging import TagRules
 
     began = time.monotonic()
     target = site.target(arguments.to)
+    check_usage(arguments)
     tag = koji_tag(arguments)
     if bool(arguments.nvr) == bool(tag):
         problem = "NVRs and --koji-tag exclude each other" if arguments.nvr else "no build is given"
@@ -63,14 +108,20 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     with hub_errors(session.baseurl):
         builds = tagged_candidates(session, tag) if tag else find_candidates(session, arguments.nvr)
     options = PromoteOptions(
-        TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify
+        TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify, arguments.sign
     )
-    on_result = (lambda _: None) if arguments.json else show
+    outbox = Outbox.of(site) if not arguments.dry_run else None
+    on_result = send_after((lambda _: None) if arguments.json else show, outbox)
     with shown() as progress:
-        results = promote(site, target, builds, options, on_result=on_result, progress=progress)
+        if arguments.publish:
+            results = publish_builds(arguments, site, target, builds, options, on_result=on_result, progress=progress)
+        else:
+            steps = BuildStaging if arguments.stage else BuildPromotion
+            results = promote(site, target, builds, options, steps=steps, on_result=on_result, progress=progress)
+    delivery = show_delivery(outbox)
     if arguments.json:
         seconds = time.monotonic() - began
-        print_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
+        print_json({**report(target.name, results, dry_run=arguments.dry_run, seconds=seconds), **delivery})
     else:
         print_lines(*summary(results))
     return status(results)

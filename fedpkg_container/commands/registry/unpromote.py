@@ -40,13 +40,15 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     import time
 
     from fedpkg_container.commands.registry.prune import garbage_collection
-    from fedpkg_container.commands.registry.results import show, status, summary
+    from fedpkg_container.commands.registry.results import send_after, show, show_delivery, status, summary
     from fedpkg_container.commands.terminal import print_json, print_lines
+    from fedpkg_container.registry.messages.outbox import Outbox
     from fedpkg_container.registry.promotion.result import report
     from fedpkg_container.registry.promotion.unpromote import unpromote
 
     began = time.monotonic()
     target = site.target(arguments.to)
+    outbox = Outbox.of(site) if not arguments.dry_run else None
     with _session(site, login=arguments.untag and not arguments.dry_run) as session:
         approving = _approving_tags(session, target, arguments.nvr, required=arguments.untag)
 
@@ -56,11 +58,17 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
                 show(result)
 
         results = unpromote(
-            site, target, arguments.nvr, delete=arguments.delete, dry_run=arguments.dry_run, on_result=on_result
+            site,
+            target,
+            arguments.nvr,
+            delete=arguments.delete,
+            dry_run=arguments.dry_run,
+            on_result=send_after(on_result, outbox),
         )
+    delivery = show_delivery(outbox)
     if arguments.json:
         seconds = time.monotonic() - began
-        print_json(report(target.name, results, dry_run=arguments.dry_run, seconds=seconds))
+        print_json({**report(target.name, results, dry_run=arguments.dry_run, seconds=seconds), **delivery})
     else:
         print_lines(*summary(results))
         if any(result.deleted for result in results) and not arguments.dry_run:

@@ -23,7 +23,7 @@ from fedpkg_container.model.nvr import (
 from fedpkg_container.model.options import default_components, repository_path
 from fedpkg_container.model.reference import SCRATCH, UniqueTag, imported_builds, is_floating_tag, is_tag
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.referrers import fallback_tag_of
+from fedpkg_container.registry.referrers import is_derived_tag
 from fedpkg_container.registry.repository import Repository
 
 
@@ -178,7 +178,7 @@ def check_owner(repository: Repository, component: str, find_build: FindBuild) -
     :raises RegistryError: if the registry is unavailable or refuses the request
     """
     tags = list(repository.tags())
-    candidates = sorted(tag for tag in tags if not is_unique_tag(tag) and not fallback_tag_of(tag))
+    candidates = sorted(tag for tag in tags if not is_unique_tag(tag) and not is_derived_tag(tag))
     tag = next((tag for tag in sorted(candidates, key=lambda tag: tag != PREFERRED_TAG) if repository.head(tag)), "")
     if not tag:
         return

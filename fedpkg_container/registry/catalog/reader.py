@@ -30,7 +30,7 @@ from fedpkg_container.registry.manifests import (
     ImageConfiguration,
     Manifest,
 )
-from fedpkg_container.registry.referrers import content, fallback_tag, fallback_tag_of, list_referrers
+from fedpkg_container.registry.referrers import content, fallback_tag, fallback_tag_of, is_derived_tag, list_referrers
 from fedpkg_container.registry.repository import Repository
 
 _log = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def read_repository(repository: Repository, known: Mapping[str, ImageFacts], *, 
     """
     contents, derived = RepositoryContents(), []
     for tag in repository.tags():
-        if fallback_tag_of(tag):
+        if is_derived_tag(tag):
             derived.append(tag)
         elif digest := repository.head(tag):  # otherwise deleted since the listing
             contents.tags[tag] = digest

@@ -6,24 +6,25 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.errors import RegistryError, UnexpectedResponseError, UsageError
-from fedpkg_container.registry.catalog.promotions import promotions
+from fedpkg_container.errors import RegistryError, UsageError
+from fedpkg_container.registry.catalog.promotions import read_promotions
 from fedpkg_container.registry.catalog.reader import RepositoryContents, read_repository
 from fedpkg_container.registry.catalog.site import DIRECTORY_MODE, SiteWriter
 from fedpkg_container.registry.catalog.state import PRIVATE_DIR, State, Store
-from fedpkg_container.registry.catalog.views import Labels, Promotion, arrange
+from fedpkg_container.registry.catalog.views import Labels, arrange
 from fedpkg_container.registry.config import Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror.lock import locked
 from fedpkg_container.registry.mirror.selection import journal_changes
-from fedpkg_container.registry.pages import is_down, repositories
+from fedpkg_container.registry.pages import is_down
 from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.target_repositories import is_in_target, target_repositories
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.staging import STAGING
@@ -94,22 +95,22 @@ def update_catalog(target: Target, options: Options, progress: Progress | None =
     with _locked_directory(options.directory) as private_dir:
         store = Store(private_dir)
         state = store.read(f"{target.registry}/{target.prefix}")
-        recorded = _promotions(target, options)
+        journal = Journal(options.journal)
+        with contextlib.closing(journal):
+            recorded = read_promotions(journal.index, target)
         with Registry(target.access).http(target.registry) as http:
             is_due = options.full or not 0 <= options.now() - state.checked < FULL_INTERVAL
             try:
-                _read(http, target, options, state, store, summary, progress or Progress(), recorded, is_due=is_due)
+                _read(http, target, options, state, store, summary, progress or Progress(), journal, is_due=is_due)
             finally:
                 store.write(state)  # what was read is not read again, also if the run is interrupted
             summary.requests = http.requests
-        promoted: dict[str, dict[str, str]] = {}
-        for promotion in recorded:
-            promoted.setdefault(promotion.repository, {}).setdefault(promotion.digest, promotion.time)
         views = [
-            arrange(name, tags, state.images[name], promoted.get(name, {})) for name, tags in sorted(state.tags.items())
+            arrange(name, tags, state.images[name], recorded.times.get(name, {}))
+            for name, tags in sorted(state.tags.items())
         ]
         writer = SiteWriter(options.directory, state, store, options.labels, full=is_due)
-        writer.write(views, recorded)
+        writer.write(views, recorded.latest)
         store.write(state)
     summary.repositories, summary.images = len(views), sum(len(view.builds) for view in views)
     summary.written, summary.seconds = writer.written, time.monotonic() - began
@@ -135,11 +136,6 @@ def _locked_directory(directory: Path) -> Iterator[Path]:
         yield private_dir
 
 
-def _promotions(target: Target, options: Options) -> list[Promotion]:
-    entries = Journal(options.journal).entries() if options.journal else []
-    return promotions(entries, target.name, target.registry)
-
-
 def _read(
     http: RegistryHTTP,
     target: Target,
@@ -148,7 +144,7 @@ def _read(
     store: Store,
     summary: Summary,
     progress: Progress,
-    recorded: Iterable[Promotion],
+    journal: Journal,
     *,
     is_due: bool,
 ) -> None:
@@ -159,13 +155,13 @@ def _read(
     changes = journal_changes(options.journal, state.position) if options.journal else None
     changed = changes.repositories if changes and not is_due else None
     if changed is None:
-        queried = _all_repositories(http, target, recorded)
+        queried = [name for name in target_repositories(http, target, journal) if not _is_staging(name)]
         if not queried and state.tags:
             raise RegistryError(f"{http.host} lists no repositories; the catalog was not changed")
         for name in state.tags.keys() - set(queried):
             del state.tags[name], state.images[name]
     else:
-        queried = sorted(name for name in changed if _is_wanted(name, target))
+        queried = sorted(name for name in changed if is_in_target(name, target) and not _is_staging(name))
     summary.queried = len(queried)
     progress.began("repositories", len(queried))
 
@@ -203,17 +199,5 @@ def _store(name: str, contents: RepositoryContents, state: State, store: Store) 
         state.images.pop(name, None)
 
 
-def _all_repositories(http: RegistryHTTP, target: Target, recorded: Iterable[Promotion]) -> list[str]:
-    """Return the repositories of a target; those in the journal if the registry has no catalog."""
-    try:
-        names = set(repositories(http))
-    except UnexpectedResponseError as error:
-        names = {promotion.repository for promotion in recorded}
-        if not names:
-            raise
-        _log.warning("%s: showing the repositories in the promotion journal", error.reason)
-    return sorted(name for name in names if _is_wanted(name, target))
-
-
-def _is_wanted(name: str, target: Target) -> bool:
-    return name.startswith(f"{target.prefix}/" if target.prefix else "") and name.partition("/")[0] != STAGING
+def _is_staging(name: str) -> bool:
+    return name.partition("/")[0] == STAGING

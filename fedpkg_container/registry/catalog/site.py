@@ -32,8 +32,6 @@ from fedpkg_container.registry.catalog.views import (
 )
 from fedpkg_container.text import pluralize
 
-#: Number of promotions in the feed.
-MAX_FEED = 50
 #: Permissions of the pages, independent of the umask: web servers run as another user.
 DIRECTORY_MODE, _FILE_MODE = 0o755, 0o644
 _DIRECTORY = Path(__file__).parent
@@ -83,7 +81,7 @@ class SiteWriter:
     def write(self, repositories: Sequence[RepositoryView], promotions: Sequence[Promotion]) -> None:
         """Write all files: pages of images first, the index last; then delete the files of earlier runs.
 
-        :param promotions: the newest first
+        :param promotions: those in the feed, the newest first
         :raises OSError: if a file cannot be written; existing pages remain
         """
         for name in _ASSETS:
@@ -150,7 +148,7 @@ class SiteWriter:
             return next((each for each in candidates if each in paths), "index.html")
 
         feed_id = uuid.uuid5(uuid.NAMESPACE_URL, f"{self._labels.title}/feed.xml").urn
-        self._page("feed.xml", "feed.xml", promotions=promotions[:MAX_FEED], path_of=path, feed_id=feed_id)
+        self._page("feed.xml", "feed.xml", promotions=promotions, path_of=path, feed_id=feed_id)
 
     def _page(self, path: str, template: str, key: str = "", /, **values: object) -> None:
         root = "../" * path.count("/")

@@ -25,7 +25,7 @@ from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.state import State
 from fedpkg_container.registry.mirror.tree import ARCHIVES, FILE_MODE, Tree, make_directories, publish, sync
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.referrers import fallback_tag_of
+from fedpkg_container.registry.referrers import is_derived_tag
 from fedpkg_container.registry.skopeo import Access
 from fedpkg_container.registry.workers import WorkerPool
 
@@ -126,7 +126,7 @@ class Archives:
         """Yield repository, tag and image digests of each build."""
         for repository in sorted(tags):
             for tag, digest in sorted(tags[repository].items()):
-                if _BUILD_TAG.fullmatch(tag) and not fallback_tag_of(tag):
+                if _BUILD_TAG.fullmatch(tag) and not is_derived_tag(tag):
                     yield repository, tag, list(dict.fromkeys(self._images(digest)))
 
     def _images(self, digest: str) -> Iterator[str]:

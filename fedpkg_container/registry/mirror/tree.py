@@ -32,12 +32,14 @@ class BlobEntry:
 
     :param size: bytes
     :param inode: the same for hard links of one file
+    :param changed: when its content or one of its names changed last, seconds since the epoch
     """
 
     repository: str
     digest: str
     size: int
     inode: int
+    changed: float = 0.0
 
 
 #: Repository → digest → blob.
@@ -85,7 +87,8 @@ class Tree:
                 with contextlib.suppress(RegistryError, OSError):
                     status = self.path(repository, name).lstat()
                     if stat.S_ISREG(status.st_mode):
-                        yield BlobEntry(repository, name, status.st_size, status.st_ino)
+                        changed = max(status.st_mtime, status.st_ctime)
+                        yield BlobEntry(repository, name, status.st_size, status.st_ino, changed)
 
     def publish_blob(self, content: Path, digest: str, repository: str) -> None:
         """Move a complete file to its place in the tree, replacing an existing one atomically."""

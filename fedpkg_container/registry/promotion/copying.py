@@ -21,7 +21,7 @@ from fedpkg_container.registry import referrers
 from fedpkg_container.registry.copy import copy_blob
 from fedpkg_container.registry.digests import verify_chunks
 from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Descriptor, Manifest
-from fedpkg_container.registry.promotion.tagging import SignatureTags, should_copy_signatures
+from fedpkg_container.registry.promotion.tagging import SignatureTags, put_signatures, should_copy_signatures
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.workers import WorkerPool
 
@@ -193,11 +193,19 @@ class ImageContent:
         return list(unique.values())
 
     @property
+    def images(self) -> list[str]:
+        """Digests of the image index and of all images, without artifacts."""
+        return [digest for digest in self.digests if digest not in self.artifact_digests]
+
+    @property
+    def artifact_digests(self) -> set[str]:
+        """Digests of SBOMs, signatures and other artifacts that refer to something."""
+        return {artifact.digest for artifacts in self.artifacts.values() for artifact in artifacts}
+
+    @property
     def artifact_count(self) -> int:
         """Number of SBOMs, signatures and other artifacts."""
-        return len({artifact.digest for artifacts in self.artifacts.values() for artifact in artifacts}) + len(
-            self.signatures
-        )
+        return len(self.artifact_digests) + len(self.signatures)
 
 
 @dataclass(frozen=True)
@@ -273,7 +281,7 @@ class ImageCopier:
             counts.add(method, blob.size)
 
         self.requests.map(copy, content.blobs)
-        artifact_digests = {artifact.digest for artifacts in content.artifacts.values() for artifact in artifacts}
+        artifact_digests = content.artifact_digests
         images = [manifest for manifest in content.missing if manifest.digest not in artifact_digests]
         self.requests.map(self._put, [manifest for manifest in images if not manifest.is_index])
         for manifest in images:
@@ -317,9 +325,8 @@ class ImageCopier:
         return True
 
     def _put_signatures(self, tag: str, manifest: Manifest) -> None:
-        """Store cosign's manifest under its tag."""
         with self._optional(f"cosign's manifest {tag}"):
-            self.target.put_manifest(tag, manifest)
+            put_signatures(tag, manifest, self.target)
             return
         self.rejected.add(manifest.digest)
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, JournalEntry
+from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, STAGE, JournalEntry
 
 
 @dataclass
@@ -16,13 +16,15 @@ class RepositoryHistory:
 
     :param builds: digest → NVR
     :param promoted: digest → target → the change that promoted it, unless deleted
+    :param staged: digest → target → the change that staged it, unless deleted
     :param tags: digest → target → tags that were set, or were going to be set
-    :param unfinished: digest → its last change, if it was started and not completed
+    :param unfinished: digest → its last change, if it was started and not completed; not of staging
     :param tag_history: tag → its digests, the last one at the end
     """
 
     builds: dict[str, str] = field(default_factory=dict)
     promoted: defaultdict[str, dict[str, JournalEntry]] = field(default_factory=lambda: defaultdict(dict))
+    staged: defaultdict[str, dict[str, JournalEntry]] = field(default_factory=lambda: defaultdict(dict))
     tags: defaultdict[str, defaultdict[str, set[str]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(set))
     )
@@ -40,8 +42,12 @@ class RepositoryHistory:
     def add(self, entry: JournalEntry) -> None:
         """Apply the next entry."""
         self.builds[entry.digest] = entry.nvr
-        if entry.what == PROMOTE:
+        if entry.what in (PROMOTE, STAGE):
             self.tags[entry.digest][entry.target].update(entry.tags)
+        if entry.what == STAGE:  # does not replace an unfinished promotion, which has moved other tags
+            if entry.state == DONE:
+                self.staged[entry.digest][entry.target] = entry
+            return
         if entry.state != DONE:
             self.unfinished[entry.digest] = entry
             return
@@ -73,6 +79,7 @@ class RepositoryHistory:
         is_deleted = entry.digest in entry.deleted
         if is_deleted:
             self.promoted.pop(entry.digest, None)
+            self.staged.pop(entry.digest, None)
         for tag, digests in self.tag_history.items():
             if (
                 is_deleted or tag in entry.tags or digests[-1:] != [entry.digest]

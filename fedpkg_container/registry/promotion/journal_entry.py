@@ -18,7 +18,7 @@ from fedpkg_container.text import printable_line
 #: Version of the format; raised when a field changes its meaning.
 FORMAT = 1
 BEGUN, DONE = "begun", "done"
-PROMOTE, UNPROMOTE = "promote", "unpromote"
+PROMOTE, UNPROMOTE, STAGE = "promote", "unpromote", "stage"
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class JournalEntry:
 
     :param id: the same in both lines of a change
     :param time: start of the change, RFC 3339; ``ended`` is its end
-    :param what: promote or unpromote
+    :param what: promote, unpromote or stage
     :param state: ``begun`` or ``done``
     :param target: name of the target's section
     :param repository: with its registry

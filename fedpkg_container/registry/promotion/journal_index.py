@@ -16,21 +16,24 @@ from pathlib import Path
 from typing import TypeVar
 
 from fedpkg_container.errors import ConfigurationError
-from fedpkg_container.registry.promotion.journal_entry import JournalEntry
+from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, JournalEntry
 from fedpkg_container.registry.promotion.journal_files import JournalFiles, Line, Position
 from fedpkg_container.text import printable_line
 
 _log = logging.getLogger(__name__)
 
 #: Version of the tables; an index of another version is recreated.
-_VERSION = 1
+_VERSION = 2
 _TABLES = """
-CREATE TABLE lines (file INTEGER, offset INTEGER, size INTEGER, repository TEXT, target TEXT, nvr TEXT,
-    PRIMARY KEY (file, offset)) WITHOUT ROWID;
+CREATE TABLE lines (file INTEGER, offset INTEGER, size INTEGER, repository TEXT, target TEXT, nvr TEXT, digest TEXT,
+    promoted TEXT, PRIMARY KEY (file, offset)) WITHOUT ROWID;
 CREATE INDEX by_repository ON lines (repository);
 CREATE INDEX by_nvr ON lines (nvr, target);
+CREATE INDEX by_promotion ON lines (target, promoted) WHERE promoted <> '';
 CREATE TABLE position (text TEXT NOT NULL);
 """
+#: Condition for completed promotions to a target, given by its name and the start of its repositories.
+_PROMOTIONS = "target = ? AND promoted <> '' AND instr(repository, ?) = 1"
 #: Seconds to wait for another process that updates the index.
 _TIMEOUT = 60.0
 _MEMORY = ":memory:"
@@ -56,13 +59,30 @@ class JournalIndex:
         :param repository: with its registry
         """
 
-        def query(database: sqlite3.Connection) -> list[JournalEntry]:
-            rows = database.execute(
-                "SELECT file, offset, size FROM lines WHERE repository = ? ORDER BY file, offset", (repository,)
-            )
-            spans = rows.fetchall()
-            contents = self.files.read_spans(spans)
-            return [self._read(content, repository) for content in contents]
+        return self._query(
+            lambda database: self._read_lines(database, "repository = ? ORDER BY file, offset", repository)
+        )
+
+    def latest_promotions(self, target: str, registry: str, count: int) -> list[JournalEntry]:
+        """Return the last completed promotions to a target, the newest first.
+
+        :param registry: of the target
+        """
+        condition = f"{_PROMOTIONS} ORDER BY promoted DESC, file DESC, offset DESC LIMIT ?"
+        return self._query(lambda database: self._read_lines(database, condition, target, f"{registry}/", count))
+
+    def promotion_times(self, target: str, registry: str) -> dict[tuple[str, str], str]:
+        """Return when images were last promoted to a target: repository with its registry, digest → RFC 3339.
+
+        :param registry: of the target
+        """
+        statement = (
+            f"SELECT repository, digest, max(promoted) FROM lines WHERE {_PROMOTIONS} GROUP BY repository, digest"
+        )
+
+        def query(database: sqlite3.Connection) -> dict[tuple[str, str], str]:
+            rows = database.execute(statement, (target, f"{registry}/"))
+            return {(repository, digest): promoted for repository, digest, promoted in rows}
 
         return self._query(query)
 
@@ -123,7 +143,7 @@ class JournalIndex:
                 position = Position()
             last = None
             for line in self.files.lines(position):
-                database.execute("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?)", self._row(line))
+                database.execute("INSERT INTO lines VALUES (?, ?, ?, ?, ?, ?, ?, ?)", self._row(line))
                 last = line
             if last is not None:
                 position = self.files.position(last.file, last.end)
@@ -135,23 +155,31 @@ class JournalIndex:
                 database.execute("ROLLBACK")
             raise
 
-    def _row(self, line: Line) -> tuple[int, int, int, str, str, str]:
+    def _row(self, line: Line) -> tuple[object, ...]:
         entry = parse_line(self.files, line)
-        return line.file, line.offset, len(line.content), entry.repository, entry.target, entry.nvr
+        is_promotion = entry.what == PROMOTE and entry.state == DONE
+        promoted = (entry.ended or entry.time) if is_promotion else ""
+        return (line.file, line.offset, len(line.content), entry.repository, entry.target, entry.nvr, entry.digest,
+                promoted)  # fmt: skip
 
-    @staticmethod
-    def _read(content: bytes, repository: str) -> JournalEntry:
-        """Parse an indexed line.
+    def _read_lines(self, database: sqlite3.Connection, condition: str, *values: object) -> list[JournalEntry]:
+        """Read and parse indexed lines.
 
-        :raises sqlite3.IntegrityError: if it has changed since
+        :raises sqlite3.IntegrityError: if one has changed since
         """
-        try:
-            entry = JournalEntry.read(content)
-        except ValueError as error:
-            raise sqlite3.IntegrityError("an indexed line has changed") from error
-        if entry.repository != repository:
-            raise sqlite3.IntegrityError("an indexed line has changed")
-        return entry
+        rows = database.execute(f"SELECT file, offset, size, repository, digest FROM lines WHERE {condition}", values)
+        lines = rows.fetchall()
+        contents = self.files.read_spans(line[:3] for line in lines)
+        entries = []
+        for content, (*_, repository, digest) in zip(contents, lines):
+            try:
+                entry = JournalEntry.read(content)
+            except ValueError as error:
+                raise sqlite3.IntegrityError("an indexed line has changed") from error
+            if (entry.repository, entry.digest) != (repository, digest):
+                raise sqlite3.IntegrityError("an indexed line has changed")
+            entries.append(entry)
+        return entries
 
 
 def parse_line(files: JournalFiles, line: Line) -> JournalEntry:

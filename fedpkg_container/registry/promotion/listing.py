@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -14,23 +13,22 @@ from fedpkg_container.errors import (
     NoSuchImageError,
     RegistryError,
     RegistryUnavailableError,
-    UnexpectedResponseError,
     UsageError,
 )
 from fedpkg_container.model.nvr import repository_problem
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
-from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.pages import is_down, repositories
+from fedpkg_container.registry.pages import is_down
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.journal_entry import JournalEntry
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
-from fedpkg_container.registry.referrers import fallback_tag_of
+from fedpkg_container.registry.promotion.target_repositories import target_repositories
+from fedpkg_container.registry.referrers import is_derived_tag, is_staged_tag
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.signer import site_keys
+from fedpkg_container.registry.signing.verification import SIGNED, ImageVerifier, Verification
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import JobResult, JobSkippedError, WorkerPool
-
-_log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -49,7 +47,8 @@ class PromotedImage:
     :param tags: all tags, sorted
     :param nvr: of its build; empty if unknown from journal and labels
     :param arches: Go names
-    :param promoted: time of the promotion, RFC 3339, and ``by`` its author; empty if not in the journal
+    :param promoted: time of the promotion, or of staging, RFC 3339, and ``by`` its author; empty if not in the journal
+    :param signature: result of verifying its signatures; None if they were not verified
     """
 
     repository: str
@@ -59,6 +58,12 @@ class PromotedImage:
     arches: tuple[str, ...]
     promoted: str
     by: str
+    signature: Verification | None = None
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether its signatures are valid, or were not verified."""
+        return self.signature is None or self.signature.status == SIGNED
 
 
 @dataclass(frozen=True)
@@ -73,16 +78,22 @@ class Listing:
     errors: tuple[str, ...] = ()
 
 
-def list_images(site: DistributionSite, target: Target, names: Sequence[str]) -> Listing:
+def list_images(
+    site: DistributionSite, target: Target, names: Sequence[str], *, staged: bool = False, verify: bool = False
+) -> Listing:
     """Return the tagged images of a target; a repository or tag that cannot be read does not hide the others.
 
     :param names: repositories, without registry and prefix; all if empty
+    :param staged: return the images that are staged and not published, instead of those that are
+    :param verify: verify the signatures
     :raises UsageError: if a name is not a valid repository name
+    :raises ConfigurationError: if signatures are to be verified, and a public key cannot be read
     :raises RegistryError: if the registry cannot be read at all, or a named repository does not exist
     """
     wrong = [f"{name!r} {problem}" for name in names if (problem := repository_problem(name))]
     if wrong:
         raise UsageError(f"invalid repository: {'; '.join(wrong)}", solution="give its name without registry and tag")
+    verifier = ImageVerifier(target, site_keys(site.signing)) if verify else None
     journal = Journal(site.journal)
     journal.repositories()  # raises if it cannot be read
     with (
@@ -91,10 +102,12 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str]) ->
         WorkerPool(MAX_REQUESTS, cancel=http.cancel) as requests,
         WorkerPool(MAX_REPOSITORIES, is_registry_down=lambda: is_down(http), cancel=http.cancel) as readers,
     ):
-        references = [target.repository(name) for name in names] or _all_repositories(http, target, journal)
+        references = [target.repository(name) for name in names] or [
+            ImageReference(target.registry, name) for name in target_repositories(http, target, journal)
+        ]
 
         def read(reference: ImageReference) -> Listing:
-            return _read_repository(Repository(http, reference.repository), journal, requests)
+            return _read_repository(Repository(http, reference.repository), journal, requests, verifier, staged=staged)
 
         listings = {result.job: _listing(result) for result in readers.as_completed(references, read)}
     images = tuple(image for reference in references for image in listings[reference].images)
@@ -102,7 +115,7 @@ def list_images(site: DistributionSite, target: Target, names: Sequence[str]) ->
     if skipped := sum(listing.errors == _SKIPPED for listing in listings.values()):
         errors.append(f"{skipped} more repositories were skipped because {target.registry} is unavailable")
     missing = [str(reference) for reference in references if names and listings[reference] == Listing(())]
-    if missing:
+    if missing and not staged:
         raise NoSuchImageError(f"no image in {', '.join(missing)}", solution="run list without names to show all")
     return Listing(images, tuple(errors))
 
@@ -122,43 +135,28 @@ def _listing(result: JobResult[ImageReference, Listing]) -> Listing:
     return result.result or Listing(())
 
 
-def _all_repositories(http: RegistryHTTP, target: Target, journal: Journal) -> list[ImageReference]:
-    """Return the repositories of a target; those in the journal if the registry has no catalog.
-
-    :raises RegistryError: if neither is available
-    """
-    prefix = f"{target.prefix}/" if target.prefix else ""
-    try:
-        names: Iterable[str] = list(repositories(http))
-    except UnexpectedResponseError as error:
-        references = map(ImageReference.parse, journal.repositories())
-        names = [reference.repository for reference in references if reference.registry == target.registry]
-        if not names:
-            raise RegistryError(
-                f"{error.reason}; the promotion journal has none of them either",
-                solution="check the account in the auth file; or name the repositories: list REPOSITORY",
-            ) from error
-        _log.warning("%s: showing the repositories in the promotion journal", error.reason)
-    return [ImageReference(target.registry, name) for name in sorted(names) if name.startswith(prefix)]
-
-
-def _read_repository(repository: Repository, journal: Journal, requests: WorkerPool) -> Listing:
+def _read_repository(
+    repository: Repository, journal: Journal, requests: WorkerPool, verifier: ImageVerifier | None, *, staged: bool
+) -> Listing:
     history = journal.history(str(repository.reference))
     nvr_lookup = NVRLookup(repository, history.builds)
-    names = sorted(tag for tag in repository.tags() if not fallback_tag_of(tag))
+    names = sorted(tag for tag in repository.tags() if not is_derived_tag(tag) or (staged and is_staged_tag(tag)))
     errors: list[str] = []
     heads = requests.map(lambda tag: _reported(errors, lambda: repository.head(tag)), names)
     tags: dict[str, list[str]] = {}
     for tag, head in zip(names, heads):
         if head:
             tags.setdefault(head, []).append(tag)
+    changes = history.staged if staged else history.promoted
+    if staged:
+        tags = {head: found for head, found in tags.items() if all(map(is_staged_tag, found))}
 
     def image(digest: str) -> PromotedImage | None:
         try:
             manifest = repository.manifest(digest)
         except NoSuchImageError:  # deleted in the meantime
             return None
-        nvr, entry = nvr_lookup.of(digest), _latest(history.promoted.get(digest, {}).values())
+        nvr, entry = nvr_lookup.of(digest), _latest(changes.get(digest, {}).values())
         return PromotedImage(
             repository=str(repository.reference),
             digest=digest,
@@ -167,6 +165,7 @@ def _read_repository(repository: Repository, journal: Journal, requests: WorkerP
             arches=tuple(arches_of(manifest)),
             promoted=entry.time if entry else "",
             by=entry.author if entry else "",
+            signature=verifier.verify(repository, manifest) if verifier else None,
         )
 
     images = requests.map(lambda digest: _reported(errors, lambda: image(digest)), tags)

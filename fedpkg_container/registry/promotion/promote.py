@@ -31,6 +31,7 @@ from fedpkg_container.registry.promotion.tagging import (
     wanted_tags,
 )
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.image_signer import ImageSigner, open_image_signer
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
 
@@ -48,11 +49,13 @@ class PromoteOptions:
 
     :param dry_run: change nothing
     :param verify: read and hash all copied blobs, including mounted ones
+    :param sign: sign the images, even if the target does not require it
     """
 
     rules: TagRules = field(default_factory=TagRules)
     dry_run: bool = False
     verify: bool = False
+    sign: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Promoter:
     :param source: the candidate registry
     :param destination: the target's registry
     :param requests: worker pool for requests
+    :param steps: the steps for one build
+    :param signer: signs the images before their tags are set; None: they are not signed
     """
 
     site: DistributionSite
@@ -72,6 +77,8 @@ class Promoter:
     journal: Journal
     blobs: BlobCopier
     requests: WorkerPool
+    steps: Callable[[Promoter, Candidate, PromotionResult], BuildPromotion]
+    signer: ImageSigner | None = None
     signatures: SignatureTags = field(default_factory=SignatureTags)
 
     def promote(self, candidate: Candidate | RejectedCandidate) -> PromotionResult:
@@ -82,7 +89,7 @@ class Promoter:
             if isinstance(candidate, RejectedCandidate):
                 raise RefusedError(candidate.reason, solution=candidate.solution)
             self._check_accepted(candidate)
-            _BuildPromotion(self, candidate, result).promote()
+            self.steps(self, candidate, result).promote()
         except FedpkgContainerError as error:
             result.fail(error)
             _log.info("%s %s: %s", candidate.nvr, result.state, error.reason)
@@ -114,11 +121,14 @@ class Promoter:
             )
 
 
-class _BuildPromotion:
+class BuildPromotion:
     """The promotion of one build.
 
     :param result: filled in
     """
+
+    #: Kind of the change in the journal, and state of the result if anything was done.
+    what, done_state = PROMOTE, PROMOTED
 
     def __init__(self, promoter: Promoter, candidate: Candidate, result: PromotionResult) -> None:
         target, image = promoter.target, candidate.image
@@ -164,9 +174,11 @@ class _BuildPromotion:
         self._describe(content)
         if self.promoter.options.dry_run:
             self.copier.predict(content, self.result.blobs)
+            self._sign(content)
             self.result.state = PLANNED if self._has_work(content) else UNCHANGED
             return
         self.copier.copy_missing(content, self.result.blobs)
+        self._sign(content)
         has_work = self._has_work(content)
         if not self._is_done():
             with self.promoter.journal.locks.hold(self.result.repository):
@@ -175,7 +187,19 @@ class _BuildPromotion:
                 if not self._is_done():  # otherwise another process was first
                     has_work = has_work or self._has_work(content)
                     self.update_floating_tags(content.manifest)
-        self.result.state = PROMOTED if has_work else UNCHANGED
+        self.result.state = self.done_state if has_work else UNCHANGED
+
+    def _sign(self, content: ImageContent) -> None:
+        """Sign the image if that is requested; in a dry run find out what would be signed."""
+        signer, requests = self.promoter.signer, self.promoter.requests
+        if signer is None:
+            return
+        formats = signer.formats(self.repository, content.manifest.digest)
+        if self.promoter.options.dry_run:
+            self.result.signed = list(signer.missing(self.repository, content.images, formats, requests))
+        else:
+            with self.promoter.journal.locks.hold(self.result.repository):
+                self.result.signed = signer.sign(self.repository, content.images, formats, requests)
 
     def _plan_tags(self) -> list[TagChange]:
         heads = self.promoter.requests.map(self._current_digest, self.tags)
@@ -202,7 +226,7 @@ class _BuildPromotion:
 
     def _has_work(self, content: ImageContent) -> bool:
         self._describe(content)
-        return bool(self.result.manifests) or not _is_up_to_date(self.result.tags)
+        return bool(self.result.manifests or self.result.signed) or not _is_up_to_date(self.result.tags)
 
     def _is_done(self) -> bool:
         """Return whether the tags are set, and the journal has the promotion."""
@@ -215,7 +239,7 @@ class _BuildPromotion:
         """Set the release tag and move the floating tags, between the two journal entries of the change."""
         changes = [change for change in self.result.tags if change.what == SET]
         entry = JournalEntry.start(
-            PROMOTE,
+            self.what,
             target=self.promoter.target.name,
             repository=self.result.repository,
             nvr=str(self.candidate.nvr),
@@ -247,15 +271,18 @@ def promote(
     builds: Sequence[BuildCandidate],
     options: PromoteOptions,
     *,
+    steps: Callable[[Promoter, Candidate, PromotionResult], BuildPromotion] = BuildPromotion,
     on_result: Callable[[PromotionResult], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> list[PromotionResult]:
     """Promote builds concurrently; a failure of one does not stop the others.
 
+    :param steps: the steps for one build
     :param on_result: called for each build as soon as its result is known, in any thread; not for builds that are
         canceled by an interruption
-    :raises ConfigurationError: if the journal cannot be read or written; nothing was done
+    :raises ConfigurationError: if the signer cannot be used, or the journal not be read or written; nothing was done
     """
+    signer = open_image_signer(site, target, requested=options.sign)
     journal, progress = Journal(site.journal), progress or Progress()
     journal.repositories()  # raises if it cannot be read
     if not options.dry_run:
@@ -267,7 +294,7 @@ def promote(
         WorkerPool(min(site.parallel * REQUESTS_PER_BUILD, MAX_REQUESTS)) as requests,
     ):
         blobs = BlobCopier(options.verify, progress.received)
-        promoter = Promoter(site, target, options, source, destination, journal, blobs, requests)
+        promoter = Promoter(site, target, options, source, destination, journal, blobs, requests, steps, signer)
         progress.began("promoting", len(builds))
 
         def promote_build(build: BuildCandidate) -> PromotionResult:

@@ -7,18 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fedpkg_container.errors import FedpkgContainerError, LockedError, RefusedError
+from fedpkg_container.errors import FedpkgContainerError, LockedError, NotMirroredError, RefusedError
 from fedpkg_container.registry.promotion.copying import BlobCounts
 from fedpkg_container.registry.promotion.tagging import TagChange
 
 #: Version of the report; raised when a field changes its meaning.
 FORMAT = 1
-#: States of a build. ``planned``: would be done without --dry-run.
-PROMOTED, UNPROMOTED, UNCHANGED, PLANNED, REFUSED, FAILED = (
+#: States of a build. ``planned``: would be done without --dry-run. ``waiting``: not published, because mirrors lack
+#: blobs.
+PROMOTED, STAGED, UNPROMOTED, UNCHANGED, PLANNED, WAITING, REFUSED, FAILED = (
     "promoted",
+    "staged",
     "unpromoted",
     "unchanged",
     "planned",
+    "waiting",
     "refused",
     "failed",
 )
@@ -28,7 +31,7 @@ PROMOTED, UNPROMOTED, UNCHANGED, PLANNED, REFUSED, FAILED = (
 class PromotionResult:
     """Result for one build.
 
-    :param state: promoted, unpromoted, unchanged, planned, refused or failed
+    :param state: promoted, staged, unpromoted, unchanged, planned, waiting, refused or failed
     :param source: pull spec in the candidate registry
     :param repository: in the target, with its registry
     :param digest: of its image index
@@ -36,12 +39,14 @@ class PromotionResult:
     :param tags: tag changes, in the order in which they are made
     :param manifests: digests of copied manifests, each after those that it refers to
     :param artifacts: number of SBOMs and signatures that refer to the image or its architectures
+    :param signed: digests of manifests that got a signature
     :param deleted: digests of deleted manifests
     :param kept: digest of a manifest that was not deleted → reason
     :param seconds: duration
     :param error: why it was refused or failed, or what could not be done; ``solution``: what to do
     :param warnings: what was not done although it does not affect the image, and what to know afterwards
     :param untagged: Koji tags that were removed from the build
+    :param missing: directory of the mirror tree, or URL of a mirror → digest of a blob that it lacks → reason
     :param exit_code: exit status of a program for the error
     """
 
@@ -55,6 +60,7 @@ class PromotionResult:
     manifests: Sequence[str] = ()
     artifacts: int = 0
     blobs: BlobCounts = field(default_factory=BlobCounts)
+    signed: Sequence[str] = ()
     deleted: Sequence[str] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -62,13 +68,16 @@ class PromotionResult:
     solution: str = ""
     warnings: Sequence[str] = ()
     untagged: Sequence[str] = ()
+    missing: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     exit_code: int = 0
 
     def fail(self, error: FedpkgContainerError) -> None:
         """Record that the build was refused or failed."""
         self.state = REFUSED if isinstance(error, RefusedError) else FAILED
         self.error, self.solution = error.reason, error.solution
-        self.exit_code = error.exit_code if isinstance(error, LockedError) else 1
+        self.exit_code = error.exit_code if isinstance(error, (LockedError, NotMirroredError)) else 1
+        if isinstance(error, NotMirroredError):
+            self.state, self.missing = WAITING, error.missing
 
     @property
     def is_partial(self) -> bool:
@@ -78,7 +87,7 @@ class PromotionResult:
     @property
     def succeeded(self) -> bool:
         """Whether everything requested was done."""
-        return self.state not in (REFUSED, FAILED) and not self.error
+        return self.state not in (REFUSED, FAILED, WAITING) and not self.error
 
     def report(self) -> dict[str, Any]:
         """Return the result as a JSON object."""
@@ -104,6 +113,7 @@ class PromotionResult:
             "artifacts": self.artifacts,
             "blobs": {"mounted": counts.mounted, "sent": counts.sent, "present": counts.present},
             "bytes": {"mounted": counts.bytes_mounted, "sent": counts.bytes_sent},
+            "signed": list(self.signed),
             "deleted": list(self.deleted),
             "kept": dict(self.kept),
             "seconds": round(self.seconds, 3),
@@ -111,6 +121,7 @@ class PromotionResult:
             "solution": self.solution,
             "warnings": list(self.warnings),
             "untagged": list(self.untagged),
+            "missing": {place: dict(reasons) for place, reasons in self.missing.items()},
         }
 
 

@@ -8,6 +8,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from fedpkg_container.errors import RefusedError, RegistryError, UnexpectedResponseError
 from fedpkg_container.model.evr import compare_evr
@@ -19,6 +20,7 @@ from fedpkg_container.registry.promotion.journal_entry import TagMove
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
 from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, is_fallback_tag
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.storage import add_layers, can_add_signatures, has_layer, layers_of
 
 _log = logging.getLogger(__name__)
 
@@ -56,18 +58,37 @@ def _tags_by_image(repository: Repository) -> Mapping[str, list[str]]:
 
 
 def should_copy_signatures(tag: str, manifest: Manifest, target: Repository) -> bool:
-    """Return whether cosign's manifest is to be copied: the target has none, or one with fewer signatures.
+    """Return whether cosign's manifest is to be copied: the target lacks a signature in it.
 
     :raises RegistryError: if the target cannot be read
     """
     head = target.head(tag)
     if not head or head == manifest.digest:
         return not head
-    target_signatures = {blob.digest for blob in target.manifest(head).blobs[1:]}
-    if target_signatures <= {blob.digest for blob in manifest.blobs[1:]}:
+    present = target.manifest(head)
+    if not _others(present, manifest):
+        return False
+    if can_add_signatures(tag) or not _others(manifest, present):
         return True
-    _log.warning("%s has signatures that the candidate registry lacks; not changed", target.reference.tagged(tag))
+    _log.warning("%s has contents that the candidate registry lacks; not changed", target.reference.tagged(tag))
     return False
+
+
+def put_signatures(tag: str, manifest: Manifest, target: Repository) -> None:
+    """Store cosign's manifest under its tag; add its signatures to those of the target, if that has others.
+
+    :raises RegistryError: if it cannot be stored
+    """
+    head = target.head(tag)
+    if head and can_add_signatures(tag) and _others(manifest, target.manifest(head)):
+        add_layers(target, tag, layers_of(manifest))
+    else:
+        target.put_manifest(tag, manifest)
+
+
+def _others(manifest: Manifest, other: Manifest) -> list[Mapping[str, Any]]:
+    """Return the layers of another manifest of cosign that this one lacks."""
+    return [layer for layer in layers_of(other) if not has_layer(layers_of(manifest), layer)]
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,10 @@ from fedpkg_container.registry.promotion.journal_entry import UNPROMOTE, Journal
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, parse_nvr
 from fedpkg_container.registry.promotion.result import FAILED, PLANNED, UNCHANGED, UNPROMOTED, PromotionResult
 from fedpkg_container.registry.promotion.tagging import KEPT, REMOVED, SET, TagChange, TagRules, TagUpdater
-from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of
+from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, staged_tag
 from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.signer import site_keys
+from fedpkg_container.registry.signing.verification import SIGNED, ImageVerifier
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.registry.workers import WorkerPool
 
@@ -126,6 +128,7 @@ class Unpromoter:
 
     :param delete: delete the images too
     :param dry_run: change nothing
+    :param verifier: verifies images that tags move to; None if they need no signature
     """
 
     site: DistributionSite
@@ -135,6 +138,7 @@ class Unpromoter:
     journal: Journal
     delete: bool
     dry_run: bool
+    verifier: ImageVerifier | None = None
 
     def unpromote(self, nvr: str) -> PromotionResult:
         """Reverse the promotion of one build; errors are reported in the result."""
@@ -201,6 +205,7 @@ class _BuildReversal:
             ]
         self.result.tags, self.result.deleted = changes, plan.digests
         moves = [change for change in changes if change.what == SET]
+        self._check_signed(moves)
         has_work = bool(moves or plan.digests)
         self.result.state = (PLANNED if self.unpromoter.dry_run else UNPROMOTED) if has_work else UNCHANGED
         if not self.unpromoter.dry_run and (has_work or self._needs_entry()):
@@ -215,7 +220,7 @@ class _BuildReversal:
 
     def _change(self, tag: str) -> TagChange:
         """Return the change of a tag of the build."""
-        if tag == parse_nvr(self.nvr).primary_tag:
+        if tag in (parse_nvr(self.nvr).primary_tag, staged_tag(self.digest)):
             return TagChange(tag, self.digest, self.digest, KEPT, "removed only with --delete")
         if tag not in self.history.tags[self.digest][self.unpromoter.target.name]:
             return TagChange(tag, self.digest, self.digest, KEPT, NOT_OURS)
@@ -237,6 +242,19 @@ class _BuildReversal:
             self.repository, self.repository, BlobCopier(), self.unpromoter.requests, deadline, partial=True
         )
         return plan_deletion(self.repository, copier.inspect(self.digest), heads, self.unpromoter.requests)
+
+    def _check_signed(self, moves: Sequence[TagChange]) -> None:
+        verifier = self.unpromoter.verifier
+        if verifier is None:
+            return
+        for digest in dict.fromkeys(change.after for change in moves):
+            status = verifier.verify(self.repository, self.repository.manifest(digest)).status
+            if status != SIGNED:
+                nvr = self.history.builds.get(digest, digest)
+                raise RefusedError(
+                    f"{self.repository.reference}@{digest} ({nvr}), to which tags would be moved, is {status}",
+                    solution=f"sign it: fedpkg-container-registry promote --to {self.unpromoter.target.name} {nvr}",
+                )
 
     def _check_shared(self, changes: Sequence[TagChange]) -> None:
         shared = [change.tag for change in changes if change.what == KEPT and change.why == NOT_OURS]
@@ -344,9 +362,10 @@ def unpromote(
     journal.repositories()  # raises if it cannot be read
     if not dry_run:
         journal.check()
+    verifier = ImageVerifier(target, site_keys(site.signing)) if target.sign else None
     results = []
     with Registry(target.access).http(target.registry) as destination, WorkerPool(REQUESTS) as requests:
-        unpromoter = Unpromoter(site, target, destination, requests, journal, delete, dry_run)
+        unpromoter = Unpromoter(site, target, destination, requests, journal, delete, dry_run, verifier)
         for nvr in dict.fromkeys(nvrs):
             results.append(unpromoter.unpromote(nvr))
             on_result(results[-1])

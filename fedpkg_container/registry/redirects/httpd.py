@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 
 from fedpkg_container.registry.redirects.settings import FrontEnd, Listen
-from fedpkg_container.registry.redirects.template import BLOB, CATALOG, CATALOG_HEADERS, Template, joined
+from fedpkg_container.registry.redirects.template import BLOB, CATALOG, CATALOG_HEADERS, NO_TREE, Template, joined
 
 _FILE = Template("""\
 # Front end of the registry @name, for Apache httpd 2.4.
@@ -194,7 +194,7 @@ def _conditions(front: FrontEnd) -> str:
             _NETWORKS.fill(networks=networks) if networks else "",
             _CDN.fill(pseudonyms="|".join(map(re.escape, front.via))) if front.via else "",
             _NO_CDN.fill(names="|".join(map(re.escape, front.no_cdn_names))) if front.no_cdn_names else "",
-            _TREE.fill(tree=str(front.tree)) if front.tree else "",
+            _TREE.fill(tree=str(front.tree)) if front.tree else NO_TREE,
         ]
     )
 

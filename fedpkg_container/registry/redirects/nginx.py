@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from fedpkg_container.registry.redirects.settings import FrontEnd, Listen
-from fedpkg_container.registry.redirects.template import BLOB, CATALOG, CATALOG_HEADERS, Template, joined
+from fedpkg_container.registry.redirects.template import BLOB, CATALOG, CATALOG_HEADERS, NO_TREE, Template, joined
 
 #: Maximum length of an identifier derived from a host name: nginx limits variables to 46 characters by default.
 _LONGEST = 40
@@ -253,7 +253,7 @@ def _rules(front: FrontEnd, slug: str) -> str:
             _NEAR.fill(slug=slug) if front.networks else "",
             _CDN.fill(pseudonyms="|".join(map(re.escape, front.via))) if front.via else "",
             _NO_CDN.fill(names="|".join(map(re.escape, front.no_cdn_names))) if front.no_cdn_names else "",
-            _TREE.fill(tree=str(front.tree)) if front.tree else "",
+            _TREE.fill(tree=str(front.tree)) if front.tree else NO_TREE,
         ]
     )
 

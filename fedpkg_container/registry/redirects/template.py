@@ -20,6 +20,11 @@ _ENCODED = r"[A-Za-z0-9=_-]+"
 #: Pattern for the decoded path of a blob. It ends in ``\z``: ``$`` would also match before a newline (%0A).
 BLOB = rf"^/v2/(?=.{{1,{LONGEST_NAME}}}/blobs/[^/]+\z){_NAME}/blobs/{_ALGORITHM}:{_ENCODED}\z"
 
+#: Comment in place of the rule for the mirror's files.
+NO_TREE = """\
+# There is no rule for blobs that the mirror does not have yet ([redirects] tree): they are redirected too.
+"""
+
 #: Path of the catalog, and headers of its files.
 CATALOG = "/catalog/"
 CATALOG_HEADERS = {

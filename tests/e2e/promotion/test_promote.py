@@ -321,15 +321,29 @@ def test_cosign_tags_are_copied(where: str, request: pytest.FixtureRequest) -> N
         assert {tag for tag in target.tags() if tag.endswith((".sig", ".att"))} == set(tags)
 
 
-def test_signatures_only_in_the_target_are_kept(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    candidate = bench.build()
+@pytest.mark.parametrize("ending", ["sig", "att"])
+def test_signatures_of_both_sides_are_merged(ending: str, bench: Bench) -> None:
+    candidate = bench.build(layers=1)
     place = bench.place(candidate)
     bench.promote(candidate)
     with bench.http(place.registry) as http:
         source, target = Repository(http, candidate.image.repository), Repository(http, place.repository)
-        tag = cosign(target, candidate.image.digest, b"of the release engineers")
+        tag = cosign(target, candidate.image.digest, b"of the release engineers", ending=ending)
+        cosign(source, candidate.image.digest, b"of the builder", ending=ending)
+        assert [bench.promote(candidate)[0].state for _ in range(2)] == ["promoted", "unchanged"]
+        found = [target.blob(blob) for blob in target.manifest(tag).blobs[1:]]
+    assert found == [b"of the release engineers", b"of the builder"]
+
+
+def test_sbom_of_cosign_only_in_the_target_is_kept(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    candidate = bench.build(layers=1)
+    place = bench.place(candidate)
+    bench.promote(candidate)
+    with bench.http(place.registry) as http:
+        source, target = Repository(http, candidate.image.repository), Repository(http, place.repository)
+        tag = cosign(target, candidate.image.digest, b"of the release engineers", ending="sbom")
         before = target.head(tag)
-        cosign(source, candidate.image.digest, b"of the builder")
+        cosign(source, candidate.image.digest, b"of the builder", ending="sbom")
         (outcome,) = bench.promote(candidate)
         assert (outcome.state, target.head(tag)) == ("unchanged", before)
-    assert f"{tag} has signatures that the candidate registry lacks" in caplog.text
+    assert f"{tag} has contents that the candidate registry lacks" in caplog.text

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Signatures in a registry: bundles are artifacts that refer to the image, simple signing has the tag ``….sig``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fedpkg_container.errors import NoSuchImageError, RegistryError
+from fedpkg_container.registry import referrers
+from fedpkg_container.registry.manifests import MANIFEST, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.signing.formats import (
+    BUNDLE_ANNOTATIONS,
+    BUNDLE_TYPE,
+    BUNDLE_TYPES,
+    SIGNATURE_ANNOTATION,
+    SIMPLE_SIGNING_TYPE,
+    Signature,
+    read_bundle,
+    read_simple_signing,
+)
+from fedpkg_container.registry.signing.settings import BUNDLE, TAG
+
+#: Maximum number of signatures of one manifest in each format that are read, and maximum length of one, bytes.
+MAX_SIGNATURES = 100
+MAX_SIGNATURE_SIZE = 1024 * 1024
+#: cosign 3 lists its bundles in the index under the fallback tag with the type of their empty configuration.
+_POSSIBLE_TYPES = ("", referrers.EMPTY_TYPE)
+_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+_NO_TIME = "0001-01-01T00:00:00Z"
+
+
+def signature_tag(digest: str) -> str:
+    """Return cosign's tag for the signatures of an image."""
+    return f"{referrers.fallback_tag(digest)}.sig"
+
+
+def can_add_signatures(tag: str) -> bool:
+    """Return whether a tag of cosign has one layer per signature or attestation, so that others can be added."""
+    return tag.endswith((".sig", ".att"))
+
+
+def read_signatures(repository: Repository, image: str, formats: Sequence[str]) -> list[Signature]:
+    """Return the signatures of a manifest, without verifying them.
+
+    :param image: its digest
+    :param formats: those to look for
+    :raises RegistryError: if the registry cannot be read
+    """
+    found = list(_bundles(repository, image)) if BUNDLE in formats else []
+    return [*found, *(_tagged(repository, image) if TAG in formats else ())]
+
+
+def _bundles(repository: Repository, image: str) -> Iterator[Signature]:
+    listed = [
+        artifact
+        for artifact in referrers.referrers(repository, image)
+        if artifact.artifact_type.startswith(BUNDLE_TYPES) or artifact.artifact_type in _POSSIBLE_TYPES
+    ]
+    for artifact in listed[:MAX_SIGNATURES]:
+        try:
+            manifest = repository.manifest(artifact.digest)
+        except NoSuchImageError:  # listed but deleted
+            continue
+        for layer in manifest.blobs[1:2]:
+            if layer.media_type.startswith(BUNDLE_TYPES) and manifest.subject == image:
+                found = read_bundle(_content(repository, layer))
+                if found:
+                    yield found
+
+
+def _tagged(repository: Repository, image: str) -> Iterator[Signature]:
+    tag = signature_tag(image)
+    head = repository.head(tag)
+    if not head:
+        return
+    for layer in repository.manifest(head).blobs[1 : MAX_SIGNATURES + 1]:
+        if layer.media_type == SIMPLE_SIGNING_TYPE:
+            yield read_simple_signing(_content(repository, layer), layer.fields.get("annotations"))
+
+
+def _content(repository: Repository, layer: Descriptor) -> bytes:
+    """Return a signature; empty, which is not a valid one, if it is too long or missing."""
+    try:
+        return repository.blob(layer) if layer.size <= MAX_SIGNATURE_SIZE else b""
+    except NoSuchImageError:
+        return b""
+
+
+def push_bundle(repository: Repository, image: str, content: bytes) -> None:
+    """Attach a bundle to a manifest.
+
+    It has no creation time: with a key whose signatures do not vary, a repeated push stores nothing new.
+
+    :param image: digest of the manifest
+    :raises RegistryError: if it cannot be pushed
+    """
+    subject = repository.pushed_manifest(image)
+    manifest = Manifest.of(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            "artifactType": BUNDLE_TYPE,
+            "config": _pushed(repository, referrers.EMPTY, referrers.EMPTY_TYPE),
+            "layers": [_pushed(repository, content, BUNDLE_TYPE)],
+            "subject": subject.descriptor,
+            "annotations": BUNDLE_ANNOTATIONS,
+        }
+    )
+    referrers.push(repository, manifest)
+
+
+def simple_signing_layer(repository: Repository, payload: bytes, value: str) -> dict[str, object]:
+    """Push a signed document; return its descriptor for ``add_layers``.
+
+    :param value: its signature in base64
+    :raises RegistryError: if it cannot be pushed
+    """
+    return {**_pushed(repository, payload, SIMPLE_SIGNING_TYPE), "annotations": {SIGNATURE_ANNOTATION: value}}
+
+
+def add_layers(repository: Repository, tag: str, layers: Sequence[Mapping[str, Any]]) -> None:
+    """Add signatures to a tag of cosign, keeping those of others; read it back.
+
+    :param layers: descriptors of blobs that the repository has
+    :raises RegistryError: if it cannot be changed, or has other contents afterwards
+    """
+    head = repository.head(tag)
+    existing = repository.manifest(head) if head else None
+    if existing and existing.media_type not in (OCI_MANIFEST, MANIFEST):
+        raise RegistryError(
+            f"{repository.reference.tagged(tag)} is not a list of signatures, but has the media type"
+            f" {existing.media_type[:100]!r}",
+            solution="delete it, or set signature_formats = bundle for the target",
+        )
+    present = layers_of(existing) if existing else []
+    missing = [layer for layer in layers if not has_layer(present, layer)]
+    if not missing:
+        return
+    manifest = _signature_manifest(repository, existing.content if existing else {}, [*present, *missing])
+    repository.put_manifest(tag, manifest)
+    if not repository.http.wait_until(lambda: repository.head(tag) == manifest.digest):
+        raise RegistryError(
+            f"{repository.reference.tagged(tag)} was set to {manifest.digest}, but has other contents now",
+            solution="run it again; if that persists, increase retry_timeout, or check who else signs images there",
+        )
+
+
+def layers_of(manifest: Manifest) -> list[Mapping[str, Any]]:
+    """Return the descriptors of the signatures in a manifest of cosign.
+
+    :raises RegistryError: if it has none
+    """
+    return [blob.fields for blob in manifest.blobs[1:]]
+
+
+def has_layer(layers: Sequence[Mapping[str, Any]], layer: Mapping[str, Any]) -> bool:
+    """Return whether a list of descriptors contains a signature: the same document with the same signature."""
+    return any(_signature_of(each) == _signature_of(layer) for each in layers)
+
+
+def _signature_of(layer: Mapping[str, Any]) -> tuple[object, object]:
+    annotations = layer.get("annotations")
+    return layer.get("digest"), annotations.get(SIGNATURE_ANNOTATION) if isinstance(annotations, dict) else None
+
+
+def _signature_manifest(
+    repository: Repository, existing: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]
+) -> Manifest:
+    """Return the manifest of a tag of cosign, whose configuration lists the layers as that of an image does."""
+    config = {
+        "architecture": "",
+        "created": _NO_TIME,
+        "history": [{"created": _NO_TIME} for _ in layers],
+        "os": "",
+        "rootfs": {"type": "layers", "diff_ids": [layer.get("digest") for layer in layers]},
+        "config": {},
+    }
+    raw = json.dumps(config, separators=(",", ":")).encode()
+    config_type = existing["config"].get("mediaType") if existing else ""
+    return Manifest.of(
+        {
+            "schemaVersion": 2,
+            "mediaType": OCI_MANIFEST,
+            **existing,
+            "config": _pushed(repository, raw, config_type or _CONFIG_TYPE),
+            "layers": layers,
+        }
+    )
+
+
+def _pushed(repository: Repository, content: bytes, media_type: str) -> dict[str, object]:
+    return {"mediaType": media_type, "size": len(content), "digest": repository.push(content)}
