@@ -189,7 +189,7 @@ class Box:
     def remove(self) -> None:
         """Stop everything, delete the directory."""
         self.down()
-        shutil.rmtree(self.layout.folder)
+        shutil.rmtree(self.layout.directory)
 
     def credentials(self, user: str) -> Path:
         """PEM file with which a hub user logs in."""

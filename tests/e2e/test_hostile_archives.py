@@ -237,7 +237,7 @@ def taken_over(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Path], No
     def confined(self: archives._Reader, *arguments: str | Path, **options: Any) -> str:
         printed = honest(self, *arguments, **options)
         if act := acts.get(str(arguments[0])):
-            act(self.folder)
+            act(self.directory)
         return printed
 
     monkeypatch.setattr(archives._Reader, "confined", confined)
