@@ -34,7 +34,7 @@ CPU_GROUPS, GROUP = Path("/sys/fs/cgroup/cpuacct"), "bench-{}"
 NOTE = "the time of the task on the builder beside buildah bud and buildah push alone"
 #: How much longer a build may take than buildah alone: seconds, and a part of what that takes.
 ALLOWED, ALLOWED_PART = 2.0, 0.05
-#: Words at the beginning of a line of the log → the step that begins there: of the build, of the arch, and again of the
+#: Words at the start of a line of the log → the step that starts there: of the build, of the arch, and again of the
 #: build, which knows by the times of the arch's task when that began and ended.
 _BEFORE = {"fetching": "source, parents, reservation"}
 _ARCH = {
@@ -129,7 +129,7 @@ class Steps:
         return [path for folder in folders if folder.is_dir() for path in folder.glob("*.log")]
 
     def parts(self, start: float, end: float) -> dict[str, float]:
-        """Seconds of each step; a step lasts until the next one begins."""
+        """Seconds of each step; a step lasts until the next one starts."""
         marks = [("start", start), *sorted(self.began.items(), key=lambda mark: mark[1]), ("", end)]
         return {name: after - at for (name, at), (_, after) in zip(marks, marks[1:])}
 

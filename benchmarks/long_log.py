@@ -21,7 +21,7 @@ RATE = 10 * MB
 KOJI_WINDOW, PATIENCE = 8.0, 120.0
 #: A piece of a log.
 _LINE = b"STEP 7/12: " + b"x" * 88 + b"\n"
-#: What a line begins with that says when it was written.
+#: What a line starts with that says when it was written.
 _STAMP = "written at "
 
 

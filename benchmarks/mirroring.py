@@ -2,7 +2,7 @@
 """``fedpkg-container-registry mirror`` beside ``skopeo sync`` to a directory: a first run, and one with nothing new.
 
 Both copy all tags and all arches of a docker-registry over TLS. skopeo gets its list of repositories in a file, so that
-one process does it all. Ours waits until every blob is on the disk (fsync), skopeo does not. A first run begins with
+one process does it all. Ours waits until every blob is on the disk (fsync), skopeo does not. A first run starts with
 nothing, a repeated one of ours with what the first has left. skopeo refuses to write to a directory that it has written
 before ("Refusing to overwrite destination directory"): whoever repeats it removes the copy, which is not counted, and
 gets all of it again. What came is compared: the digests of all blobs, each of which is read and hashed.
@@ -81,7 +81,7 @@ class Spent:
 
 
 class Rivals:
-    """Both programs, each with a folder of its own, on one registry."""
+    """Both programs, each with a directory of its own, on one registry."""
 
     def __init__(self, it: Mirrored) -> None:
         self._it = it
@@ -95,7 +95,7 @@ class Rivals:
             YAML(typ="safe").dump({it.host: {**options, "images": {name: [] for name in names}}}, file)
 
     def clear(self) -> None:
-        """Begin with nothing."""
+        """Start with nothing."""
         shutil.rmtree(self._it.tree, ignore_errors=True)
 
     def theirs(self) -> Spent:
@@ -129,7 +129,7 @@ class Rivals:
 
 
 def _hashed(folder: Path) -> Iterator[str]:
-    """The digests of the blobs in a folder, each of which must fit its name; manifests have other names."""
+    """The digests of the blobs in a directory, each of which must fit its name; manifests have other names."""
     for path in folder.rglob("*"):
         expected = path.name.rpartition(":")[2]
         if path.is_file() and len(expected) == 64:

@@ -146,7 +146,7 @@ class Builder:
 
 @contextmanager
 def stage(folder: Path) -> Iterator[Stage]:
-    """A stage in an empty folder, and its servers for as long as it is needed."""
+    """A stage in an empty directory, and its servers for as long as it is needed."""
     with submitting_box(folder) as box:
         packager = Packager.make(box, folder)
         packager.commit(packager.dockerfile("RUN true", base="registry.example.com/base:1"))

@@ -72,7 +72,7 @@ class Timing:
 
     @property
     def caveat(self) -> str:
-        """What is to be known of a count that begins early."""
+        """What is to be known of a count that starts early."""
         return "" if self.settle > SLOWED else ", begun before ours had slowed down"
 
 

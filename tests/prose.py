@@ -35,10 +35,14 @@ FILES = (
     "docs/man/*",
     "fedpkg_container/**/*.py",
     "packaging/**/*",
+    "benchmarks/**/*.py",
+    "tests/**/*.py",
     "tests/systems/*",
     "debian/*",
     "pyproject.toml",
 )
+#: Files that consist of the phrases that are found.
+_PHRASES = {"tests/prose.py", "tests/unit/test_prose.py"}
 _UNITS = "second|minute|hour|arch|architecture|line|builder|module|image|page|process|build|file|registry|repository"
 _COMPARED = "longer|more|less|later|older|newer|larger|smaller"
 #: Pattern → what to write instead. A pattern matches in lower case, and with a capital first letter.
@@ -187,18 +191,41 @@ def checked_files(root: Path = ROOT) -> dict[str, str]:
     """Return path → contents of the checked files."""
     paths = {path for pattern in FILES for path in root.glob(pattern) if path.is_file()}
     relative = {path: path.relative_to(root) for path in paths}
-    return {str(name): path.read_text() for path, name in relative.items() if "_build" not in name.parts}
+    return {
+        str(name): path.read_text()
+        for path, name in relative.items()
+        if "_build" not in name.parts and str(name) not in _PHRASES
+    }
+
+
+def named_files(paths: Iterable[str], checked: dict[str, str]) -> dict[str, str]:
+    """Return path → contents of named files, and of the checked files in named directories.
+
+    :param checked: path → contents of all checked files
+    :raises OSError: a file cannot be read
+    """
+    named: dict[str, str] = {}
+    for each in map(Path, paths):
+        path = each.resolve()
+        if path.is_dir():
+            named |= {name: text for name, text in checked.items() if path in (ROOT / name).parents}
+        else:
+            named[str(path.relative_to(ROOT) if ROOT in path.parents else path)] = path.read_text()
+    return named
 
 
 def main() -> int:
     """Print errors, or remove lines from the list; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.prose", description="check the language")
-    parser.add_argument("paths", nargs="*", help="print the hits in these files, listed or not")
+    parser.add_argument("paths", nargs="*", help="print the hits in these files and directories, listed or not")
     parser.add_argument("--prune", action="store_true", help="remove clean and missing files from the list")
     arguments = parser.parse_args()
     texts = checked_files()
     if arguments.paths:
-        named = {str(Path(path).resolve().relative_to(ROOT)): Path(path).read_text() for path in arguments.paths}
+        try:
+            named = named_files(arguments.paths, texts)
+        except (OSError, UnicodeDecodeError) as problem:
+            parser.error(str(problem))
         found = [hit for path, text in named.items() for hit in [*hits(path, text), *dead_links(path, text)]]
         print("\n".join(map(str, found)) or "clean")
         return int(bool(found))

@@ -74,7 +74,7 @@ class Box:
             *("--port", str(layout.ports.hub), "--database", layout.database, "--topdir", layout.topdir),
             *("--certificate", self.authority.issue("hub", server=True), "--ca", self.authority.certificate_path),
             *("--access-log", layout.access_log, "--plugin-path", PLUGINS / "hub", "--plugin", "hub_containerbuild"),
-            *("--config", layout.hub_configuration),
+            *("--config", layout.hub_configuration, "--builders", layout.builder("")),
         ]
         return self._service("hub", command, lambda: answers(layout.hub_url, 405, ca=self.authority.certificate_path))
 
@@ -189,7 +189,7 @@ class Box:
     def remove(self) -> None:
         """Stop everything, delete the directory."""
         self.down()
-        shutil.rmtree(self.layout.folder)
+        shutil.rmtree(self.layout.directory)
 
     def credentials(self, user: str) -> Path:
         """PEM file with which a hub user logs in."""

@@ -30,6 +30,7 @@ from koji.tasks import BaseTaskHandler
 
 from fedpkg_container import logs
 from fedpkg_container.box.pki import write_trust
+from fedpkg_container.box.wake import clear, waking
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.hub.protocol import HubSession
@@ -124,10 +125,8 @@ class Rounds:
         self._last, self._logged = kind, self._clock()
 
 
-#: Seconds between two polls for tasks: a tenth of kojid's, for short response times.
-SLEEP = 0.5
-#: The same while more tasks are expected soon, as a started task creates others; and for how many seconds.
-LIVELY_SLEEP, LIVELY = 0.1, 2.0
+#: Seconds between two polls for tasks, unless the hub wakes the builder before.
+SLEEP = 2.0
 #: Number of retries of a hub request, seconds between them, and timeout of one in seconds; kojid's names.
 RETRIES = {"max_retries": "60", "retry_interval": "2", "timeout": "120"}
 #: Timeout of creating one repository, seconds.
@@ -275,7 +274,8 @@ def serve(options: types.SimpleNamespace) -> None:
     signal.signal(signal.SIGINT, _stop)
     Path(options.ready_file).write_text(str(os.getpid()))
     try:
-        _take_tasks(manager)
+        with waking(Path(options.ready_file).parent) as woken:
+            _take_tasks(manager, woken)
     except SystemExit:
         _shut_down(manager)
     except koji.AuthError as error:
@@ -296,30 +296,31 @@ def _shut_down(manager: TaskManager) -> None:
         _log.warning("the hub was not notified that this builder is stopping: %s", error)
 
 
-def _take_tasks(manager: TaskManager) -> None:
+def _take_tasks(manager: TaskManager, woken: int) -> None:
     """Run kojid's main loop.
 
+    :param woken: descriptor that is readable when the hub wakes the builder
     :raises koji.AuthError: the hub no longer accepts the session
     """
-    began = 0.0
     rounds = Rounds(_log)
     while True:
         taken = False
+        clear(woken)  # before the poll: later changes wake it again
         with rounds.one():
             manager.updateBuildroots(nolocal=True)
             manager.updateTasks()
             taken = manager.getNextTask()
-        if taken:
-            began = time.monotonic()
-            continue
-        pause = LIVELY_SLEEP if time.monotonic() < began + LIVELY else SLEEP
-        rest(manager.pids.values(), max(pause, rounds.pause))
+        if rounds.pause:
+            time.sleep(rounds.pause)  # neither the hub nor a task shortens the pause after a failure
+        elif not taken:
+            rest(manager.pids.values(), woken, SLEEP)
 
 
-def rest(pids: Iterable[int], seconds: float) -> None:
-    """Sleep for ``seconds``, or until a task's process ends: a waiting parent wakes at once."""
+def rest(pids: Iterable[int], woken: int, seconds: float) -> None:
+    """Sleep for ``seconds``, or until the hub wakes the builder or a task's process ends."""
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
+        selector.register(woken, selectors.EVENT_READ)
         for pid in pids:
             with contextlib.suppress(OSError):  # already waited for
                 process = os.pidfd_open(pid)
@@ -334,7 +335,7 @@ def main() -> None:
     parser.add_argument("configuration", type=Path)
     arguments = parser.parse_args()
     logs.serve()
-    logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it logs every open task twice per second
+    logging.getLogger("koji.TaskManager").setLevel(logging.WARNING)  # it logs every open task in each round
     os.environ[CONFIG_VARIABLE] = str(arguments.configuration.with_name("builder_containerbuild.conf"))
     rootless.enter()
     serve(_options(arguments.configuration))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedpkg_container import __version__
-from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_folder
+from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_directory
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.commands import program
 from fedpkg_container.errors import FedpkgContainerError, UsageError
@@ -32,7 +32,7 @@ def _parser() -> argparse.ArgumentParser:
         "For evaluation and for tests, by one user.",
     )
     parser.add_argument(
-        "-d", "--directory", type=Path, default=default_folder(), help="directory of the box (default: %(default)s)"
+        "-d", "--directory", type=Path, default=default_directory(), help="directory of the box (default: %(default)s)"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="log decisions and steps")
     parser.add_argument(
@@ -141,7 +141,7 @@ def _wanted(arguments: argparse.Namespace) -> tuple[Machine, ...] | None:
 
 def _program(arguments: argparse.Namespace) -> str:
     """This program's name as called, for suggestions."""
-    where = "" if arguments.directory == default_folder() else f" -d {shlex.quote(str(arguments.directory))}"
+    where = "" if arguments.directory == default_directory() else f" -d {shlex.quote(str(arguments.directory))}"
     return f"{sys.argv[0]}{where}"
 
 
@@ -181,7 +181,7 @@ def _describe(layout: Layout) -> None:
     if layout.cluster:
         print(f"cluster   {layout.cluster.url} (simulated; {layout.cluster.kubeconfig})")
     print(f"builders  {', '.join(map(str, layout.machines))}")
-    print(f"directory {layout.folder}")
+    print(f"directory {layout.directory}")
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -219,7 +219,7 @@ def _shell(arguments: argparse.Namespace) -> int:
     command = arguments.extra_args or [os.environ.get("SHELL") or "/bin/sh"]
     if not arguments.extra_args:
         print(
-            f"fedpkg, koji, git and skopeo are configured for the box in {box.layout.folder}; use exit to leave",
+            f"fedpkg, koji, git and skopeo are configured for the box in {box.layout.directory}; use exit to leave",
             flush=True,
         )
     return foreground(command, env=environment(box, user=arguments.user))
@@ -245,10 +245,10 @@ def _down(arguments: argparse.Namespace) -> int:
     stopped = "stopped the box in" if was_running else "the box was not running:"
     if arguments.remove:
         box.remove()
-        print(f"{stopped} {box.layout.folder}, deleted its directory")
+        print(f"{stopped} {box.layout.directory}, deleted its directory")
     else:
         box.down()
-        print(f"{stopped} {box.layout.folder}; its data is kept (start it again: {_program(arguments)} up)")
+        print(f"{stopped} {box.layout.directory}; its data is kept (start it again: {_program(arguments)} up)")
     return 0
 
 

@@ -104,7 +104,7 @@ class Distribution:
             "certificate": str(importer),
             "server_ca": str(self.authority.certificate_path),
         }
-        site["engine"] = {"state": str(self.layout.folder / "imports")}
+        site["engine"] = {"state": str(self.layout.directory / "imports")}
         site["target stable"] = {"registry": places.address, "koji_tags": STABLE_TAGS}
         site["promotion"] = {"record": str(places.record)}
         site["mirror"] = {"registry": places.no_cdn_address, "directory": str(places.tree)}

@@ -101,7 +101,7 @@ def _section(name: str) -> str:
 DIRECTORY_VARIABLE = "FEDPKG_CONTAINER_BOX"
 
 
-def default_folder() -> Path:
+def default_directory() -> Path:
     """The directory of the box in the environment, or else the default one, below the XDG state directory."""
     if named := os.environ.get(DIRECTORY_VARIABLE):
         return Path(named)
@@ -113,41 +113,41 @@ def default_folder() -> Path:
 class DistributionPlaces:
     """Paths and addresses of a box's distribution: stable registry, front end and mirror.
 
-    :param folder: its directory
+    :param directory: its directory
     """
 
-    folder: Path
+    directory: Path
     ports: DistributionPorts
 
     @property
     def stable(self) -> Path:
         """The stable registry's blobs and configuration."""
-        return self.folder / "stable"
+        return self.directory / "stable"
 
     @property
     def mirror(self) -> Path:
         """The mirror's web server."""
-        return self.folder / "mirror"
+        return self.directory / "mirror"
 
     @property
     def tree(self) -> Path:
         """Files that the mirror serves."""
-        return self.folder / "tree"
+        return self.directory / "tree"
 
     @property
     def front_end(self) -> Path:
         """The front end's web server."""
-        return self.folder / "front-end"
+        return self.directory / "front-end"
 
     @property
     def record(self) -> Path:
         """Log of promotions: what, when, who."""
-        return self.folder / "promotions.jsonl"
+        return self.directory / "promotions.jsonl"
 
     @property
     def switch(self) -> Path:
         """While this file exists, the front end redirects nothing."""
-        return self.folder / "redirects-off"
+        return self.directory / "redirects-off"
 
     @property
     def address(self) -> str:
@@ -184,26 +184,26 @@ class DistributionPlaces:
 class ClusterPlaces:
     """Paths and addresses of a box's cluster.
 
-    :param folder: its directory
+    :param directory: its directory
     """
 
-    folder: Path
+    directory: Path
     ports: ClusterPorts
 
     @property
     def volumes(self) -> Path:
         """Volumes of pods."""
-        return self.folder / "volumes"
+        return self.directory / "volumes"
 
     @property
     def kubeconfig(self) -> Path:
         """The kubeconfig of the builders."""
-        return self.folder / "kubeconfig"
+        return self.directory / "kubeconfig"
 
     @property
     def token(self) -> Path:
         """The token of the builders."""
-        return self.folder / "token"
+        return self.directory / "token"
 
     @property
     def url(self) -> str:
@@ -219,46 +219,46 @@ class Layout:
     :param cluster: None if builds run on the builders
     """
 
-    folder: Path
+    directory: Path
     ports: Ports
     machines: tuple[Machine, ...]
     distribution: DistributionPlaces | None = None
     cluster: ClusterPlaces | None = None
 
     @classmethod
-    def open(cls, folder: Path, *, builders: Sequence[Machine] | None = None) -> Layout:
+    def open(cls, directory: Path, *, builders: Sequence[Machine] | None = None) -> Layout:
         """A box's directory; created, with ports selected, if it does not exist.
 
         :param builders: builders of a new box; None for one of this machine's architecture
         :raises UsageError: it contains other files
         """
-        folder = folder.absolute()
-        settings = folder / "box.ini"
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} is not a directory", solution="name a directory with --directory")
+        directory = directory.absolute()
+        settings = directory / "box.ini"
+        if directory.exists() and not directory.is_dir():
+            raise UsageError(f"{directory} is not a directory", solution="name a directory with --directory")
         if not settings.exists():
-            if folder.exists() and any(folder.iterdir()):
+            if directory.exists() and any(directory.iterdir()):
                 raise UsageError(
-                    f"{folder} is not empty and not a box",
+                    f"{directory} is not empty and not a box",
                     solution="name an empty or a new directory with --directory",
                 )
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                folder.chmod(0o700)
+                directory.mkdir(parents=True, exist_ok=True)
+                directory.chmod(0o700)
             except OSError as error:
                 raise UsageError(
-                    f"{folder} cannot be created: {reason_text(error)}", solution="name another one with --directory"
+                    f"{directory} cannot be created: {reason_text(error)}", solution="name another one with --directory"
                 ) from error
-            cls(folder, Ports.choose(), tuple(builders or machines(1)))._save(settings)
+            cls(directory, Ports.choose(), tuple(builders or machines(1)))._save(settings)
         parser = configparser.ConfigParser()
         parser.read(settings)
         if parser.get("box", "format", fallback="") != FORMAT:
             raise UsageError(
-                f"the box in {folder} was created by another version of this program",
+                f"the box in {directory} was created by another version of this program",
                 solution="delete the directory, or name another one with --directory",
             )
         names = parser.get("box", "builders").split()
-        layout = cls(folder, Ports.read(parser["ports"]), tuple(_machine(parser, name) for name in names))
+        layout = cls(directory, Ports.read(parser["ports"]), tuple(_machine(parser, name) for name in names))
         if parser.has_section("distribution"):
             layout = layout._with(DistributionPorts.read(parser["distribution"]))
         if parser.has_section("cluster"):
@@ -276,7 +276,7 @@ class Layout:
             return self
         self._check_free(BEYOND, "the distribution")
         layout = self._with(DistributionPorts.choose(taken=self.ports.all.values()))
-        layout._save(self.folder / "box.ini")
+        layout._save(self.directory / "box.ini")
         return layout
 
     def with_cluster(self) -> Layout:
@@ -288,7 +288,7 @@ class Layout:
             return self
         self._check_free({CLUSTER}, "the cluster")
         layout = self._with_api(ClusterPorts.choose(taken=self.ports.all.values()))
-        layout._save(self.folder / "box.ini")
+        layout._save(self.directory / "box.ini")
         return layout
 
     def _check_free(self, names: Collection[str], owner: str) -> None:
@@ -303,10 +303,10 @@ class Layout:
             )
 
     def _with_api(self, ports: ClusterPorts) -> Layout:
-        return replace(self, cluster=ClusterPlaces(self.folder / "cluster", ports))
+        return replace(self, cluster=ClusterPlaces(self.directory / "cluster", ports))
 
     def _with(self, ports: DistributionPorts) -> Layout:
-        return replace(self, distribution=DistributionPlaces(self.folder / "distribution", ports))
+        return replace(self, distribution=DistributionPlaces(self.directory / "distribution", ports))
 
     def _save(self, path: Path) -> None:
         parser = configparser.ConfigParser()
@@ -332,54 +332,54 @@ class Layout:
     @property
     def pki(self) -> Path:
         """Certificates."""
-        return self.folder / "pki"
+        return self.directory / "pki"
 
     @property
     def topdir(self) -> Path:
         """Koji's topdir: builds, repositories, task output."""
-        return self.folder / "hub" / "topdir"
+        return self.directory / "hub" / "topdir"
 
     @property
     def database(self) -> Path:
         """The hub's database."""
-        return self.folder / "hub" / "hub.db"
+        return self.directory / "hub" / "hub.db"
 
     @property
     def hub_configuration(self) -> Path:
         """The site's hub configuration: ``[policy]``, as in hub.conf. Optional."""
-        return self.folder / "hub" / "hub.conf"
+        return self.directory / "hub" / "hub.conf"
 
     @property
     def access_log(self) -> Path:
         """Log of the hub's requests, one per line."""
-        return self.folder / "hub" / "access.log"
+        return self.directory / "hub" / "access.log"
 
     @property
     def distgit(self) -> Path:
         """The bare repositories of dist-git."""
-        return self.folder / "dist-git"
+        return self.directory / "dist-git"
 
     @property
     def registry(self) -> Path:
         """The registry's blobs and configuration."""
-        return self.folder / "registry"
+        return self.directory / "registry"
 
     @property
     def home(self) -> Path:
         """HOME of the box's shell."""
-        return self.folder / "home"
+        return self.directory / "home"
 
     def builder(self, name: str) -> Path:
         """A builder's data."""
-        return self.folder / "builders" / name
+        return self.directory / "builders" / name
 
     def log(self, service: str) -> Path:
         """Log of a service."""
-        return self.folder / "logs" / f"{service}.log"
+        return self.directory / "logs" / f"{service}.log"
 
     def pid_file(self, service: str) -> Path:
         """PID file of a service."""
-        return self.folder / "run" / f"{service}.pid"
+        return self.directory / "run" / f"{service}.pid"
 
     @property
     def hub_url(self) -> str:

@@ -24,7 +24,7 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
 
     :param user: user name for koji and fedpkg logins and git pushes
     """
-    home = box.layout.home if user == PACKAGER else box.layout.folder / f"home-{user}"
+    home = box.layout.home if user == PACKAGER else box.layout.directory / f"home-{user}"
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     _write_koji(box, home, user)
     _write_fedpkg(box, home)
@@ -46,8 +46,8 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
         **kept,
         "HOME": str(home),
         "PATH": f"{links}:{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
-        "BOX": str(box.layout.folder),
-        DIRECTORY_VARIABLE: str(box.layout.folder),
+        "BOX": str(box.layout.directory),
+        DIRECTORY_VARIABLE: str(box.layout.directory),
     }
 
 

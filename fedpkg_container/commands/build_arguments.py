@@ -44,14 +44,7 @@ _COMPLETES = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that rpkg's ``container-build`` does not have."""
-    parser.epilog = EPILOG
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    for action in _own_actions(parser):
-        action.help = _HELP.get(action.dest, action.help)
-        if action.dest == "target":
-            action.__class__ = argparse._AppendAction  # rpkg's accepts one target
-        if kind := _COMPLETES.get(action.dest):
-            complete_with(action, kind)
+    _change_arguments_of_rpkg(parser)
     # A default would overwrite rpkg's global options of the same names, which precede the command.
     parser.add_argument(
         "--dry-run",
@@ -115,6 +108,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Build locally from the working tree, without a hub or a candidate registry",
     )
+
+
+def _change_arguments_of_rpkg(parser: argparse.ArgumentParser) -> None:
+    """Set help texts and completion of rpkg's arguments, and accept several targets."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    for action in _own_actions(parser):
+        action.help = _HELP.get(action.dest, action.help)
+        if action.dest == "target":
+            action.__class__ = argparse._AppendAction  # rpkg's accepts one target
+        if kind := _COMPLETES.get(action.dest):
+            complete_with(action, kind)
 
 
 def _checks() -> dict[str, str]:

@@ -107,7 +107,7 @@ def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LI
     """
     folder = workspace.new("archive")
     if archive.is_file() and not archive.stat().st_mode & stat.S_IROTH:  # unreadable for the worker too
-        copy = workspace.folder / "archive"
+        copy = workspace.directory / "archive"
         shutil.copyfile(archive, copy)
         copy.chmod(0o644)
         archive = copy
@@ -140,7 +140,7 @@ class _Reader:
 
     sandbox: Sandbox
     archive: Path
-    folder: Path
+    directory: Path
     limits: ImageLimits
 
     def confined(self, *arguments: str | Path, limit: int = OUTPUT_LIMIT, prefix: Sequence[str] = ()) -> str:
@@ -160,7 +160,7 @@ class _Reader:
 
     def check(self) -> None:
         """Raise UsageError if the files on disk exceed the limits."""
-        if storage.size_of(self.folder) > _COPIES * self.limits.decompressed + _OWN_FILES:
+        if storage.size_of(self.directory) > _COPIES * self.limits.decompressed + _OWN_FILES:
             raise self._decompressed_too_large()
 
     def _decompressed_too_large(self) -> UsageError:
@@ -201,7 +201,7 @@ class _Reader:
         return kind, f"{OCI}:{_layout(self.archive, copy, self.sandbox.workspace.work)}"
 
     def _layout_folder(self) -> Path:
-        copy = self.folder / "layout"
+        copy = self.directory / "layout"
         self.confined("mkdir", "--", copy)  # by the worker, which owns the parent directory
         return copy
 
@@ -239,10 +239,10 @@ class _Reader:
         start = _start(plain)
         for magic, (ending, program) in _COMPRESSIONS.items():
             if start.startswith(magic):
-                copy = self.folder / f"archive{ending}"
+                copy = self.directory / f"archive{ending}"
                 self.confined("cp", "--", self.archive, copy)
                 self.confined(program, "-d", "-q", "--", copy, prefix=[f"--as={_DECOMPRESSION_MEMORY}"])
-                plain = self.folder / "archive"
+                plain = self.directory / "archive"
                 try:
                     with open_plain(plain, self.sandbox.workspace.work) as file:
                         start = file.read(tarfile.BLOCKSIZE)

@@ -66,7 +66,7 @@ class BaseImages:
         self._workspaces = workspaces
         self._records = workspaces.shared / "records"
         self._images = workspaces.shared / "images"
-        self._notes = workspace.folder / "base-images"
+        self._notes = workspace.directory / "base-images"
         self._access = access
         self._longest = longest
         self.used: dict[str, BaseImage] = {}
@@ -133,7 +133,7 @@ class BaseImages:
             base = self._known(file)
             if base is None:
                 with self._incoming() as incoming:
-                    content.rename(incoming.folder / CONTENT)
+                    content.rename(incoming.directory / CONTENT)
                     base = self._unpack(incoming, name, manifest, lambda: None)
             _write(file, base)
         self.used[base.name] = base
@@ -155,7 +155,7 @@ class BaseImages:
                 return known
         limits = FetchLimits(self._longest)
         with self._incoming() as incoming, registry.repository(exact) as repository:
-            content = incoming.folder / CONTENT
+            content = incoming.directory / CONTENT
             manifest = fetch_image(
                 repository,
                 exact.digest,
@@ -165,7 +165,7 @@ class BaseImages:
                 cache=self._access.blob_cache,
                 tick=tick,
             )
-            return self._unpack(incoming, exact, manifest, self._within(incoming.folder, deadline, tick))
+            return self._unpack(incoming, exact, manifest, self._within(incoming.directory, deadline, tick))
 
     def _within(self, incoming: Path, deadline: Deadline, tick: Callable[[], None]) -> Callable[[], None]:
         """Return a check of the limits of unpacking."""
@@ -222,7 +222,7 @@ class BaseImages:
         self, workspace: Workspace, name: ImageReference, manifest: Manifest, tick: Callable[[], None]
     ) -> BaseImage:
         """Unpack an image in a worker, and rename its directory."""
-        incoming = workspace.folder
+        incoming = workspace.directory
         workspace.prepare()
         environment = storage.configure(workspace, [])
         sandbox = Sandbox(

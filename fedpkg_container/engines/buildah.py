@@ -115,7 +115,7 @@ class Buildah:
     ) -> None:
         self.workspaces = workspaces
         self.workspace = workspace
-        self.folder = workspace.folder
+        self.directory = workspace.directory
         self.isolation = isolation
         self.access = access
         self.denied = denied
@@ -138,12 +138,12 @@ class Buildah:
             request.dockerfile,
             *request.contexts.values(),
             *(mount.source for mount in request.mounts),
-            *(self.folder / name for name in (hook.HOOKS, _NO_CGROUPS)),
+            *(self.directory / name for name in (hook.HOOKS, _NO_CGROUPS)),
         ]
         for path in (request.context, *request.contexts.values()):
-            if self.folder in path.parents and os.lstat(path).st_uid != self.workspace.ids.first:
+            if self.directory in path.parents and os.lstat(path).st_uid != self.workspace.ids.first:
                 self.workspace.give(path)
-        with attached(request.network, self.folder, denied=self.denied, env=self._environment()) as network:
+        with attached(request.network, self.directory, denied=self.denied, env=self._environment()) as network:
             command = [*network.enter, *self._sandbox(readable, resolver=network.resolver).command(arguments)]
             try:
                 stream(
@@ -185,7 +185,7 @@ class Buildah:
 
     def _arguments(self, request: ImageBuild) -> list[str | Path]:
         """Return buildah's arguments. Its network, ``host``, is that of its caller."""
-        no_cgroups = self.folder / _NO_CGROUPS  # over RUN's control groups
+        no_cgroups = self.directory / _NO_CGROUPS  # over RUN's control groups
         no_cgroups.mkdir(exist_ok=True)
         return [
             *("buildah", "--default-mounts-file", "/etc/containers/mounts.conf"),
@@ -251,7 +251,7 @@ class Buildah:
 
     def _program(self, name: str, request: Mapping[str, object], *, readable: Sequence[Path] = ()) -> list[str | Path]:
         """Return a command that runs a program of ``inside`` in a worker, with a request file."""
-        described = self.folder / f"{name}-{len(list(self.folder.glob(f'{name}-*')))}.json"
+        described = self.directory / f"{name}-{len(list(self.directory.glob(f'{name}-*')))}.json"
         described.write_text(json.dumps(request))
         described.chmod(0o644)
         return self._worker([*program(name), described], readable=[described, *readable])
@@ -308,7 +308,7 @@ class Buildah:
         }
         contents = [base.content for base in self.bases.used.values()]
         command = self._program("export", request, readable=contents)
-        log = self.folder / f"{target.name}.log"
+        log = self.directory / f"{target.name}.log"
         with run_in_background(command, log=log, env=self._environment(), writes_files=True) as worker:
             self._exports[image] = Exporting(
                 worker, log, target, work=self.workspace.work, kinds=wanted, tick=lambda: self.tick()
@@ -359,7 +359,7 @@ class Buildah:
 
     def to_local_storage(self, image: str, name: ImageReference) -> str:
         """Copy an image to the current user's local storage, under a name; return its image ID there."""
-        archive = self.folder / "image.tar"
+        archive = self.directory / "image.tar"
         with self.exporting(image, [], archive=name, compressed=False) as exporting:
             exporting.save(archive)
         pulled = run(["buildah", "pull", "--quiet", f"docker-archive:{archive}"], timeout=STEP_TIMEOUT)
@@ -372,7 +372,7 @@ class Buildah:
         :param instead_of: the error to raise if it does not exist
         :raises NoSuchImageError: if it does not exist
         """
-        content = self.folder / "parent"
+        content = self.directory / "parent"
         try:
             run(["buildah", "push", "--quiet", str(image), f"dir:{content}"], timeout=STEP_TIMEOUT)
         except ProgramError as error:
@@ -389,7 +389,7 @@ class Buildah:
 
     def knows_here_documents(self) -> bool:
         """Return whether buildah supports here-documents, which its version does not show (buildah issue 5474)."""
-        return known_result(self.workspaces.folder, HERE_DOCUMENTS.name, self._builds_here_document)
+        return known_result(self.workspaces.directory, HERE_DOCUMENTS.name, self._builds_here_document)
 
     def _builds_here_document(self) -> bool:
         context = self._new("here-document")

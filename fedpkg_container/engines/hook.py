@@ -24,7 +24,7 @@ def options(workspace: Workspace, epoch: int) -> list[str]:
 
     :param epoch: commit time, seconds since the epoch
     """
-    hooks, own = workspace.folder / HOOKS, workspace.work / _OWN
+    hooks, own = workspace.directory / HOOKS, workspace.work / _OWN
     hooks.mkdir(exist_ok=True)
     if not own.exists():
         workspace.new(_OWN)

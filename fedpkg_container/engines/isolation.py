@@ -51,7 +51,7 @@ def choose(workspaces: Workspaces) -> Isolation:
     :raises FedpkgContainerError: if nothing works
     """
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    remembered = workspaces.folder / "runtime.json"
+    remembered = workspaces.directory / "runtime.json"
     with contextlib.suppress(OSError, ValueError, KeyError):
         known = json.loads(remembered.read_text())
         if known["boot"] == boot:
@@ -119,6 +119,6 @@ def _attempt(isolation: Isolation, workspaces: Workspaces) -> None:
         work = workspace.work
         store = ["--root", f"{work}/graph", "--runroot", f"{work}/run", "--storage-driver", "overlay"]
         build = ["build", "--quiet", "--network", "host", *isolation.options(), str(context)]
-        with attached(NONE, workspace.folder) as network:
+        with attached(NONE, workspace.directory) as network:
             command_line = Sandbox(workspace).command(["buildah", *store, *build])
             run([*network.enter, *command_line], timeout=PROBE_TIMEOUT)

@@ -162,7 +162,7 @@ class Sandbox:
             if not stat.S_ISDIR(os.lstat(source).st_mode):  # a worker that unpacked an image could make it a link
                 raise FedpkgContainerError(f"{source} is not a directory", solution="remove the base image")
             if store.ids != ids:
-                source = self.workspace.folder / "stores" / str(number)
+                source = self.workspace.directory / "stores" / str(number)
                 source.mkdir(parents=True, exist_ok=True)
                 numbers = (store.ids.first, ids.first, min(store.ids.count, ids.count))
                 options += ["--idmap", store.path, source, *map(str, numbers)]
@@ -171,7 +171,7 @@ class Sandbox:
 
     def _variables(self) -> Path:
         """Write the secret variables to a file readable by root only; return its path."""
-        path = self.workspace.folder / _VARIABLES_FILE
+        path = self.workspace.directory / _VARIABLES_FILE
         write_atomically(path, "".join(f"{name}={value}\0" for name, value in self.secrets.items()), mode=0o600)
         return path
 
@@ -182,7 +182,7 @@ class Sandbox:
             files["resolv.conf"] = _resolv_conf(self.resolver)
         written = []
         for name, text in files.items():
-            path = self.workspace.folder / ETC / name
+            path = self.workspace.directory / ETC / name
             path.parent.mkdir(parents=True, exist_ok=True)
             write_when_different(path, text)
             written.append((path, f"/etc/{name}"))

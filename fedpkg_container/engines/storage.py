@@ -27,7 +27,7 @@ def configure(workspace: Workspace, stores: Sequence[Path]) -> dict[str, str]:
     if stores:
         listed = ", ".join(f'"{store}"' for store in stores)
         lines += ["[storage.options]", f"additionalimagestores = [{listed}]"]
-    path = workspace.folder / "storage.conf"
+    path = workspace.directory / "storage.conf"
     write_when_different(path, "\n".join(lines) + "\n")
     return {VARIABLE: str(path)}
 

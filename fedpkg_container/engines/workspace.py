@@ -58,19 +58,19 @@ class WorkerLimits:
 class Workspace:
     """The directory of one build.
 
-    :param folder: the task's own directory; its worker sees parts of it, read-only
+    :param directory: the task's own directory; its worker sees parts of it, read-only
     :param ids: IDs of the worker
     :param groups: control groups of the worker
     """
 
-    folder: Path
+    directory: Path
     ids: IdRange
     groups: tuple[Path, ...] = ()
 
     @property
     def work(self) -> Path:
         """The worker's directory. Others must not follow links there, or open special files."""
-        return self.folder / "work"
+        return self.directory / "work"
 
     def prepare(self) -> None:
         """Make a worker's directories."""
@@ -93,17 +93,17 @@ class Workspace:
 class Workspaces:
     """The build directories of one builder.
 
-    :param folder: parent directory
+    :param directory: parent directory
     :param account: owner of the subordinate IDs
     :param limits: of each worker
     """
 
-    def __init__(self, folder: Path, *, account: str = ACCOUNT, limits: WorkerLimits | None = None) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path, *, account: str = ACCOUNT, limits: WorkerLimits | None = None) -> None:
+        self.directory = directory
         self.account = account
         self.limits = limits or WorkerLimits()
-        self.builds = folder / "builds"
-        self.shared = folder / "shared"
+        self.builds = directory / "builds"
+        self.shared = directory / "shared"
         for path in (self.builds, self.shared):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -139,7 +139,7 @@ class Workspaces:
 
     def _nobody_else(self) -> contextlib.AbstractContextManager[IO[str]]:
         """Prevent cleanup while a directory is made: until it is locked, it looks abandoned."""
-        return locked(self.folder / "builds.lock", wait=True)
+        return locked(self.directory / "builds.lock", wait=True)
 
     def clean_up(self) -> list[str]:
         """Remove remains of killed builds; the directories' names."""

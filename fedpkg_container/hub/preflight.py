@@ -146,24 +146,29 @@ def preflight(
     release_is_next = has_name and not release and not request.scratch and next_release is not None
     if release_is_next and next_release is not None:
         release = result_or_none(next_release) or ""
-    _log.info(
-        "target %s: build tag %s, destination tag %s, architectures %s, average duration %s",
-        request.target,
-        target["build_tag_name"],
-        target["dest_tag_name"],
-        " ".join(arches) or "none",
-        f"{average.result:.0f} s" if valid_average(average.result) else "unknown",
-    )
+    duration = valid_average(average.result)
+    _log_target(request.target, target, arches, duration)
     return Preflight(
         findings,
         nvr=f"{component}-{version}-{release}" if has_name and release else "",
         release_is_next=release_is_next,
         arches=tuple(arches),
-        average=valid_average(average.result),
+        average=duration,
         newest=tasks.result[0]["id"] if tasks.result else 0,
         builds=result_or_none(builds) or (),
         build_tag=printable_line(target["build_tag_name"]),
         running=next((task["id"] for task in result_or_none(active) or () if is_repeated(task, request)), None),
+    )
+
+
+def _log_target(name: str, target: TargetInfo, arches: Sequence[str], duration: float | None) -> None:
+    _log.info(
+        "target %s: build tag %s, destination tag %s, architectures %s, average duration %s",
+        name,
+        target["build_tag_name"],
+        target["dest_tag_name"],
+        " ".join(arches) or "none",
+        "unknown" if duration is None else f"{duration:.0f} s",
     )
 
 

@@ -65,10 +65,10 @@ class ArchBuild:
         facts = facts_of_build(self.engine, spec.arch, spec.environment, spec.build_arguments)
         dockerfile = Dockerfile.read(self.checkout.path, facts)
         network.check(spec.network)
-        check_runnable(dockerfile, spec.arch, self.engine.folder)
+        check_runnable(dockerfile, spec.arch, self.engine.directory)
         check_disk = disk_guard(self.checkout.path, self.config.limits, log)
         workspace = self.engine.workspace
-        self.engine.tick = free_space_guard(self.engine.folder, self.config.limits, log)
+        self.engine.tick = free_space_guard(self.engine.directory, self.config.limits, log)
         lookaside.fetch_sources(
             self.checkout.path, workspace, spec.source_url, self.config.lookaside, log.report, check_disk, self.deadline
         )
@@ -82,7 +82,7 @@ class ArchBuild:
             buildroot = executor.submit(describe_buildroot, spec.arch)
             image_id = self._build(dockerfile, base_images)
         reached("executed", arch=spec.arch)
-        arch_files = ArchFiles(spec, self.engine, self.engine.folder, log, self.upload)
+        arch_files = ArchFiles(spec, self.engine, self.engine.directory, log, self.upload)
         with arch_files.of(image_id, self.config.formats) as upload_files:
             log.report("reading the image's RPMs")
             contents = inspect_image(self.engine, image_id)
@@ -142,7 +142,7 @@ class ArchBuild:
         :param pinned: the same image by digest
         """
         self.log.report(f"pulling {pinned}")
-        check_disk = disk_guard(self.engine.folder, self.config.limits, self.log)
+        check_disk = disk_guard(self.engine.directory, self.config.limits, self.log)
         image = ImageReference.parse(pinned)
         base = self.engine.bases.pull(image, platform_of(self.spec.arch), deadline=self.deadline, tick=check_disk)
         checks.check_onbuild(name, base.triggers)
@@ -166,7 +166,7 @@ class ArchBuild:
             limits=self.config.limits,
         )
         mounts = self._repositories(dockerfile, {name: base.image_id for name, base in base_images.items()})
-        return build_image(self.engine, recipe, mounts, self.engine.folder, self.log)
+        return build_image(self.engine, recipe, mounts, self.engine.directory, self.log)
 
     def _repositories(self, dockerfile: Dockerfile, base_ids: dict[str, str]) -> list[Mount]:
         """Return the mounts for the build tag's repository and the .repo files of the build."""
@@ -178,7 +178,7 @@ class ArchBuild:
             local_file = self.koji_topdir.localize(name, text, self.spec.arch)
             directories.update(local_file.directories)
             files[name] = local_file.text
-        repositories = RepositoryMounts(self.engine, self.engine.folder, self.log)
+        repositories = RepositoryMounts(self.engine, self.engine.directory, self.log)
         return repositories.mounts(base_ids, dockerfile, directories=directories, files=files)
 
     def _build_tag_repository(self) -> Path:

@@ -86,8 +86,8 @@ def build_locally(request: LocalBuildRequest, state: Path, show: Callable[[Seque
     isolation = choose(workspaces)
     with workspaces.open("local") as workspace:
         engine = Buildah(workspaces, workspace, isolation=isolation, access=Access(None, None))
-        with EchoedLog(workspace.folder / "build.log", lambda line: show([line])) as log:
-            return _LocalBuild(request, engine, workspace.folder, log).run()
+        with EchoedLog(workspace.directory / "build.log", lambda line: show([line])) as log:
+            return _LocalBuild(request, engine, workspace.directory, log).run()
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
         :param deadline: end of all downloads of the task
         """
         scm, callback_data = self.check_source(url, scratch=scratch, build_tag=build_tag)
-        tick = disk_guard(workspace.folder, config.limits, log)
+        tick = disk_guard(workspace.directory, config.limits, log)
         checkout = fetch_checkout(scm, workspace, log.report, tick, deadline=deadline)
         self.run_callbacks("postSCMCheckout", **callback_data, srcdir=str(checkout.path))
         return checkout

@@ -125,8 +125,8 @@ class PodRun:
 
     def _build(self, files: dict[str, Path]) -> None:
         spec, config, log = self.inputs.spec, self.inputs.config, self.log
-        with open_engine(config, f"task-{spec.task_id}") as engine, self._dockerfile_kept(engine.folder, files):
-            deadline, tick = config.limits.preparation_deadline(), disk_guard(engine.folder, config.limits, log)
+        with open_engine(config, f"task-{spec.task_id}") as engine, self._dockerfile_kept(engine.directory, files):
+            deadline, tick = config.limits.preparation_deadline(), disk_guard(engine.directory, config.limits, log)
             checkout = fetch_checkout(SCM(spec.source_url), engine.workspace, log.report, tick, deadline=deadline)
             built = ArchBuild(
                 spec=replace(spec, upload_directory="", network=self._network()),

@@ -136,7 +136,7 @@ def _build(state: Path) -> str:
         (context / "tools").mkdir()
         shutil.copy(program, context / "tools" / name)
         (context / "tools" / "marker").write_text("marker\n")
-        dockerfile = workspace.folder / "Dockerfile"
+        dockerfile = workspace.directory / "Dockerfile"
         command = ", ".join(f'"{word}"' for word in (f"/{name}", *arguments))
         dockerfile.write_text(_DOCKERFILE.format(command=command))
         dockerfile.chmod(0o644)

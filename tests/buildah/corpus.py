@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Dockerfiles in many idioms, for the comparison with buildah: without RUN, with the files of ``real_buildah``."""
+"""Dockerfiles in many idioms, for the comparison with buildah: without RUN, with the files of ``plain_buildah``."""
 
 from __future__ import annotations
 

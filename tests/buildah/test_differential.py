@@ -16,7 +16,7 @@ from fedpkg_container.errors import RefusedError
 from fedpkg_container.model.buildah import FEATURES
 from fedpkg_container.model.findings import ERROR
 from tests.buildah.corpus import ACCEPTED, DIFFERENT, NEWER, REFUSED
-from tests.support.real_buildah import CONTEXT, Built, RealBuildah
+from tests.support.plain_buildah import CONTEXT, Built, DockerfileBuilds
 
 pytestmark = [pytest.mark.programs, pytest.mark.timeout(3600)]
 
@@ -25,8 +25,8 @@ STRICTER = ("[from-argument]", "which newer versions of buildah refuse", "FROM r
 
 
 @pytest.fixture(scope="module")
-def buildah(tmp_path_factory: pytest.TempPathFactory) -> RealBuildah:
-    return RealBuildah(tmp_path_factory.mktemp("buildah"))
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> DockerfileBuilds:
+    return DockerfileBuilds(tmp_path_factory.mktemp("buildah"))
 
 
 def _errors(dockerfile: Dockerfile) -> list[str]:
@@ -34,7 +34,7 @@ def _errors(dockerfile: Dockerfile) -> list[str]:
     return [str(finding) for finding in findings if finding.severity == ERROR]
 
 
-def _read(buildah: RealBuildah, text: str, arguments: Mapping[str, str] | None = None) -> tuple[Any, list[str]]:
+def _read(buildah: DockerfileBuilds, text: str, arguments: Mapping[str, str] | None = None) -> tuple[Any, list[str]]:
     """Return a Dockerfile and our errors; None if it cannot be split."""
     try:
         dockerfile = Dockerfile(text, buildah.facts(arguments))
@@ -71,7 +71,7 @@ def _compare(dockerfile: Dockerfile, built: Built) -> None:
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_accepted(buildah: RealBuildah, name: str) -> None:
+def test_accepted(buildah: DockerfileBuilds, name: str) -> None:
     dockerfile, errors = _read(buildah, ACCEPTED[name])
     built = buildah.build(ACCEPTED[name])
     assert (errors, built.error) == ([], "")
@@ -81,14 +81,14 @@ def test_accepted(buildah: RealBuildah, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
-def test_the_rewritten_dockerfile_builds_the_same_image(buildah: RealBuildah, name: str) -> None:
+def test_the_rewritten_dockerfile_builds_the_same_image(buildah: DockerfileBuilds, name: str) -> None:
     dockerfile, _ = _read(buildah, ACCEPTED[name])
     given = buildah.build(dockerfile.changed({}))
     assert given == buildah.build(ACCEPTED[name])
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_refused(buildah: RealBuildah, name: str) -> None:
+def test_refused(buildah: DockerfileBuilds, name: str) -> None:
     text, reason = REFUSED[name]
     _, errors = _read(buildah, text)
     assert buildah.build(text).error
@@ -96,7 +96,7 @@ def test_refused(buildah: RealBuildah, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NEWER)
-def test_newer(buildah: RealBuildah, name: str) -> None:
+def test_newer(buildah: DockerfileBuilds, name: str) -> None:
     text, feature = NEWER[name]
     dockerfile, errors = _read(buildah, text)
     built = buildah.build(text)
@@ -112,7 +112,7 @@ def test_newer(buildah: RealBuildah, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DIFFERENT)
-def test_different(buildah: RealBuildah, name: str) -> None:
+def test_different(buildah: DockerfileBuilds, name: str) -> None:
     dockerfile, errors = _read(buildah, DIFFERENT[name])
     built = buildah.build(DIFFERENT[name])
     assert (errors, built.error) == ([], "")
@@ -172,7 +172,7 @@ _ELSEWHERE = ("no such file", "no items matching glob", "invalid reference forma
 
 @settings(max_examples=settings().max_examples // 2)
 @given(_FILE.map(_text), _ARGUMENTS)
-def test_generated(buildah: RealBuildah, text: str, arguments: Mapping[str, str]) -> None:
+def test_generated(buildah: DockerfileBuilds, text: str, arguments: Mapping[str, str]) -> None:
     dockerfile, errors = _read(buildah, text, arguments)
     built = buildah.build(text, arguments)
     if built.error:

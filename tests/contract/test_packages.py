@@ -12,7 +12,7 @@ from tests.contract import shapes
 from tests.contract.support import assert_refused, new_name
 from tests.contract.tasks import Target
 
-#: koji 1.34 begins its sentence with a small letter.
+#: koji 1.34 starts its sentence with a small letter.
 POLICY = re.compile(r"^policy violation \(package_list\): [Oo]nly admin/tag can do this via default policy$")
 
 

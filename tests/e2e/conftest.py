@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A whole box for the tests of this folder: real git, buildah, skopeo, docker-registry and rpm."""
+"""A whole box for the tests of this directory: real git, buildah, skopeo, docker-registry and rpm."""
 
 from __future__ import annotations
 

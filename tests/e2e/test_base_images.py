@@ -170,7 +170,7 @@ def test_pull_is_monitored_and_can_be_stopped(
         with pytest.raises(BuildFailedError, match="the disk is full"):
             engine.bases.pull(slow, X86, tick=look)
         registry.release()
-        eventually(lambda: processes_in(engine.folder) == [], lambda: processes_in(engine.folder))
+        eventually(lambda: processes_in(engine.directory) == [], lambda: processes_in(engine.directory))
         assert engine.bases.pull(slow, X86).image_id in _in_store(tmp_path)
 
 

@@ -30,7 +30,7 @@ def _box(folder: Path, *arguments: str, timeout: float = 120) -> subprocess.Comp
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of a box that ran without a distribution, and has got one meanwhile."""
+    """The directory of a box that ran without a distribution, and has got one meanwhile."""
     folder = tmp_path_factory.mktemp("box") / "box"
     try:
         without = _box(folder, "up")
@@ -134,7 +134,7 @@ def test_a_builder_that_is_called_as_a_server(tmp_path: Path) -> None:
     settings = tmp_path / "box" / "box.ini"
     settings.write_text(settings.read_text().replace("builder-1", "mirror"))
     with pytest.raises(UsageError, match="a builder called mirror"):
-        Layout.open(layout.folder).with_distribution()
+        Layout.open(layout.directory).with_distribution()
 
 
 def test_a_folder_that_cannot_be_written_into_a_configuration(tmp_path: Path) -> None:

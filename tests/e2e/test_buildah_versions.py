@@ -39,14 +39,14 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
 def test_run_has_the_time_of_the_commit(victim: Victim, own: str) -> None:
     """buildah 1.41 and newer refuse --timestamp beside a build argument SOURCE_DATE_EPOCH."""
     dockerfile = Dockerfile(f'{own}{SHELL}{own}RUN echo "epoch: ${EPOCH}"\n')
-    with victim.workspaces.open("epoch") as workspace, BuildLog(workspace.folder / "build.log") as log:
+    with victim.workspaces.open("epoch") as workspace, BuildLog(workspace.directory / "build.log") as log:
         recipe = BuildRecipe(
             dockerfile, victim.context(), {}, {}, TIMESTAMP, os.uname().machine, 120.0, build_arguments={EPOCH: "6"}
         )
         engine = Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
-        build_image(engine, recipe, [], workspace.folder, log)
+        build_image(engine, recipe, [], workspace.directory, log)
         log.flush()
-        printed = (workspace.folder / "build.log").read_text()
+        printed = (workspace.directory / "build.log").read_text()
     assert f"epoch: {TIMESTAMP}" in printed.splitlines()
     assert "[Warning]" not in printed, "a warning about arguments that the Dockerfile does not declare"
 
@@ -57,10 +57,10 @@ def test_platform_arguments_are_those_of_the_image(victim: Victim) -> None:
     text += "LABEL a=$TARGETARCH p=$TARGETPLATFORM v=$TARGETVARIANT\n"
     for arch, expected in (("aarch64", ("arm64", "linux/arm64/v8", "v8")), ("s390x", ("s390x", "linux/s390x", ""))):
         dockerfile = Dockerfile(text, BuildFacts(platform=platform_of(arch)))
-        with victim.workspaces.open(arch) as workspace, BuildLog(workspace.folder / "build.log") as log:
+        with victim.workspaces.open(arch) as workspace, BuildLog(workspace.directory / "build.log") as log:
             recipe = BuildRecipe(dockerfile, victim.context(), {}, {}, TIMESTAMP, arch, 120.0)
             engine = Buildah(victim.workspaces, workspace, isolation=victim.isolation, access=Access())
-            image = build_image(engine, recipe, [], workspace.folder, log)
+            image = build_image(engine, recipe, [], workspace.directory, log)
             labels = engine.configuration(image)["config"]["Labels"]
         assert tuple(labels[name] for name in "apv") == expected
         assert tuple(dockerfile.labels[name] for name in "apv") == expected

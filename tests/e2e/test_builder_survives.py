@@ -149,7 +149,7 @@ def test_what_was_stopped_is_not_restarted(box: Box) -> None:
 def test_a_supervisor_that_was_killed_is_named_by_status(box: Box) -> None:
     from fedpkg_container.box.cli import _parser, _run
 
-    arguments = _parser().parse_args(["-d", str(box.layout.folder), "status"])
+    arguments = _parser().parse_args(["-d", str(box.layout.directory), "status"])
     assert _run(arguments) == 0
     kill_for_good(box.supervisor)
     eventually(lambda: box.supervisor.pid is None, lambda: box.supervisor.pid)

@@ -129,7 +129,7 @@ def test_run_that_uses_too_much_memory(packager: Packager, box: Box) -> None:
 
 def test_a_builder_whose_disk_is_nearly_full(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN sleep 5", release="1"))
-    free = shutil.disk_usage(box.layout.folder).free
+    free = shutil.disk_usage(box.layout.directory).free
     with site_settings(box, {"limits": {"free_space": str(2 * free)}}):
         fault = _ended(packager, submit(packager))
     assert re.search(r"the builder has only \S+ GB of free disk space\. build again", fault), fault

@@ -159,7 +159,7 @@ def test_run_knows_no_names_of_the_builders_network(seen: dict[str, str]) -> Non
 
 @pytest.fixture(scope="module")
 def archive(victim: Victim) -> Path:
-    """An image of another build on the builder: in an archive, and in a folder."""
+    """An image of another build on the builder: in an archive, and in a directory."""
     context = victim.context()
     (context / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
     (context / "secret").write_text(f"{SECRET}\n")

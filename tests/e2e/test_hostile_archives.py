@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files that are not what they say: nothing is written or read outside of the folder that they are unpacked in."""
+"""Files that are not what they say: nothing is written or read outside of the directory that they are unpacked in."""
 
 from __future__ import annotations
 
@@ -237,7 +237,7 @@ def taken_over(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Path], No
     def confined(self: archives._Reader, *arguments: str | Path, **options: Any) -> str:
         printed = honest(self, *arguments, **options)
         if act := acts.get(str(arguments[0])):
-            act(self.folder)
+            act(self.directory)
         return printed
 
     monkeypatch.setattr(archives._Reader, "confined", confined)

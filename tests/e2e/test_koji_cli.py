@@ -184,7 +184,7 @@ def test_a_locked_tag_takes_scratch_builds(person: Person) -> None:
 
 
 def _own(person: Person, folder: Path) -> dict[str, str]:
-    """A home like the person's, whose profile names no folder of plugins."""
+    """A home like the person's, whose profile names no directory of plugins."""
     profile = configparser.ConfigParser(interpolation=None)
     profile.read(Path(person.environment["HOME"]) / ".koji" / "config")
     del profile["koji"]["plugin_paths"]

@@ -87,7 +87,7 @@ def test_a_builder_logs_steps_and_decisions_with_the_task(packager: Packager, bo
     session = box.session(ADMIN)
     children = [child["id"] for child in session.getTaskChildren(task)]
     session.logout()
-    log = "".join(path.read_text() for path in sorted(box.layout.folder.glob("logs/builder-*.log")))
+    log = "".join(path.read_text() for path in sorted(box.layout.directory.glob("logs/builder-*.log")))
     for line in (
         rf"koji_plugins\.container_task: task {task}: buildContainer started",
         rf"image\.resolve\.plan: task {task}: planned {packager.name}-container-1\.0, release chosen by the hub",

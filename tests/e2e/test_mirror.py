@@ -129,7 +129,7 @@ def test_clock_jump_deletes_nothing(it: Mirrored, jump: float) -> None:
     clock.wall += jump
     assert it.run(now=clock).waiting == 2
     clock.wall -= jump
-    clock.boot = "second"  # started anew, with the wrong time, and set right again
+    clock.boot = "second"  # started again, with the wrong time, and set right again
     clock.wall += jump
     assert it.run(now=clock).waiting == 2
     clock.wall -= jump

@@ -220,7 +220,7 @@ def test_killed_at_any_time(it: Mirrored) -> None:
             assert path.stat().st_size > 0
         if (it.tree / "v2").exists():
             for empty in [path for path in (it.tree / "v2").rglob("*") if path.is_dir() and not any(path.iterdir())]:
-                empty.rmdir()  # a folder was made, and the process killed: the next run would remove it
+                empty.rmdir()  # a directory was made, and the process killed: the next run would remove it
             it.blobs()
     assert it.run().errors == []
     assert len(it.blobs()) == 10

@@ -233,7 +233,7 @@ def _program(pid: int) -> str:
 
 
 def _started(workspaces: Workspaces) -> Path:
-    """The folder of a build, when its RUN runs."""
+    """The directory of a build, when its RUN runs."""
     deadline = time.monotonic() + PATIENCE
     while True:
         for folder in workspaces.builds.iterdir():

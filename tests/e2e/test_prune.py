@@ -105,10 +105,11 @@ def test_images_in_a_target_are_kept(scene: Scene) -> None:
     assert is_gone(scene["hello"], made, members)
 
 
-def test_killed_after_every_step_and_repeated_it_converges(scene: Scene) -> None:
+@pytest.mark.parametrize("interval", [2, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_after_some_or_all_steps_and_repeated_it_converges(scene: Scene, interval: int) -> None:
     kept, kept_members = build(scene["hello"], "kept", "1.0-1")
     steps = 0
-    for number in range(1, 40):
+    for number in range(1, 40, interval):
         made, members = build(scene["hello"], f"killed {number}", stamp(31))
         shared = listing(scene["hello"], members[0], kept_members[0], tags=[stamp(32, 8)])
         done: list[str] = []

@@ -108,4 +108,4 @@ def test_a_small_repository_with_many_files(tmp_path: Path, log: BuildLog) -> No
     with Workspaces(tmp_path / "state").open("task") as workspace:
         url = scm("git+file://", "", str(repository), commit)
         with pytest.raises(BuildFailedError, match="more than 5000 files"):
-            source.fetch_checkout(url, workspace, log.report, disk_guard(workspace.folder, limits, log))
+            source.fetch_checkout(url, workspace, log.report, disk_guard(workspace.directory, limits, log))

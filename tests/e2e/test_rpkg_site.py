@@ -23,7 +23,7 @@ REFUSED = 3
 
 @pytest.fixture
 def packager(small_box: Box, tmp_path: Path) -> Iterator[Packager]:
-    """Somebody with a checkout that has a gating.yaml, and a HOME that is written anew before and after."""
+    """Somebody with a checkout that has a gating.yaml, and a HOME that is written again before and after."""
     made = Packager.make(small_box, tmp_path)
     made.commit(made.dockerfile("RUN true"), files={"gating.yaml": "--- !Policy\n"})
     yield made

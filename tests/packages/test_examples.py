@@ -56,7 +56,7 @@ def test_example_of_the_registry() -> None:
     registry = YAML(typ="safe").load(EXAMPLES / "docker-registry.yml")
     assert registry["storage"]["delete"]["enabled"] is True, "prune and unpromote --delete need it"
     assert "maintenance" not in registry["storage"], "the garbage collection's variable replaces it"
-    assert registry["http"]["addr"].startswith("127.0.0.1:"), "it has no authentication of its own"
+    assert registry["http"]["addr"].startswith("127.0.0.1:"), "it has no authentication"
 
 
 def test_all_examples_are_tested_and_packaged() -> None:

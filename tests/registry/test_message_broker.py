@@ -45,7 +45,7 @@ while True:
 
 @dataclass
 class Broker:
-    """A RabbitMQ on a port of its own.
+    """A RabbitMQ on a separate port.
 
     :param folder: of its data
     """

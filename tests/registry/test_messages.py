@@ -317,7 +317,7 @@ def test_message_of_fedora_messaging(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("command = send 'it", "must be a program with its arguments: no closing quotation"),
+        ("command = send 'it", "cannot be split into words: No closing quotation"),
         ("command = send it", "the program must be an absolute path"),
         ("command = /bin/send\nfedora_messaging = /", "fedora_messaging and command exclude each other"),
         ("command = /bin/send", "[messages] command needs the promotion journal"),

@@ -64,7 +64,7 @@ def test_six_parents_share_one_deadline(serve: Serve, tmp_path: Path, kind: str)
     with pytest.raises(BuildFailedError, match="the build: exceeded the time limit of 2.5 s"):
         _resolve(site, dockerfile, Deadline("the build", LIMIT))
     left = len(server.faults["GET .*manifests/latest"])
-    assert left > 44  # at most five were begun: the next ones were not
+    assert left > 44  # at most five were started: the next ones were not
     if kind == LATE:
         assert left < 50
 

@@ -29,7 +29,7 @@ from tests.support import pruning
 from tests.support.hubs import NAME, Hub
 from tests.support.promoting import Bench
 from tests.support.records import ToldRecords
-from tests.support.registry_profiles import MOUNTS, PROFILES, VERBS
+from tests.support.registry_profiles import CASES, MOUNTS, PROFILES, VERBS, quick_cases
 from tests.support.signing import key_files, signing_bench, verified
 
 MakeHub = Callable[..., Hub]
@@ -208,10 +208,13 @@ RUN: dict[str, Callable[[Hub], str]] = dict(
 )
 
 
-CASES = [(name, verb) for name, profile in PROFILES.items() for verb in profile.verbs]
+QUICK_CASES = quick_cases()
 
 
-@pytest.mark.parametrize(("name", "verb"), CASES, ids=[f"{name}-{verb}" for name, verb in CASES])
+@pytest.mark.parametrize(
+    ("name", "verb"),
+    [pytest.param(*case, id="-".join(case), marks=[] if case in QUICK_CASES else pytest.mark.slow) for case in CASES],
+)
 def test_verb_on_registry(name: str, verb: str, make_hub: MakeHub) -> None:
     hub = make_hub(name)
     try:

@@ -102,7 +102,7 @@ def test_repository_that_is_not_mirrored_is_not_checked(desk: Desk) -> None:
 
 
 def test_mirror_of_another_target(desk: Desk) -> None:
-    """Its tree says nothing about this target."""
+    """Its tree has nothing about this target."""
     desk.mirroring(directory=desk.tree, target="testing")
     with pytest.raises(UsageError, match="mirrors of target 'stable' are not known") as error:
         desk.publish()

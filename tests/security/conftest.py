@@ -73,7 +73,7 @@ class Intruder:
         config = {
             "secret": SECRET,
             "work": str(self.workspace.work),
-            "folder": str(self.workspace.folder),
+            "folder": str(self.workspace.directory),
             "readable": [str(each) for each in (*self.readable, *(store.path for store in self.stores))],
             "own": str(self.workspace.work),
             "other": str(self.other.work),
@@ -145,18 +145,18 @@ def intruding(
     workspaces = Workspaces(folder / "state", limits=LIMITS)
     with workspaces.open("taken") as own, workspaces.open("other") as other:
         (other.work / "result").write_text(f"{SECRET}\n")
-        hooks = own.folder / "hooks"
+        hooks = own.directory / "hooks"
         hooks.mkdir()
         (hooks / "after-run.json").write_text("{}")
         files = {"storage.conf": "[storage]\n", "Dockerfile": "FROM scratch\n", "request.json": "{}"}
         for name, text in files.items():
-            (own.folder / name).write_text(text)
+            (own.directory / name).write_text(text)
         graph = workspaces.shared / "images" / "base" / "work" / "graph"
         graph.mkdir(parents=True)
         (graph / "layer").write_text("of a base image\n")
         for path in (graph, graph / "layer"):
             os.chown(path, workspaces.ids.base.first, workspaces.ids.base.first)
-        readable = [hooks, *(own.folder / name for name in files)]
+        readable = [hooks, *(own.directory / name for name in files)]
         facts = {"file": str(secret), "pid": victim_process.pid, "addresses": ["127.0.0.1"], "port": 9}
         yield Intruder(own, [Store(graph, workspaces.ids.base)], readable, other, facts)
 

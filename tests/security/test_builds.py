@@ -73,7 +73,7 @@ def _build(
 ) -> tuple[str, list[str]]:
     """Pass an unmodified Dockerfile to the engine; return the image ID and the printed lines."""
     lines: list[str] = []
-    path = engine.folder / "Dockerfile"
+    path = engine.directory / "Dockerfile"
     path.write_text(dockerfile)
     request = ImageBuild(
         context=context, dockerfile=path, labels={}, mounts=(), timestamp=0,
@@ -146,7 +146,7 @@ def test_a_mount_of_the_workers_root_gets_nothing_of_the_builder(
         script = USE.replace("SECRET", str(victim.secret)).replace("OTHER", str(secret))
         context = victim.context()
         (context / "link").symlink_to("/")
-        (context / "use").write_text(script.replace("FOLDER", str(engine.folder)))
+        (context / "use").write_text(script.replace("FOLDER", str(engine.directory)))
         text = stages + f"COPY use /use\nRUN --mount={mount} mkdir -p /tmp; sh /use\n"
         try:
             _, lines = _build(engine, text, context)
@@ -156,8 +156,8 @@ def test_a_mount_of_the_workers_root_gets_nothing_of_the_builder(
             assert "root: mounted" in lines  # the attack itself works
         assert [line for line in lines if line.startswith("got: ")] == []
         assert SECRET not in "\n".join(lines)
-        assert os.listdir(engine.folder / hook.HOOKS) == ["after-run.json"]
-        assert (engine.folder / "Dockerfile").read_text() == text
+        assert os.listdir(engine.directory / hook.HOOKS) == ["after-run.json"]
+        assert (engine.directory / "Dockerfile").read_text() == text
         assert secret.read_text() == f"{SECRET}\n"
     assert _state(victim) == before
 
@@ -172,7 +172,7 @@ def _base(victim: Victim, triggers: list[str]) -> Iterator[tuple[Buildah, BaseIm
     programs = images.layer({f"bin/{name}": busybox for name in ("busybox", "sh", "cat", "id")})
     settings = {"OnBuild": triggers, "Env": ["PATH=/bin"], "Labels": {"of": "base"}}
     with _engine(victim) as engine:
-        content = images.write(engine.folder / "image", [programs], settings=settings)
+        content = images.write(engine.directory / "image", [programs], settings=settings)
         yield engine, engine.bases.load(NAME, content)
 
 
@@ -191,7 +191,7 @@ def test_reading_an_image_executes_nothing_of_it(victim: Victim) -> None:
 def test_what_a_worker_left_in_its_store_is_not_taken_for_a_base_image(victim: Victim) -> None:
     """Findings in a base image are cached for all builds: RUN of others would get no repositories."""
     with _engine(victim) as engine:
-        content = images.write(engine.folder / "image", [images.layer({"etc/yum.repos.d/own.repo": b""})])
+        content = images.write(engine.directory / "image", [images.layer({"etc/yum.repos.d/own.repo": b""})])
         base = engine.bases.load(NAME, content)
         graph = engine.workspace.work / "graph"
         for kind, listed in (("images", {"id": base.image_id, "layer": "evil"}), ("layers", {"id": "evil"})):
@@ -199,8 +199,8 @@ def test_what_a_worker_left_in_its_store_is_not_taken_for_a_base_image(victim: V
             (graph / f"overlay-{kind}" / f"{kind}.json").write_text(json.dumps([listed]))
         (graph / "overlay" / "evil" / "diff").mkdir(parents=True)
         engine.workspace.give(graph)
-        with BuildLog(engine.folder / "build.log") as log:
-            assert RepositoryMounts(engine, engine.folder, log)._base_properties(base.image_id).repositories
+        with BuildLog(engine.directory / "build.log") as log:
+            assert RepositoryMounts(engine, engine.directory, log)._base_properties(base.image_id).repositories
     (remembered,) = (victim.workspaces.shared / "looks").iterdir()
     assert json.loads(remembered.read_text())["repositories"] is True
 
@@ -208,7 +208,7 @@ def test_what_a_worker_left_in_its_store_is_not_taken_for_a_base_image(victim: V
 def test_triggers_are_executed_in_the_sandbox(victim: Victim) -> None:
     look = f"RUN echo user: $(id -u); echo secret: $(cat {victim.secret} 2>/dev/null) end"
     with _base(victim, ["COPY . /app", look]) as (engine, base):
-        context = engine.folder / "context"
+        context = engine.directory / "context"
         context.mkdir()
         (context / "file").write_text("of the checkout\n")
         image, lines = _build(engine, f"FROM {base.name}\nRUN cat /app/file\n", context)
@@ -279,7 +279,7 @@ def test_run_has_no_more_memory_than_allowed(victim: Victim, process: subprocess
 def test_a_build_with_too_many_files_is_ended(victim: Victim) -> None:
     make = "i=0; while [ $i -lt 5000 ]; do : > /many/$i; i=$((i+1)); done; echo made: all; while :; do sleep 1; done"
     with _engine(victim) as engine:
-        watch = DiskMonitor(engine.folder, replace(Limits(), build_files=1500, free_space=0, free_files=0))
+        watch = DiskMonitor(engine.directory, replace(Limits(), build_files=1500, free_space=0, free_files=0))
         with pytest.raises(BuildFailedError, match="the build created more than 1500 files") as raised:
             _build(engine, f"{SHELL}RUN mkdir /many; {make}\n", victim.context(), tick=watch.check, timeout=250)
         assert "build_files" in raised.value.solution
@@ -299,7 +299,7 @@ def _saved(
         program = engine._worker(["sh", "-c", f"cd {folder}; {script}"])
         monkeypatch.setattr(engine, "_new", lambda _: folder)
         monkeypatch.setattr(engine, "_program", lambda *_, **__: program)
-        target = engine.folder / "image.tar"
+        target = engine.directory / "image.tar"
         with engine.exporting("image", [], archive=NAME) as exporting:
             yield engine, target, lambda: exporting.save(target)
 

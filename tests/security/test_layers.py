@@ -54,9 +54,9 @@ with tarfile.open(fileobj=content, mode="w", format=tarfile.PAX_FORMAT) as archi
             archive.addfile(entry, io.BytesIO(text))
 with workspaces.open("same") as workspace:
     engine = Buildah(workspaces, workspace, isolation=choose(workspaces), access=Access())
-    written = images.write(workspace.folder / "base", [content.getvalue()], settings={"Env": ["PATH=/bin"]})
+    written = images.write(workspace.directory / "base", [content.getvalue()], settings={"Env": ["PATH=/bin"]})
     base = engine.bases.load(ImageReference("registry.example.org", "base", tag="1"), written)
-    context = workspace.folder / "context"
+    context = workspace.directory / "context"
     context.mkdir()
     (context / "Dockerfile").write_text(f"FROM {base.name}\\n{STEPS.replace('RUN ', 'RUN set -e; ')}")
     request = ImageBuild(context, context / "Dockerfile", {}, (), 1000, platform_of(os.uname().machine), 200)
@@ -137,7 +137,7 @@ TWICE = BUILD.replace(
     """engine._exports.clear()
     engine._stores = lambda: []
     pushed = engine.export(image, ["v2s2"]).manifests["v2s2"].digest
-    logs = [path.read_text() for path in sorted(engine.folder.glob("exported-*.log"))]
+    logs = [path.read_text() for path in sorted(engine.directory.glob("exported-*.log"))]
     print(json.dumps({"digests": [manifest.digest, pushed], "logs": logs}))
     print(json.dumps({"diff_ids\"""",
 )

@@ -29,7 +29,7 @@ ATTEMPTS = (
 def isolated(intruding: Intruder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
     """The command prefix for a worker in an isolated network, with hosts around the builder."""
     with outside(tmp_path_factory.mktemp("outside")):
-        with attached("isolated", intruding.workspace.folder, denied=[f"{DENIED}/32"]) as network:
+        with attached("isolated", intruding.workspace.directory, denied=[f"{DENIED}/32"]) as network:
             yield network.enter
 
 

@@ -84,8 +84,8 @@ def test_the_builder_itself_can(intruding: Intruder) -> None:
 
 
 def test_it_changed_nothing(intruding: Intruder, seen: dict[str, Result]) -> None:
-    assert (intruding.workspace.folder / "Dockerfile").read_text() == "FROM scratch\n"
-    assert os.listdir(intruding.workspace.folder / "hooks") == ["after-run.json"]
+    assert (intruding.workspace.directory / "Dockerfile").read_text() == "FROM scratch\n"
+    assert os.listdir(intruding.workspace.directory / "hooks") == ["after-run.json"]
     assert (intruding.stores[0].path / "layer").read_text() == "of a base image\n"
     assert os.listdir(intruding.stores[0].path) == ["layer"]
     assert is_running(intruding.facts["pid"])
@@ -104,7 +104,7 @@ def test_it_reads_base_images(intruding: Intruder) -> None:
 
 @pytest.mark.root
 def test_it_is_in_a_control_group(intruding: Intruder, seen: dict[str, Result]) -> None:
-    assert cgroups.name(intruding.workspace.folder) in (seen["own_control_group"].achieved or "")
+    assert cgroups.name(intruding.workspace.directory) in (seen["own_control_group"].achieved or "")
 
 
 @pytest.mark.root

@@ -125,7 +125,7 @@ class StockBox(Box):
 
     @contextlib.contextmanager
     def with_hub_plugins(self, folder: Path) -> Iterator[None]:
-        """Have the hub load ``hub_containerbuild`` from another folder for a while."""
+        """Have the hub load ``hub_containerbuild`` from another directory for a while."""
         ours = self._restart_hub(folder)
         try:
             yield
@@ -165,7 +165,7 @@ class StockBox(Box):
         return _write(path, {"hub": hub})
 
     def _write_builder_configuration(self, name: str) -> Path:
-        """What kojid finds in /etc; the folder."""
+        """What kojid finds in /etc; the directory."""
         builder.write_configuration(self, name)
         folder = self.layout.builder(name)
         etc = folder / "etc"

@@ -27,7 +27,7 @@ class Postgres:
     """
 
     def __init__(self, log: Path, pid_file: Path) -> None:
-        # Not below the box's folder, which nobody but root may enter.
+        # Not below the box's directory, which nobody but root may enter.
         self.folder = Path(tempfile.mkdtemp(prefix="stock-postgres-"))
         self.log = log
         self.pid_file = pid_file

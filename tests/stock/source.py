@@ -30,7 +30,7 @@ PROGRAMS = {"createrepo_c": ("createrepo-c", "createrepo_c"), "psql": ("postgres
 
 
 def postgres_program(name: str) -> str | None:
-    """A program of PostgreSQL's server: Debian keeps them apart, a folder for each version."""
+    """A program of PostgreSQL's server: Debian keeps them apart, a directory for each version."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     return shutil.which(name, path=os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")]))
 

@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 from tests.e2e.test_builds import (
-    test_all_tags_of_a_build_are_the_same_image,
     test_full_build_is_recorded,
-    test_next_build_gets_the_next_release,
     test_nowait_returns_while_the_build_continues,
     test_scratch_build_is_pushed_and_not_recorded,
 )
@@ -15,12 +13,12 @@ from tests.e2e.test_kills import (
     test_the_hub_is_restarted_during_a_build,
     test_two_builds_of_one_nvr_at_once,
 )
+from tests.e2e.test_releases import test_isolated_builds_move_no_floating_tags
 
 __all__ = [
     "test_a_canceled_build_leaves_nothing_and_frees_its_nvr",
-    "test_all_tags_of_a_build_are_the_same_image",
     "test_full_build_is_recorded",
-    "test_next_build_gets_the_next_release",
+    "test_isolated_builds_move_no_floating_tags",
     "test_nowait_returns_while_the_build_continues",
     "test_scratch_build_is_pushed_and_not_recorded",
     "test_the_hub_is_restarted_during_a_build",

@@ -35,7 +35,7 @@ TIMEOUT = 200
 
 @pytest.fixture(scope="module")
 def plugins() -> Path:
-    """The folder of upstream's plugins."""
+    """The directory of upstream's plugins."""
     root = os.environ.get(VARIABLE)
     if not root:
         pytest.skip(f"{VARIABLE} names no source tree of koji-containerbuild")

@@ -112,7 +112,7 @@ class Victim:
         lines: list[bytes] = []
         with self.workspaces.open("attack") as workspace:
             engine = Buildah(self.workspaces, workspace, isolation=self.isolation, access=Access(), denied=denied)
-            path = workspace.folder / "Dockerfile"
+            path = workspace.directory / "Dockerfile"
             path.write_text(dockerfile)
             request = ImageBuild(
                 context=context or self.context(), dockerfile=path, labels=labels or {}, mounts=mounts,

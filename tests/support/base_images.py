@@ -34,12 +34,12 @@ def engine(folder: Path) -> Iterator[Buildah]:
 
 def built(with_: Buildah, arch: str, rpms: Sequence[Path], labels: Mapping[str, str]) -> str:
     """An image of some RPMs; its image ID."""
-    context = with_.folder / f"context-{arch}"
+    context = with_.directory / f"context-{arch}"
     (context / "root").mkdir(parents=True)
     (context / "root" / "arch").write_text(f"{arch}\n")
     if rpms:
         install([*rpms], context / "root")
-    dockerfile = with_.folder / "Dockerfile"
+    dockerfile = with_.directory / "Dockerfile"
     dockerfile.write_text("FROM scratch\nCOPY root /\n")
     return with_.build(
         ImageBuild(

@@ -47,14 +47,14 @@ def _engine(box: Box, folder: Path) -> Iterator[Buildah]:
 
 
 def _build(engine: Buildah, arch: str, file: str) -> str:
-    context = engine.folder / f"base-{arch}"
+    context = engine.directory / f"base-{arch}"
     (context / "bin").mkdir(parents=True)
     (context / "arch").write_text(f"{arch}\n")
     if file:
         (context / file).touch()
     shutil.copy("/bin/busybox", context / "bin/busybox")
     (context / "bin/sh").symlink_to("busybox")
-    dockerfile = engine.folder / "base.Dockerfile"
+    dockerfile = engine.directory / "base.Dockerfile"
     dockerfile.write_text("FROM scratch\nCOPY . /\nENV PATH=/bin\n")
     request = ImageBuild(
         context=context,

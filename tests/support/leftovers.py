@@ -56,7 +56,7 @@ def processes_of_builds(box: Box) -> list[int]:
 
 def on_machine(box: Box) -> list[str]:
     """Processes, mounts and directories of builds; not directories that the builder's next build deletes."""
-    found = [f"mount {path}" for path in mounts_below(box.layout.folder)]
+    found = [f"mount {path}" for path in mounts_below(box.layout.directory)]
     for name in box.layout.builders:
         builds = box.layout.builder(name) / "state" / "builds"
         for folder in builds.iterdir() if builds.exists() else []:
@@ -64,7 +64,7 @@ def on_machine(box: Box) -> list[str]:
                 found.append(f"directory {folder}")
     found += [f"process {pid}" for pid in processes_of_builds(box)]
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
-    found += [f"process {line}" for line in listed.splitlines() if "runc" in line and str(box.layout.folder) in line]
+    found += [f"process {line}" for line in listed.splitlines() if "runc" in line and str(box.layout.directory) in line]
     return found
 
 

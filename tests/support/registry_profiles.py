@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from fedpkg_container.registry.manifests import ARTIFACT_MANIFEST, MANIFEST, MANIFEST_LIST
 
@@ -354,3 +354,38 @@ BEHAVIORS = (
     ),
 )
 PROFILES = {profile.name: profile for profile in (*PRODUCTS, *BEHAVIORS)}
+CASES = tuple((name, verb) for name, profile in PROFILES.items() for verb in profile.verbs)
+#: Behaviors of copying, which other verbs than promote meet only because their tests promote too.
+_COPYING = {"mount", "start_upload", "blobs", "head_blob", "rejects", "subject_header", "catalog"}
+#: Verbs whose tests promote builds, and behaviors that they do not concern: a quick run has one case of each other
+#: behavior.
+PROMOTING = {
+    "promote": {"delete", "catalog"},
+    "promote --stage": _COPYING,
+    "promote --sign": {"mount", "start_upload", "blobs", "head_blob", "catalog", "delete"},
+    "unpromote": {*_COPYING, "referrers", "delete"},
+    "unpromote --delete": _COPYING,
+}
+#: Fields of a profile that are not behaviors.
+_DESCRIPTIONS = {"name", "title", "sources", "setting", "verbs", "outcomes"}
+
+
+def _shown(name: str, verb: str) -> set[tuple[str, str, object]]:
+    """Behaviors with which a case tests its verb, and its outcome; pages of any size are one behavior."""
+    profile = PROFILES[name]
+    left_out = _DESCRIPTIONS | PROMOTING[verb]
+    values = {each.name: getattr(profile, each.name) for each in fields(profile) if each.name not in left_out}
+    values |= {"page": profile.page < _PLAIN.page, "late": profile.late > 0}
+    return {(verb, key, value) for key, value in values.items()} | {(verb, "outcome", profile.outcomes.get(verb, ""))}
+
+
+def quick_cases() -> set[tuple[str, str]]:
+    """All cases but those of promoting verbs whose behaviors and outcome other cases of the verb show too."""
+    chosen = {case for case in CASES if case[1] not in PROMOTING}
+    shown = {case: _shown(*case) for case in CASES if case[1] in PROMOTING}
+    missing = set[tuple[str, str, object]]().union(*shown.values())
+    while missing:
+        best = max(shown, key=lambda case: len(shown[case] & missing))
+        chosen.add(best)
+        missing -= shown[best]
+    return chosen

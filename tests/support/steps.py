@@ -85,7 +85,7 @@ def wait_for_line(box: Box, task_id: int, text: str) -> int:
 
 def task_processes(box: Box, task_id: int) -> list[int]:
     """Processes of a task's handler: those with an open log in its directory on one of the box's builders."""
-    log = re.compile(rf"{re.escape(str(box.layout.folder))}/.*/work/tasks/\d+/{task_id}/[a-z0-9_-]+\.log")
+    log = re.compile(rf"{re.escape(str(box.layout.directory))}/.*/work/tasks/\d+/{task_id}/[a-z0-9_-]+\.log")
     found = []
     for pid in process_ids():
         try:

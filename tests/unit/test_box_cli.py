@@ -32,7 +32,7 @@ def _box(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The folder of a box that does not run."""
+    """The directory of a box that does not run."""
     Layout.open(tmp_path / "box")
     return tmp_path / "box"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container.box.layout import DIRECTORY_VARIABLE, default_folder
+from fedpkg_container.box.layout import DIRECTORY_VARIABLE, default_directory
 from fedpkg_container.box.shell import _write_startup_files
 from tests.support.waiting import PATIENCE
 
@@ -48,6 +48,6 @@ def test_startup_files_of_the_user_are_kept(tmp_path: Path) -> None:
 
 def test_the_environment_names_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(DIRECTORY_VARIABLE, "/srv/box")
-    assert default_folder() == Path("/srv/box")
+    assert default_directory() == Path("/srv/box")
     monkeypatch.delenv(DIRECTORY_VARIABLE)
-    assert default_folder().parts[-2:] == ("fedpkg-container", "box")
+    assert default_directory().parts[-2:] == ("fedpkg-container", "box")

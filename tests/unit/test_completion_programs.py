@@ -28,7 +28,7 @@ PROGRAMS = {
     "fedpkg-container-cluster": ("fedpkg_container.cluster_cli", cluster_cli.make_parser),
 }
 #: Arguments that may be paths although their type is not Path: an archive; a command after --.
-PATHS = {"image", "directory"}
+PATHS = {"image", "directory", "tree"}
 
 
 def _tab(line: str, folder: Path) -> list[str]:
@@ -71,7 +71,8 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_files_are_offered_for_paths_only(line: str, action: argparse.Action, folder: Path) -> None:
     offered = set(_tab(line, folder))
-    is_path = action.type is Path or action.dest in PATHS
+    may_be_followed = bool(action.option_strings) and action.nargs == "?"  # by the argument of the command
+    is_path = action.type is Path or action.dest in PATHS or may_be_followed
     assert ("some-file" in offered) == is_path
     if not is_path and action.choices is None:
         assert [value for value in offered if not value.startswith("--")] == []

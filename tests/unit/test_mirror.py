@@ -109,7 +109,7 @@ class TestGrace:
             st.tuples(
                 st.floats(0, 3 * DAY),  # what passes
                 st.sampled_from([0.0, 1e9, -1e9, 30 * DAY]),  # by how much the clock is set
-                st.booleans(),  # whether the machine is started anew
+                st.booleans(),  # whether the machine is started again
                 st.booleans(),  # whether the path is in doubt
             ),
             max_size=30,

@@ -81,7 +81,7 @@ def test_what_a_pod_contains(path: Path) -> None:
 def test_what_the_image_of_the_registry_tools_contains(path: Path) -> None:
     text = path.read_text()
     words = set(text.split())
-    names = {"GitPython": "git", "packageurl-python": "packageurl"}
+    names = {"packageurl-python": "packageurl", "PyNaCl": "nacl" if path.suffix == ".debian" else "pynacl"}
     for line in metadata.requires("fedpkg-container") or []:
         name = re.split("[;<>=\\[ ]", line)[0]
         if "extra" not in line or 'extra == "registry"' in line:

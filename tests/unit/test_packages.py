@@ -147,7 +147,7 @@ def test_a_directory_that_becomes_a_link_while_it_is_copied(
     with pytest.raises(BuildFailedError, match="cannot read the image's RPM database: rpm: "):
         read_packages(root, workspace)
     assert (root / DATABASE).is_symlink()
-    copied = [path for path in workspace.folder.rglob("*") if path.is_file() and not path.is_relative_to(root)]
+    copied = [path for path in workspace.directory.rglob("*") if path.is_file() and not path.is_relative_to(root)]
     assert [path for path in copied if SECRET in path.read_text(errors="replace")] == []
 
 

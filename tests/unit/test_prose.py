@@ -128,5 +128,22 @@ def test_links_must_lead_to_files(tmp_path: Path) -> None:
 
 def test_every_pattern_is_valid_in_the_check_of_the_repository() -> None:
     texts = prose.checked_files()
-    assert {"README.md", "CHANGELOG.md", "docs/man/fedpkg-container.1", "fedpkg_container/errors.py"} <= set(texts)
+    assert {
+        "README.md",
+        "CHANGELOG.md",
+        "docs/man/fedpkg-container.1",
+        "fedpkg_container/errors.py",
+        "tests/conftest.py",
+    } <= set(texts)
     assert Path(prose.ALLOWLIST).exists()
+
+
+def test_files_and_directories_can_be_named(tmp_path: Path) -> None:
+    checked = {"docs/a.md": "a", "docs/man/b.1": "b", "README.md": "c"}
+    root, other = prose.ROOT, tmp_path / "x.md"
+    other.write_text("x")
+    assert prose.named_files([str(root / "docs")], checked) == {"docs/a.md": "a", "docs/man/b.1": "b"}
+    assert prose.named_files([str(root / "docs/man"), str(other)], checked) == {"docs/man/b.1": "b", str(other): "x"}
+    assert list(prose.named_files([str(root / "README.md")], checked)) == ["README.md"]
+    with pytest.raises(OSError, match="nosuch"):
+        prose.named_files([str(tmp_path / "nosuch")], checked)

@@ -144,11 +144,15 @@ def _broken(parts: Parts) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("kind", _broken(Parts("r.example", "a", "", "")))
-@given(parts=_LEGAL)
-def test_grammar_violations_are_rejected(kind: str, parts: Parts) -> None:
-    with pytest.raises(UsageError, match="not an image reference"):
-        ImageReference.parse(_broken(parts)[kind])
+@given(_LEGAL)
+def test_grammar_violations_are_rejected(parts: Parts) -> None:
+    accepted = {}
+    for kind, text in _broken(parts).items():
+        try:
+            accepted[kind] = ImageReference.parse(text)
+        except UsageError as error:
+            assert "not an image reference" in error.reason
+    assert accepted == {}
 
 
 @given(st.lists(_COMPONENT, min_size=1, max_size=60).map("/".join))

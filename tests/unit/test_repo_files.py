@@ -106,7 +106,7 @@ def test_redirects_are_followed_up_to_a_limit(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "index.html").write_text(FILE)
     with serve(tmp_path) as address:
-        assert fetch_repo_file(f"{address}/folder") == FILE  # the server answers with a redirection to folder/
+        assert fetch_repo_file(f"{address}/folder") == FILE  # the server answers with a redirection to directory/
     with redirecting() as address, pytest.raises(RefusedError, match="more than 5 redirects"):
         fetch_repo_file(address)
 

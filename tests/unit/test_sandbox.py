@@ -25,8 +25,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
     """What a build made, beside something of the builder's."""
     with Workspaces(tmp_path / "state").open("made") as made:
         (made.work / "file").write_text("made\n")
-        (made.work / "link").symlink_to(made.folder / "secret")
-        (made.folder / "secret").write_text(SECRET)
+        (made.work / "link").symlink_to(made.directory / "secret")
+        (made.directory / "secret").write_text(SECRET)
         yield made
 
 
@@ -93,10 +93,10 @@ def test_bubblewrap_is_needed(workspace: Workspace, monkeypatch: pytest.MonkeyPa
     ["echo evil >> {0}", "echo evil > new && mv -f new {0}", "rm -f {0}; echo evil > {0}", "ln -sf /etc/passwd {0}"],
 )
 def test_files_by_which_the_builder_goes_are_not_changed(workspace: Workspace, attack: str) -> None:
-    where = workspace.folder / "storage.conf"
+    where = workspace.directory / "storage.conf"
     where.write_text("the builder's\n")
     sandbox = Sandbox(workspace, [where])
-    script = f"cd {workspace.folder} && {attack.format(where)}"
+    script = f"cd {workspace.directory} && {attack.format(where)}"
     assert run(sandbox.command(["sh", "-c", script]), timeout=PATIENCE, check=False).status != 0
     assert where.read_text() == "the builder's\n"
     assert not where.is_symlink()
@@ -106,19 +106,19 @@ def test_files_of_workers_that_run_are_not_written_to(workspace: Workspace) -> N
     """Workers of a build run at the same time, and each start prepares the same files."""
     sandbox = Sandbox(workspace)
     sandbox.command(["true"])
-    files = [path for path in (workspace.folder / "etc").rglob("*") if path.is_file()]
+    files = [path for path in (workspace.directory / "etc").rglob("*") if path.is_file()]
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
-    opened = (workspace.folder / "etc/resolv.conf").open()
+    opened = (workspace.directory / "etc/resolv.conf").open()
     sandbox.command(["true"])
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in files} == before
     Sandbox(workspace, resolver="10.0.2.3").command(["true"])
-    assert (workspace.folder / "etc/resolv.conf").read_text() == "nameserver 10.0.2.3\n"
+    assert (workspace.directory / "etc/resolv.conf").read_text() == "nameserver 10.0.2.3\n"
     with opened:
         assert opened.read() == ""
 
 
 def test_a_store_that_a_worker_made_a_link_is_not_mounted(workspace: Workspace) -> None:
-    graph = workspace.folder / "graph"
+    graph = workspace.directory / "graph"
     graph.symlink_to("/etc")
     with pytest.raises(FedpkgContainerError, match="is not a directory"):
         Sandbox(workspace, stores=[Store(graph, workspace.ids)]).command(["true"])
@@ -128,7 +128,7 @@ def test_a_directory_that_a_worker_made_a_link_keeps_its_owner(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when a process that outlived its program replaces what was just made."""
-    owned = workspace.folder / "owned"
+    owned = workspace.directory / "owned"
     owned.mkdir()
     before = owned.stat().st_uid
     monkeypatch.setattr(Path, "mkdir", lambda self, **_: self.symlink_to(owned))

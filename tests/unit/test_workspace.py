@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Build folders: whatever a killed build left is ended, unmounted and deleted; what lives is left alone."""
+"""Build directories: whatever a killed build left is ended, unmounted and deleted; what lives is left alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_folder_lasts_as_long_as_its_build(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
     with workspaces.open("task-1") as workspace:
         (workspace.work / "layer").mkdir()
-        assert workspace.folder.parent == workspaces.builds
+        assert workspace.directory.parent == workspaces.builds
     assert list(workspaces.builds.iterdir()) == []
 
 
@@ -35,7 +35,7 @@ def test_the_folder_of_a_build_that_lives_is_left_alone(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
     with workspaces.open("task-1") as workspace:
         assert workspaces.clean_up() == []
-        assert workspace.folder.exists()
+        assert workspace.directory.exists()
 
 
 def test_what_a_killed_build_left_is_removed(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_killed_owner_gives_its_folder_up(tmp_path: Path) -> None:
     assert subprocess.run([sys.executable, "-c", script, tmp_path], timeout=60, check=False).returncode == -9
     assert len(list(workspaces.builds.iterdir())) == 1
     with workspaces.open("task-3") as workspace:
-        assert list(workspaces.builds.iterdir()) == [workspace.folder]
+        assert list(workspaces.builds.iterdir()) == [workspace.directory]
 
 
 def test_who_had_the_ids_before_is_ended_before_they_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,9 +123,9 @@ def test_a_process_in_the_control_group_of_a_build_is_one_of_it(tmp_path: Path) 
             pytest.skip("no control groups can be made here")
         with subprocess.Popen(["sleep", "1000"]) as process:
             try:
-                assert not workspace._belongs(process.pid, own.folder)
+                assert not workspace._belongs(process.pid, own.directory)
                 (own.groups[0] / "cgroup.procs").write_text(str(process.pid))
-                assert workspace._belongs(process.pid, own.folder)
+                assert workspace._belongs(process.pid, own.directory)
             finally:
                 process.kill()
 

@@ -51,20 +51,7 @@ def contained(
     words += ["bwrap", "--die-with-parent", "--unshare-pid", "--as-pid-1", "--unshare-ipc", "--unshare-uts"]
     words += ["--cap-add", "ALL", "--clearenv", "--dev", "/dev", "--dir", "/proc"]
     words += _directories([*python_files(), *map(Path, mounts), *map(Path, _ETC), INSIDE])
-    words += ["--ro-bind", "/sys", "/sys"]
-    for name in _IMAGE:
-        if Path(name).is_symlink():
-            words += ["--symlink", str(Path(name).readlink()), name]
-        elif Path(name).exists():
-            words += ["--ro-bind", name, name]
-    for name in _ETC:
-        if Path(name).exists():
-            words += ["--ro-bind", str(Path(name).resolve()), name]
-    for name in ("/tmp", "/var/tmp", "/run"):
-        words += ["--perms", "1777", "--tmpfs", name]
-    words += _directories([*python_files(), INSIDE])
-    for path in python_files():  # they may be below /var/tmp
-        words += ["--ro-bind", str(path), str(path)]
+    words += _image()
     words += ["--ro-bind", str(programs), str(INSIDE)]
     for target, source in visible.items():
         words += ["--bind", str(source), target]
@@ -84,6 +71,25 @@ def contained(
         words += ["setpriv", "--bounding-set", ",".join(["-all", *(f"+{each.lower()}" for each in capabilities)]), "--"]
     words += arguments
     return Command(words, {"PATH": os.environ["PATH"]}, stack.close)
+
+
+def _image() -> list[str]:
+    """Return options for the files of the machine that the image of the pod has."""
+    words = ["--ro-bind", "/sys", "/sys"]
+    for name in _IMAGE:
+        if Path(name).is_symlink():
+            words += ["--symlink", str(Path(name).readlink()), name]
+        elif Path(name).exists():
+            words += ["--ro-bind", name, name]
+    for name in _ETC:
+        if Path(name).exists():
+            words += ["--ro-bind", str(Path(name).resolve()), name]
+    for name in ("/tmp", "/var/tmp", "/run"):
+        words += ["--perms", "1777", "--tmpfs", name]
+    words += _directories([*python_files(), INSIDE])
+    for path in python_files():  # they may be below /var/tmp
+        words += ["--ro-bind", str(path), str(path)]
+    return words
 
 
 def _directories(paths: Sequence[Path]) -> list[str]:

@@ -64,7 +64,7 @@ def make_cluster(directory: Path, topdir: Path, token: str) -> Cluster:
 
 def write_credentials(places: ClusterPlaces, authority: Authority) -> None:
     """Write the kubeconfig of the builders and, unless it exists, their token."""
-    places.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    places.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not places.token.exists():
         write_atomically(places.token, secrets.token_urlsafe(32), mode=0o600)
     write_kubeconfig(places.kubeconfig, places.url, authority.certificate_path, places.token, NAMESPACE)

@@ -252,7 +252,7 @@ def main() -> None:
             demo.box.down()
     print(f"\nThe demonstration took {time.monotonic() - began:.0f} s.")
     if arguments.directory:
-        print(what_is_kept(demo.box.layout.folder))
+        print(what_is_kept(demo.box.layout.directory))
 
 
 if __name__ == "__main__":

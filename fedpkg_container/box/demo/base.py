@@ -153,12 +153,12 @@ def publish(box: Box, rpms: list[Path], *, version: str = "1", release: str = "1
 
 def make_archive(engine: Buildah, rpms: list[Path], nvr: NVR) -> Path:
     """Build a base image of RPMs; return its archive, in the engine's directory."""
-    context = engine.folder / "context"
+    context = engine.directory / "context"
     install(rpms, _rootfs(context))
     labels = {"com.redhat.component": nvr.name, "name": IMAGE, "version": nvr.version, "release": nvr.release,
               "maintainer": "the box", "summary": "A base image made of this machine's programs",
               "usage": f"FROM {IMAGE}"}  # fmt: skip
-    dockerfile = engine.folder / "Dockerfile"
+    dockerfile = engine.directory / "Dockerfile"
     dockerfile.write_text('FROM scratch\nCOPY rootfs /\nCMD ["/bin/sh"]\n')
     request = ImageBuild(
         context=context,
@@ -170,7 +170,7 @@ def make_archive(engine: Buildah, rpms: list[Path], nvr: NVR) -> Path:
         timeout=1800,
     )
     image = engine.build(request, line=lambda _: None, tick=lambda: None)
-    archive = engine.folder / f"{IMAGE}.tar.gz"
+    archive = engine.directory / f"{IMAGE}.tar.gz"
     with engine.exporting(image, [], archive=ImageReference("", IMAGE, tag=nvr.version)) as exporting:
         exporting.save(archive)
     return archive

@@ -46,7 +46,7 @@ def _started(
     specification: str, workspace: Workspace, certificates: Path, isolation: Isolation
 ) -> Iterator[tuple[int, Callable[[], None]]]:
     """Run an image; yield its port, and a function that raises if it ended."""
-    folder = workspace.folder
+    folder = workspace.directory
     limits = folder / "containers.conf"
     limits.write_text(containers_conf())
     environment = {**storage.configure(workspace, []), "CONTAINERS_CONF": str(limits)}

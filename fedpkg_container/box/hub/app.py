@@ -22,6 +22,7 @@ from fedpkg_container.box.hub.dispatch import UNREADABLE, fault_of, load_plugins
 from fedpkg_container.box.hub.session import CallerSession
 from fedpkg_container.box.hub.uploads import Upload
 from fedpkg_container.box.tls import make_server, serve
+from fedpkg_container.box.wake import wake
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ class HubApplication:
     :param plugin_path: directories of hub plugins
     :param plugins: names of the plugins to load
     :param configuration: a file like hub.conf; only ``[policy]`` is read; optional
+    :param builders: directory of the box's builders; None for a hub without a box
     """
 
     def __init__(
@@ -49,8 +51,10 @@ class HubApplication:
         plugin_path: list[Path],
         plugins: list[str],
         configuration: Path | None = None,
+        builders: Path | None = None,
     ) -> None:
         self.database = database
+        self.builders = builders
         self.options = {"KojiDir": str(topdir), "DisableURLSessions": True}
         koji.pathinfo.topdir = str(topdir)
         calls.load()
@@ -77,6 +81,8 @@ class HubApplication:
         try:
             with self.database.transaction():
                 result = self._run(environ, name, parameters)
+            if context.wakes_builders and self.builders:
+                wake(self.builders)
             if isinstance(result, Upload):
                 result = result.receive()
             answer: str = koji.xmlrpcplus.dumps((result,), methodresponse=1, allow_none=1)
@@ -91,6 +97,7 @@ class HubApplication:
         context.policy = self.policies
         context.environ = environ
         context.method = name
+        context.wakes_builders = False
         context.session = session = CallerSession(environ, self.database)
         before = self.database.changes
         if name == "rawUpload":
@@ -185,12 +192,15 @@ def main() -> None:
     for name in ("database", "topdir", "certificate", "ca", "access-log"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--config", type=Path, help="a file like hub.conf, for its [policy]")
+    parser.add_argument("--builders", type=Path, help="directory of the builders to wake")
     parser.add_argument("--plugin-path", type=Path, action="append", default=[])
     parser.add_argument("--plugin", action="append", default=[])
     arguments = parser.parse_args()
     logs.serve()
     database = Database(arguments.database)
-    application = HubApplication(database, arguments.topdir, arguments.plugin_path, arguments.plugin, arguments.config)
+    application = HubApplication(
+        database, arguments.topdir, arguments.plugin_path, arguments.plugin, arguments.config, arguments.builders
+    )
     server = make_server(
         AccessLog(application, arguments.access_log),
         ("127.0.0.1", arguments.port),

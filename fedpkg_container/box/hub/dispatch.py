@@ -74,6 +74,11 @@ def database() -> Database:
     return found
 
 
+def wake_builders() -> None:
+    """Have the builders poll as soon as the current call's changes are stored."""
+    context.wakes_builders = True
+
+
 def topdir() -> Path:
     """Root of builds, repositories and task output, inside a call (KojiDir)."""
     return Path(context.opts["KojiDir"])

@@ -77,7 +77,7 @@ def import_context(
                 f"another import is running on this machine, in {state}", solution="wait until it has finished"
             ) from None
         workspace = stack.enter_context(workspaces.open("import"))
-        log = stack.enter_context(EchoedLog(workspace.folder / "import-base.log", show))
+        log = stack.enter_context(EchoedLog(workspace.directory / "import-base.log", show))
         # Nothing is executed, so the runtime need not be installed.
         yield ImportContext(Buildah(workspaces, workspace, isolation=Isolation(RUNTIMES[0]), access=access), log)
 
@@ -249,7 +249,7 @@ class BaseImport:
         platform = platform_of(arch_image.arch)
         base_image = self.engine.bases.pull(published.repository.at(published.digest), platform)
         reference = ImageReference.parse(base_image.name)
-        directory = self.engine.folder / arch_image.arch
+        directory = self.engine.directory / arch_image.arch
         directory.mkdir()
         archive = directory / f"{nvr}.{arch_image.arch}.tar.gz"
         name = ImageReference("", published.repository.repository, tag=sanitize_tag(published.tags.primary))

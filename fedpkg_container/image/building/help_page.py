@@ -38,7 +38,7 @@ def make_man_page(checkout: Path, workspace: Workspace) -> Path | None:
     if text is None:
         return None
     directory = workspace.new("help")
-    markdown = workspace.folder / HELP_SOURCE
+    markdown = workspace.directory / HELP_SOURCE
     markdown.write_bytes(text)
     try:
         command: list[str | Path] = ["go-md2man", "-in", markdown, "-out", directory / MAN_PAGE]

@@ -89,7 +89,7 @@ def read_packages(root: Path, workspace: Workspace) -> list[InstalledRPM]:
     :param workspace: of the worker that reads the copy
     :raises BuildFailedError: if the database cannot be read
     """
-    copy = Path(tempfile.mkdtemp(prefix="rpmdb-", dir=workspace.folder))
+    copy = Path(tempfile.mkdtemp(prefix="rpmdb-", dir=workspace.directory))
     copy.chmod(0o755)
     if not any(_copy_database(root, path, copy) for path in DATABASES):
         return []

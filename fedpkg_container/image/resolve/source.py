@@ -87,7 +87,7 @@ def fetch_checkout(
     deadline.check()
     report(f"fetching {remote} at {scm.revision}")
     path = workspace.new("source")
-    gitconfig = workspace.folder / "gitconfig"
+    gitconfig = workspace.directory / "gitconfig"
     gitconfig.write_text(_GITCONFIG)
     readable = [gitconfig, *([Path(scm.repository)] if scm.scheme == "git+file://" else [])]
     tick()

@@ -262,7 +262,7 @@ class CreateContainerTask(ContainerTask):
                     ),
                     deadline=deadline,
                 )
-                return arch_result.upload_result(build.run(), engine.folder, lambda path: self.uploadFile(str(path)))
+                return arch_result.upload_result(build.run(), engine.directory, lambda path: self.uploadFile(str(path)))
 
     def weight(self) -> float:
         """Return the weight of the task: a builder that follows a pod can hold many builds."""

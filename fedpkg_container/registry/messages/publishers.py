@@ -11,7 +11,7 @@ from typing import Protocol
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run
 from fedpkg_container.registry.messages.message import Message
-from fedpkg_container.text import printable_line, reason_text
+from fedpkg_container.text import os_error_text, printable_line, reason_text
 
 #: Maximum output of a program in bytes; only an error message is used.
 _OUTPUT_LIMIT = 10**6
@@ -97,9 +97,13 @@ class FedoraMessagingPublisher:
             sent = api.Message(topic=message.topic, body=message.body)
             sent.id = message.id
             api.publish(sent, timeout=self.timeout)
-        except (exceptions.BaseException, AMQPError, OSError) as error:
-            reason = printable_line(str(error)) or type(error).__name__
-            raise FedpkgContainerError(
-                f"fedora-messaging could not publish to the exchange: {reason}",
-                solution=f"check {self.configuration} and the broker",
-            ) from error
+        except (exceptions.BaseException, AMQPError) as error:
+            raise self._failed(printable_line(str(error)) or type(error).__name__) from error
+        except OSError as error:
+            raise self._failed(os_error_text(error)) from error
+
+    def _failed(self, reason: str) -> FedpkgContainerError:
+        return FedpkgContainerError(
+            f"fedora-messaging could not publish to the exchange: {reason}",
+            solution=f"check {self.configuration} and the broker",
+        )

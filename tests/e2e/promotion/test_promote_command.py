@@ -66,7 +66,7 @@ class Desk:
         return self.bench.folder.name.replace("_", "-").strip("-").lower()
 
     def start(self, *words: str) -> subprocess.Popen[str]:
-        """Begin a command."""
+        """Start a command."""
         return subprocess.Popen(
             self._command(*words),
             env=dict(self.environment),

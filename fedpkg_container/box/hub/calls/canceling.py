@@ -12,7 +12,7 @@ from fedpkg_container.box.hub.calls import hosts
 from fedpkg_container.box.hub.calls.builds import BUILD_CANCELED, BUILDING, build_row, known_build
 from fedpkg_container.box.hub.calls.tasks import CANCELED, ENDED, OPEN, stored, task_row
 from fedpkg_container.box.hub.database import Row
-from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.dispatch import call, database, wake_builders
 from fedpkg_container.box.hub.lookups import one_row, require_login, require_permission
 from fedpkg_container.box.hub.parameters import BuildLookup
 
@@ -23,6 +23,7 @@ def _cancel(task_id: int, *, recurse: bool = True) -> None:
     if row["state"] in ENDED:
         return
     database().update("tasks", row["id"], state=CANCELED, completion_time=time.time())
+    wake_builders()
     for build in database().all("SELECT id FROM builds WHERE task_id = ? AND state = ?", row["id"], BUILDING):
         _cancel_row(build)
     if recurse:

@@ -16,15 +16,15 @@ from fedpkg_container.box.hub.calls import listings
 from fedpkg_container.box.hub.calls import tasks as task_calls
 from fedpkg_container.box.hub.calls.tasks import ASSIGNED, ENDED, FREE, OPEN
 from fedpkg_container.box.hub.database import Row, marks
-from fedpkg_container.box.hub.dispatch import UNREADABLE, call, database
+from fedpkg_container.box.hub.dispatch import UNREADABLE, call, database, wake_builders
 from fedpkg_container.box.hub.kinds import shown
 from fedpkg_container.box.hub.lookups import one_row
 from fedpkg_container.box.hub.parameters import Anything, Content, HostData, SubtaskOptions, assert_plain
 
 #: Seconds until a host that refused a task may get it again.
 REFUSAL_LIFETIME = 15 * 60
-#: Seconds since its last update for which a host counts as alive; builders of a box poll twice per second.
-FRESH = 3.0
+#: Seconds since its last update for which a host counts as alive; builders of a box poll every two seconds at least.
+FRESH = 5.0
 
 
 @dataclass
@@ -273,6 +273,7 @@ def task_set_wait(parent: int, tasks: list[int] | None) -> None:
     """Make a task wait for these children, or all."""
     calling_host()
     database().update("tasks", parent, waiting=1)
+    wake_builders()  # a waiting task uses no capacity
     if tasks is None:
         database().execute("UPDATE tasks SET awaited = 1 WHERE parent = ?", parent)
         return

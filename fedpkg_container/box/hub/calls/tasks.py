@@ -15,7 +15,7 @@ from koji.context import context
 from fedpkg_container.box.hub import policies
 from fedpkg_container.box.hub.calls import listings
 from fedpkg_container.box.hub.database import Row, marks, query_options, seconds, timestamp
-from fedpkg_container.box.hub.dispatch import call, database
+from fedpkg_container.box.hub.dispatch import call, database, wake_builders
 from fedpkg_container.box.hub.lookups import one_row, require_login, require_permission
 from fedpkg_container.box.hub.parameters import Lookup, QueryOptions, TaskFilter
 
@@ -96,6 +96,7 @@ def make_task(method: str, arglist: Sequence[Any], **opts: Any) -> int:
         owner, arch, priority = context.session.user_id, "noarch", koji.PRIO_DEFAULT
     arch = opts.get("arch") or arch
     known = {"method": method, "arch": arch, "parent": opts.get("parent"), "user_id": owner}
+    wake_builders()
     return database().insert(
         "tasks",
         state=FREE,
@@ -290,6 +291,7 @@ def free(task_id: int) -> None:
     if row["state"] in ENDED:
         raise koji.GenericError(f"Cannot free task {task_id}, state is {koji.TASK_STATES[row['state']]}")
     database().update("tasks", row["id"], state=FREE, host_id=None)
+    wake_builders()
 
 
 def may_take(row: Row, host_id: int) -> bool:
@@ -306,9 +308,11 @@ def assign_task(task_id: int, host: Lookup, force: bool = False, override: bool 
     if not force and not may_take(row, host_row["id"]):
         return False
     database().update("tasks", row["id"], state=ASSIGNED, host_id=host_row["id"])
+    wake_builders()
     return True
 
 
 def close(task_id: int, result: str, state: int) -> None:
     """End a task with a result."""
     database().update("tasks", task_id, state=state, result=result, completion_time=time.time())
+    wake_builders()
