@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 PATCH = ROOT / "packaging" / "rpkg" / "0001-Let-other-packages-extend-the-client.patch"
 ENTRY_POINT = '[project.entry-points."rpkg.clients"]\nfedpkg-container = "fedpkg_container.rpkg_extension:extend"\n'
 REFUSED, USAGE_ERROR = 3, 2
-#: A site's client with an additional command, and a program like rpkg's and fedpkg's, with their error messages.
+#: A site's client with its own command, and a program like rpkg's and fedpkg's, with their error messages.
 SITE = """\
 import configparser, logging, sys
 import pyrpkg, pyrpkg.cli

@@ -37,7 +37,7 @@ EARLIER: tuple[dict[str, object], ...] = (
     {"format": 2, **_SECOND},
     {"format": 3, **_SECOND},  # only the image has another format
 )
-#: Required fields of the current format. A change of them requires a new FORMAT.
+#: Required fields of the current format. A change of them needs another FORMAT; then these are the earlier ones.
 REQUIRED = {
     BuildSpec: (
         "task_id arch source_url component version release repository_path scratch parents labels yum_repository"
