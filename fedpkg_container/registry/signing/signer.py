@@ -163,7 +163,16 @@ def _token_signer(public_key: PublicKey, settings: SigningSettings) -> Signer:
     command += ["--login", "--pin", f"env:{_PIN_VARIABLE}"] if pin is not None else []
     environment = {_PIN_VARIABLE: os.fsdecode(pin)} if pin is not None else {}
     prefix = b"" if is_ec else _DIGEST_INFO
-    return _program_signer(public_key, command, settings.command_timeout, environment=environment, prefix=prefix)
+    signer = _program_signer(public_key, command, settings.command_timeout, environment=environment, prefix=prefix)
+    lock = (
+        threading.Lock()
+    )  # tokens often allow one session; SoftHSM does not find its own while another program writes
+
+    def make(payload: bytes) -> bytes:
+        with lock:
+            return signer.make(payload)
+
+    return Signer(public_key, make)
 
 
 def _program_signer(
