@@ -77,6 +77,11 @@ class DistributionPlaces:
         return self.directory / "front-end"
 
     @property
+    def catalog(self) -> Path:
+        """The web site of the stable registry's contents, which the front end serves."""
+        return self.directory / "catalog"
+
+    @property
     def record(self) -> Path:
         """Log of promotions: what, when, who."""
         return self.directory / "promotions.jsonl"
