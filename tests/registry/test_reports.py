@@ -68,7 +68,7 @@ def test_registry_that_cannot_be_read_is_an_error(fault: int | Fault, make_hub: 
         list_images(hub.bench.site, hub.bench.site.target("stable"), [])
     if fault == 403:
         assert "does not list its repositories" in raised.value.reason
-        assert "the promotion journal has none of them either" in raised.value.reason
+        assert "the promotion journal contains none either" in raised.value.reason
 
 
 def test_repositories_of_the_journal_are_listed_without_a_catalog(make_hub: MakeHub) -> None:

@@ -44,7 +44,7 @@ def test_private_keys(form: str, kind: str, tmp_path: Path, monkeypatch: pytest.
     content = cosign_pem(key, PASSWORD) if form == "cosign" else pem(key, PASSWORD if form == "openssl" else "")
     settings = SigningSettings(str(written(tmp_path / "own.key", content)))
     if form != "plain":
-        with pytest.raises(ConfigurationError, match=r"own\.key is encrypted, and there is no password"):
+        with pytest.raises(ConfigurationError, match=r"own\.key is encrypted, and no password is configured"):
             open_signer(settings)
         wrong = written(tmp_path / "wrong", b"Pl4nt3d but wrong\n")
         with pytest.raises(ConfigurationError, match=r"own\.key cannot be decrypted with the password") as caught:

@@ -19,7 +19,7 @@ _OUTPUT_LIMIT = 10**6
 
 @dataclass(frozen=True)
 class MessageSettings:
-    """Where messages are sent to; nowhere if neither is set.
+    """The receiver of messages; none are sent if neither is set.
 
     :param command: program with its arguments
     :param fedora_messaging: configuration file of fedora-messaging
@@ -37,13 +37,13 @@ class Publisher(Protocol):
     def publish(self, message: Message) -> None:
         """Send a message, and return when the receiver has accepted it.
 
-        :raises FedpkgContainerError: if it did not, or not in time
+        :raises FedpkgContainerError: if it was not accepted in time
         """
         ...
 
 
 def publisher(settings: MessageSettings) -> Publisher | None:
-    """Return the publisher of a site; None if it sends no messages."""
+    """Return the publisher of a site; None if none is configured."""
     if settings.command:
         return ProgramPublisher(settings.command, settings.timeout)
     if settings.fedora_messaging:
