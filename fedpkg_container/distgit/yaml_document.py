@@ -21,6 +21,9 @@ KeyPath = tuple[Union[str, int], ...]
 MAX_DEPTH = 50
 MAX_VALUES = 20_000
 
+#: Maximum characters of a number: the time for reading one in base 60 (``1:30:00``) grows with their square.
+MAX_NUMBER = 1000
+
 #: Maximum characters of a value in a message.
 _MAX_TEXT = 60
 
@@ -172,8 +175,8 @@ class _Reader:
             return items
         return self._refused(node, kind)
 
-    def _enter(self, depth: int) -> None:
-        self._count += 1
+    def _enter(self, depth: int, values: int = 1) -> None:
+        self._count += values
         if depth > MAX_DEPTH or self._count > MAX_VALUES:
             raise LimitExceededError
 
@@ -189,9 +192,9 @@ class _Reader:
         if kind not in _SCALARS:
             return self._refused(node, kind)
         try:
-            value = getattr(self._constructor, f"construct_yaml_{kind}")(node)
-            str(value)  # Python does not convert integers of more than 4,300 digits, which messages require
-            return value
+            if kind in ("int", "float") and len(node.value) > MAX_NUMBER:
+                raise ValueError("a number is too long")
+            return getattr(self._constructor, f"construct_yaml_{kind}")(node)
         except (ValueError, LookupError, OverflowError):
             self._add(
                 "yaml-syntax",
@@ -234,8 +237,11 @@ class _Reader:
                 entries[key.value] = (key, value)
         yield from entries.values()
         for value in merges:
-            for merged in [value] if value.id == "mapping" else value.value if value.id == "sequence" else []:
+            sources = [value] if value.id == "mapping" else value.value if value.id == "sequence" else []
+            self._enter(depth, len(sources))
+            for merged in sources:
                 if merged.id == "mapping":
+                    self._enter(depth, len(merged.value))  # those that are overridden take time, too
                     yield from self._merged(merged, depth + 1)
 
     def _check_key(self, key: Any, before: dict[str, tuple[Any, Any]]) -> None:

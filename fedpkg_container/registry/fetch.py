@@ -19,7 +19,7 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.digests import verify_chunks
 from fedpkg_container.registry.manifests import MAX_CONFIG_SIZE, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.response import Stream
+from fedpkg_container.registry.response import Stream, content_length
 
 _log = logging.getLogger(__name__)
 
@@ -90,9 +90,9 @@ def _receive(
         return
     with source.open_blob(digest, offset=offset) as stream:
         offset = _start_offset(stream, offset)
-        length = stream.headers.get("Content-Length", "")
-        if length.isdecimal() and offset + int(length) != size:
-            raise WrongContentError(f"{digest} has {offset + int(length)} bytes, its manifest states {size}")
+        length = content_length(stream.headers)
+        if length is not None and offset + length != size:
+            raise WrongContentError(f"{digest} has {offset + length} bytes, its manifest states {size}")
         resumed(offset)
         with path.open("r+b" if offset else "wb") as file:
             file.seek(offset)

@@ -43,6 +43,11 @@ MAX_READ_TIME = 300.0
 READ_SIZE = 1 << 14
 #: Minimum transfer rate, bytes per second; a slower server counts as unresponsive.
 MIN_RATE = 1024
+#: Maximum number of digits of a ``Content-Length``.
+MAX_LENGTH_DIGITS = 18
+#: Maximum length of an unused response that is read, bytes, and seconds until a slow one is not read further.
+MAX_DISCARDED = 100_000
+DISCARD_TIMEOUT = 5.0
 #: Query strings of URLs: those of storage backends contain credentials.
 _QUERY = re.compile(r"\?[^\s'\")]*")
 #: Error codes for a manifest that refers to content that the registry does not see. Temporary with docker-registry:
@@ -145,12 +150,19 @@ def read_response(
     return Response(response.status_code, response.headers, bytes(content))
 
 
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return the number of bytes that a server announces; None if it does not state a valid one."""
+    length = headers.get("Content-Length", "")
+    return int(length) if len(length) <= MAX_LENGTH_DIGITS and length.isascii() and length.isdecimal() else None
+
+
 def discard(response: requests.Response) -> None:
-    """Discard a response; read it if it is short, so that the connection can be reused."""
-    length = response.headers.get("Content-Length", "")
-    if len(length) < 6 and length.isdecimal():
-        with contextlib.suppress(requests.RequestException, HTTPError, OSError):
-            _ = response.content
+    """Discard a response; read it if it is short and not slow, so that the connection can be reused."""
+    length = content_length(response.headers)
+    if length is not None and length <= MAX_DISCARDED:
+        with contextlib.suppress(requests.RequestException, HTTPError, OSError, RegistryUnavailableError):
+            for _ in iter_parts(response, DISCARD_TIMEOUT, decoded=False):
+                pass
     response.close()
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import http.client
 import socket
 import ssl
 import threading
 import weakref
 from collections.abc import Iterable, Iterator
+from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +33,8 @@ from fedpkg_container.text import reason_text
 
 #: Maximum number of pooled connections: as many as there may be threads.
 MAX_CONNECTIONS = 128
+#: Maximum time for the headers of a response if a request has no timeout, seconds.
+MAX_HEADER_TIME = 300.0
 #: podman's and docker's directories with certificates of registries; the user's first.
 DIRECTORIES = (Path("~/.config/containers/certs.d"), Path("/etc/containers/certs.d"), Path("/etc/docker/certs.d"))
 
@@ -48,6 +52,7 @@ class Session(requests.Session):
 
     def __init__(self, host: str, certificates: Path | None, guard: AddressGuard | None = None) -> None:
         super().__init__()
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))  # a server could fill the memory with them
         self._guard = guard
         self._host, self._certificates = normalize_host(host), certificates or _certificate_directory(host)
         self._adapters: dict[str, HTTPAdapter] = {}
@@ -124,6 +129,8 @@ class OpenSockets:
         sockets = self
 
         class Connection(base.ConnectionCls):  # type: ignore[name-defined, misc]
+            response_class = _Response
+
             def connect(self) -> None:
                 self._raw_socket: socket.socket | None = None
                 try:
@@ -164,6 +171,42 @@ class OpenSockets:
             ConnectionCls = Connection
 
         return Pool
+
+
+class _Response(http.client.HTTPResponse):
+    """A response whose headers are received within the timeout of the socket."""
+
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self._limited = _limited_time(sock)
+
+    def begin(self) -> None:
+        """Receive the headers."""
+        with self._limited:
+            super().begin()
+
+
+@contextlib.contextmanager
+def _limited_time(sock: socket.socket) -> Iterator[None]:
+    """Let the timeout of a socket apply to the whole block, and not to each part that is received in it.
+
+    :raises socket.timeout: if the block takes longer
+    """
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _shut_down(sock)
+
+    timer = threading.Timer(sock.gettimeout() or MAX_HEADER_TIME, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if late.is_set():
+            raise socket.timeout("timed out")
 
 
 def _shut_down(sock: socket.socket) -> None:

@@ -13,14 +13,15 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.registry import response
 from fedpkg_container.registry.mirror.tree import Tree
 from fedpkg_container.registry.probing import http, run
-from fedpkg_container.registry.probing.http import FAILED, MISSING, WRONG
+from fedpkg_container.registry.probing.http import FAILED, MISSING, WRONG, MirrorHTTP, ProbedBlob, guard_for
 from fedpkg_container.registry.probing.run import MirrorReport, ProbeOptions, ProbeReport, probe
 from fedpkg_container.registry.redirects.settings import Address
-from tests.support.mirror_server import CHUNKED, CUT, ENDLESS, MirrorServer, mirror_server
+from tests.support.mirror_server import CHUNKED, CUT, DRIPS, ENDLESS, INTERVAL, MirrorServer, mirror_server
 from tests.support.mirror_server import WRONG as WRONG_BYTES
-from tests.support.waiting import PATIENCE
+from tests.support.waiting import PATIENCE, eventually
 
 Probe = Callable[..., ProbeReport]
 
@@ -219,3 +220,46 @@ def test_only_wanted_repositories(tree: Path, server: MirrorServer) -> None:
 def test_empty_tree(tmp_path: Path) -> None:
     with pytest.raises(FedpkgContainerError, match="has no blobs to probe"):
         probed(tmp_path, "https://mirror.example.org")
+
+
+def test_length_that_is_not_a_number_of_bytes(tree: Path, server: MirrorServer) -> None:
+    """Python does not convert so many digits."""
+    server.raw["HEAD"] = (b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n", b"")
+    report = probed(tree, server.url, max_download=0)
+    assert report.mirrors == [MirrorReport(server.url, verified=4)]
+
+
+def test_cookies_are_not_stored(tree: Path, server: MirrorServer) -> None:
+    server.raw["GET"] = (b"HTTP/1.1 404 Not Found\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n", b"")
+    address = Address.parse(server.url)
+    with MirrorHTTP(address, guard_for([address])) as mirror:
+        for _ in range(2):
+            assert mirror.probe(ProbedBlob("a", f"sha256:{'0' * 64}", 7), download=True).kind == MISSING
+        assert list(mirror._session.cookies) == []
+    assert [headers.get("cookie") for _, _, headers in server.seen] == [None, None]
+
+
+def test_slow_headers(tree: Path, server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The timeout is that of all headers, not of each byte."""
+    monkeypatch.setattr(http, "TIMEOUT", 10 * INTERVAL)
+    server.raw["HEAD"] = (b"HTTP/1.1 200 OK\r\nX: ", b"\r\nContent-Length: 7\r\n\r\n")
+    address = Address.parse(server.url)
+    with MirrorHTTP(address, guard_for([address])) as mirror:
+        verdict = mirror.probe(ProbedBlob("a", f"sha256:{'0' * 64}", 7), download=False)
+    assert (verdict.kind, "Read timed out" in verdict.reason) == (FAILED, True)
+    eventually(lambda: bool(server.dripped), lambda: server.seen)
+    assert server.dripped[0] < DRIPS
+
+
+def test_slow_content_of_a_redirect(tree: Path, server: MirrorServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not needed, and read only so that the connection can be used again."""
+    monkeypatch.setattr(response, "DISCARD_TIMEOUT", 10 * INTERVAL)
+    address = Address.parse(server.url)
+    blob = ProbedBlob("a", f"sha256:{'0' * 64}", 7)
+    location = f"{server.url}/other".encode()
+    head = b"HTTP/1.1 302 Found\r\nLocation: " + location + b"\r\nContent-Length: 9999\r\n\r\n"
+    server.raw[f"GET /{blob.path}"] = (head, b"end")
+    with MirrorHTTP(address, guard_for([address])) as mirror:
+        assert mirror.probe(blob, download=True).kind == MISSING
+    eventually(lambda: bool(server.dripped), lambda: server.seen)
+    assert server.dripped[0] < DRIPS

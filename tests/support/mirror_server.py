@@ -15,6 +15,8 @@ from typing import Union
 #: Faults: another byte; half of the content; without length; a redirect to a URL; a response that never ends. A number
 #: is a status.
 WRONG, CUT, CHUNKED, ENDLESS = "wrong", "cut", "chunked", "endless"
+#: Number of bytes that ``drip`` sends, and seconds between them.
+DRIPS, INTERVAL = 60, 0.05
 
 
 @dataclass
@@ -24,6 +26,8 @@ class MirrorServer:
     :param root: the served directory
     :param faults: pattern of ``METHOD /path`` → fault; a text with a colon is a URL to redirect to
     :param seen: method, path and headers of each request
+    :param raw: start of ``METHOD /path`` → bytes of the response, sent at once, and those sent slowly in between
+    :param dripped: number of bytes that each slow response sent before the client closed the connection
     """
 
     root: Path
@@ -31,12 +35,19 @@ class MirrorServer:
     faults: dict[str, Union[int, str]] = field(default_factory=dict)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
+    raw: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
+    dripped: list[int] = field(default_factory=list)
 
     def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
         """Answer a request."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         self.seen.append((request.command, request.path, headers))
         line = f"{request.command} {request.path}"
+        for start, (before, after) in self.raw.items():
+            if line.startswith(start):
+                request.close_connection = True
+                self._drip(request, before, after)
+                return
         fault = next((fault for pattern, fault in self.faults.items() if re.search(pattern, line)), "")
         path = self.root / request.path.lstrip("/")
         if isinstance(fault, int) or not (path.is_file() or ":" in fault):
@@ -61,6 +72,19 @@ class MirrorServer:
         if fault == ENDLESS:
             request.wfile.flush()
             self.stopped.wait(60)
+
+    def _drip(self, request: http.server.BaseHTTPRequestHandler, before: bytes, after: bytes) -> None:
+        """Send a response whose middle part comes slowly."""
+        request.wfile.write(before)
+        if not after:
+            return
+        count = 0
+        with contextlib.suppress(OSError):
+            while count < DRIPS and not self.stopped.wait(INTERVAL):
+                request.wfile.write(b"x")
+                count += 1
+        self.dripped.append(count)
+        request.wfile.write(after)
 
     @staticmethod
     def _send(request: http.server.BaseHTTPRequestHandler, status: int, headers: dict[str, str]) -> None:

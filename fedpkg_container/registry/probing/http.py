@@ -17,7 +17,14 @@ from fedpkg_container.registry.digests import verify_chunks
 from fedpkg_container.registry.http import CONNECT_TIMEOUT, MAX_REDIRECTS, REDIRECTS
 from fedpkg_container.registry.redirects.settings import Address
 from fedpkg_container.registry.request_log import logged_request
-from fedpkg_container.registry.response import connection_errors, discard, iter_parts, redact, resolve_url
+from fedpkg_container.registry.response import (
+    connection_errors,
+    content_length,
+    discard,
+    iter_parts,
+    redact,
+    resolve_url,
+)
 from fedpkg_container.registry.retry import retry
 from fedpkg_container.registry.session import Session
 
@@ -123,20 +130,20 @@ class MirrorHTTP:
     def _probe(self, blob: ProbedBlob, method: str, *, download: bool) -> Verdict:
         url = f"{self.url}/{blob.path}"
         with self._response(method, url) as response:
-            status, length = response.status_code, response.headers.get("Content-Length", "")
+            status, length = response.status_code, content_length(response.headers)
             if status == 429 or (status >= 500 and status != 501):
                 raise RegistryUnavailableError(f"{method} {redact(response.url)}: HTTP {status}")
             is_refused = method == "HEAD" and status in _HEAD_REFUSED
             if not is_refused:
                 if status != 200:
                     return Verdict(MISSING, f"HTTP {status}")
-                if length.isdecimal() and int(length) != blob.size:
-                    return Verdict(WRONG, f"it has {int(length)} bytes instead of {blob.size}")
+                if length not in (None, blob.size):
+                    return Verdict(WRONG, f"it has {length} bytes instead of {blob.size}")
                 if download:
                     for _ in verify_chunks(self._chunks(response), blob.digest, blob.size):
                         pass
                     return Verdict(VERIFIED)
-                if length.isdecimal():
+                if length is not None:
                     return Verdict(PRESENT)
         return self._probe(blob, "GET", download=not is_refused)
 
