@@ -84,7 +84,8 @@ class FedoraMessagingPublisher:
     def publish(self, message: Message) -> None:
         """Publish a message with its own ID, by which consumers recognize one that is sent again."""
         try:
-            from fedora_messaging import api, config, exceptions
+            from fedora_messaging import api, config
+            from fedora_messaging.exceptions import BaseException as MessagingError
             from pika.exceptions import AMQPError
         except ImportError as error:
             raise FedpkgContainerError(
@@ -97,7 +98,7 @@ class FedoraMessagingPublisher:
             sent = api.Message(topic=message.topic, body=message.body)
             sent.id = message.id
             api.publish(sent, timeout=self.timeout)
-        except (exceptions.BaseException, AMQPError) as error:
+        except (MessagingError, AMQPError) as error:
             raise self._failed(printable_line(str(error)) or type(error).__name__) from error
         except OSError as error:
             raise self._failed(os_error_text(error)) from error
