@@ -144,7 +144,7 @@ def _status(summary: Summary) -> int:
 def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     """Return the options: arguments, with the site's configuration for the rest.
 
-    :raises UsageError: if no output directory is given
+    :raises UsageError: if no mirror directory is given
     """
     from fedpkg_container.errors import UsageError
     from fedpkg_container.registry.mirror.options import DAY, Options
@@ -152,7 +152,7 @@ def _options(arguments: argparse.Namespace, site: DistributionSite) -> Options:
     config = site.mirroring
     tree = arguments.directory or config.directory
     if tree is None:
-        raise UsageError("no output directory is given", solution=f"name it, or set [mirror] directory in {site.path}")
+        raise UsageError("no mirror directory is given", solution=f"name it, or set [mirror] directory in {site.path}")
     target = site.target(arguments.target or config.target)
     return Options(
         tree,
