@@ -20,15 +20,12 @@ from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.copy import copy_blob
 from fedpkg_container.registry.digests import verify_chunks
-from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Descriptor, Manifest
+from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, MAX_MANIFESTS, Descriptor, Manifest
 from fedpkg_container.registry.promotion.tagging import SignatureTags, put_signatures, should_copy_signatures
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.workers import WorkerPool
 
 _log = logging.getLogger(__name__)
-
-#: Maximum number of manifests of an image.
-MAX_MANIFESTS = 2000
 
 
 def manifest_exists(repository: Repository, digest: str) -> bool:
