@@ -177,6 +177,7 @@ def _describe(layout: Layout) -> None:
     if beyond := layout.distribution:
         print(f"stable    {beyond.address} (as {beyond.no_cdn_address}: without redirects)")
         print(f"mirror    {beyond.mirror_url}/ of {beyond.tree}")
+        print(f"catalog   https://{beyond.address}/catalog/ of {beyond.catalog}")
         print(f"switch    {beyond.switch}: no redirects while this file exists")
     if layout.cluster:
         print(f"cluster   {layout.cluster.url} (simulated; {layout.cluster.kubeconfig})")

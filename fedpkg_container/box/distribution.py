@@ -87,6 +87,7 @@ class Distribution:
                 tree=self.places.tree,
                 switch=self.places.switch,
                 listen=(f"127.0.0.1:{ports.front_end}",),
+                catalog=self.places.catalog,
             )
         except ConfigurationError as error:
             raise UsageError(error.reason, solution="name another directory for the box with --directory") from error
@@ -108,6 +109,7 @@ class Distribution:
         site["target stable"] = {"registry": places.address, "koji_tags": STABLE_TAGS}
         site["promotion"] = {"record": str(places.record)}
         site["mirror"] = {"registry": places.no_cdn_address, "directory": str(places.tree)}
+        site["catalog"] = {"directory": str(places.catalog), "url": f"https://{places.address}/catalog/"}
         site["redirects"] = {
             "names": " ".join(front.names),
             "no_cdn_names": " ".join(front.no_cdn_names),
@@ -118,6 +120,7 @@ class Distribution:
             "tree": str(front.tree),
             "switch": str(front.switch),
             "listen": " ".join(front.listen),
+            "catalog": str(places.catalog),
         }
         return site
 

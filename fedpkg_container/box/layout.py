@@ -4,79 +4,16 @@
 from __future__ import annotations
 
 import configparser
-import contextlib
 import os
-import socket
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 from urllib.parse import urlsplit
 
 from fedpkg_container.box.machines import BEYOND, CAPACITY, CLUSTER, MACHINE, Machine, machines
+from fedpkg_container.box.ports import ClusterPorts, DistributionPorts, Ports
 from fedpkg_container.errors import UsageError
 from fedpkg_container.text import reason_text
-
-_Self = TypeVar("_Self", bound="_Chosen")
-
-
-class _Chosen:
-    """TCP ports by the names of their services: base class of those below."""
-
-    @classmethod
-    def choose(cls: type[_Self], *, taken: Collection[int] = ()) -> _Self:
-        """Select free ports.
-
-        :param taken: further ports that are reserved, though no process listens on them now
-        """
-        found: list[int] = []
-        with contextlib.ExitStack() as sockets:
-            while len(found) < len(fields(cls)):  # type: ignore[arg-type]
-                port = sockets.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-                if port not in taken:
-                    found.append(port)
-        return cls(*found)
-
-    @classmethod
-    def read(cls: type[_Self], section: Mapping[str, str]) -> _Self:
-        """Stored ports; select missing ones, for a box of an earlier version."""
-        written = {name: int(port) for name, port in section.items()}
-        chosen = cls.choose(taken=written.values()).all
-        return cls(**{name: written.get(name, port) for name, port in chosen.items()})
-
-    @property
-    def all(self) -> dict[str, int]:
-        """Ports by name."""
-        return asdict(self)  # type: ignore[call-overload, no-any-return]
-
-
-@dataclass(frozen=True)
-class Ports(_Chosen):
-    """Ports of every box."""
-
-    hub: int
-    registry: int
-    distgit: int
-    distgit_anonymous: int
-    registry_storage: int
-    files: int
-
-
-@dataclass(frozen=True)
-class DistributionPorts(_Chosen):
-    """Ports of the servers between the candidate registry and users."""
-
-    stable: int
-    mirror: int
-    front_end: int
-
-
-@dataclass(frozen=True)
-class ClusterPorts(_Chosen):
-    """Ports of the cluster in which builds run."""
-
-    api: int
-
 
 #: Version of a box's stored data: its settings and its hub's tables.
 FORMAT = "1"
@@ -138,6 +75,11 @@ class DistributionPlaces:
     def front_end(self) -> Path:
         """The front end's web server."""
         return self.directory / "front-end"
+
+    @property
+    def catalog(self) -> Path:
+        """The web site of the stable registry's contents, which the front end serves."""
+        return self.directory / "catalog"
 
     @property
     def record(self) -> Path:

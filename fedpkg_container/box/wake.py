@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The hub of a box wakes its builders when a task has changed, so that idle builders poll rarely.
 
-A builder waits on a FIFO in its directory, and the hub writes to those of all builders. A lost byte costs time only:
-builders poll anyway.
+A builder waits on a FIFO in its directory, and the hub writes to the FIFOs of all builders. A lost byte only delays a
+builder, which polls anyway.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from pathlib import Path
 
 #: Name of the FIFO in a builder's directory.
 FIFO = "wake"
-#: Bytes that are read at once; more stay for the next time.
+#: Maximum number of bytes per read.
 _CHUNK = 4096
 
 
 @contextmanager
 def waking(directory: Path) -> Iterator[int]:
-    """Create a builder's FIFO; the descriptor is readable when the builder is to poll.
+    """Create a builder's FIFO, and yield a descriptor that is readable when the builder is to poll.
 
     :param directory: of the builder
     """
@@ -29,7 +29,7 @@ def waking(directory: Path) -> Iterator[int]:
     if not path.is_fifo():
         path.unlink(missing_ok=True)  # any other file, e.g. of a restored copy, would always be readable
         os.mkfifo(path, 0o600)
-    # Open for writing too: otherwise it would be at its end, and readable, after each writer.
+    # Open for writing too: otherwise, it would be at EOF, and therefore readable, after a writer has closed it.
     descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)
     try:
         yield descriptor
@@ -38,7 +38,7 @@ def waking(directory: Path) -> Iterator[int]:
 
 
 def clear(descriptor: int) -> None:
-    """Forget what woke a builder."""
+    """Read all bytes that woke a builder."""
     with contextlib.suppress(BlockingIOError):
         while len(os.read(descriptor, _CHUNK)) == _CHUNK:
             pass
@@ -50,7 +50,7 @@ def wake(directory: Path) -> None:
     :param directory: of the builders
     """
     for path in directory.glob(f"*/{FIFO}"):
-        with contextlib.suppress(OSError):  # no reader, or full: it will poll
+        with contextlib.suppress(OSError):  # no reader, or the FIFO is full: the builder will poll
             descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
             try:
                 os.write(descriptor, b"\n")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from fedpkg_container.distgit import dockerfile_limits, dockerfile_words
@@ -18,6 +18,7 @@ from fedpkg_container.distgit.dockerfile_facts import (
 )
 from fedpkg_container.distgit.dockerfile_lexer import Source, Step, read_source
 from fedpkg_container.distgit.dockerfile_patterns import Budget
+from fedpkg_container.distgit.dockerfile_variables import StageVariables
 from fedpkg_container.distgit.dockerfile_words import DockerfileParseError, DockerfileSyntaxError
 from fedpkg_container.model.buildah import (
     HEADING_PLATFORM,
@@ -102,44 +103,6 @@ class Stage:
         return self.below is not None
 
 
-@dataclass
-class _State:
-    """The variables of a stage while it is read.
-
-    :param parent: ENV of the image that it is based on
-    :param is_known: whether that ENV is known
-    :param own: ENV set by its own instructions
-    :param arguments: arguments declared so far
-    :param declared: words of its ARG instructions, as written
-    :param triggers: its ONBUILD instructions
-    :param is_overridable: whether an ENV that is not known may set its arguments
-    """
-
-    parent: Mapping[str, str] = field(default_factory=dict)
-    is_known: bool = True
-    own: dict[str, Value] = field(default_factory=dict)
-    arguments: dict[str, Value] = field(default_factory=dict)
-    declared: list[str] = field(default_factory=list)
-    triggers: list[str] = field(default_factory=list)
-    is_overridable: bool = False
-
-    def lookup(self, name: str) -> Value | None:
-        """Return the value of a variable: ENV takes precedence over ARG."""
-        if name == "PATH" and name not in self.own and name not in self.parent:  # the default is in ENV
-            return Value(DEFAULT_PATH) if self.is_known else unknown(name)
-        return self.option_lookup(name)
-
-    def option_lookup(self, name: str) -> Value | None:
-        """Return the value of a variable in options, where buildah has no default PATH."""
-        if name in self.own:
-            return self.own[name]
-        if name in self.parent:
-            return Value(self.parent[name])
-        if name in self.arguments and not self.is_overridable:
-            return self.arguments[name]
-        return None if self.is_known else unknown(name)
-
-
 class Reading(NamedTuple):
     """A Dockerfile as buildah reads it.
 
@@ -187,8 +150,8 @@ class _Reader:
         self._budget = Budget()
         self._parsed: dict[tuple[str, ...], Source] = {}
         self._heading: dict[str, Value] = {name: unknown(name) for name in BUILD_TIME_ARGUMENTS}
-        self._states: list[_State] = []
-        self.state = _State()
+        self._states: list[StageVariables] = []
+        self.state = StageVariables()
         self.instructions: list[Instruction] = []
         self.stages: list[Stage] = []
         self.triggered: list[Instruction] = []
@@ -356,22 +319,22 @@ class _Reader:
                 return number
         return None
 
-    def _based_on(self, image: Value, earlier: int | None, written: str) -> _State:
+    def _based_on(self, image: Value, earlier: int | None, written: str) -> StageVariables:
         arguments = {name: unknown(name) for name in BUILD_TIME_ARGUMENTS}
         if earlier is not None:
             below = self._states[earlier]
-            state = _State(below.parent, below.is_known, dict(below.own), arguments)
+            state = StageVariables(below.parent, below.is_known, dict(below.own), arguments)
             state.is_overridable = below.is_overridable
             self._inherit_arguments(state, below, written)
             return state
         if image.text == SCRATCH:
-            return _State(arguments=arguments)
+            return StageVariables(arguments=arguments)
         config = self._facts.parents.get(image.text) if image.is_known else None
-        state = _State(config.environment if config else {}, config is not None, arguments=arguments)
+        state = StageVariables(config.environment if config else {}, config is not None, arguments=arguments)
         state.is_overridable = self._is_cautious and not state.is_known
         return state
 
-    def _inherit_arguments(self, state: _State, below: _State, written: str) -> None:
+    def _inherit_arguments(self, state: StageVariables, below: StageVariables, written: str) -> None:
         """Declare the arguments of the stage below, as newer versions of buildah do.
 
         Some of them substitute variables and remove quotes, whatever their version is: unknown.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A composer of ruamel.yaml that ends early: it reads no more of a document than its limits allow."""
+"""A composer for ruamel.yaml that stops as soon as a document exceeds the limits."""
 
 from __future__ import annotations
 

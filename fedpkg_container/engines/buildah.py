@@ -8,7 +8,6 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.bases import LONGEST, BaseImages
 from fedpkg_container.engines.buildah_probe import known_result
 from fedpkg_container.engines.exported import Exported, Exporting, gzip_command
+from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import Isolation
-from fedpkg_container.engines.network import NONE, attached
+from fedpkg_container.engines.network import attached
 from fedpkg_container.engines.opening import open_plain
 from fedpkg_container.engines.sandbox import Sandbox, program
 from fedpkg_container.engines.workspace import Workspace, Workspaces
@@ -29,7 +29,6 @@ from fedpkg_container.errors import (
     RegistryError,
 )
 from fedpkg_container.model.buildah import HERE_DOCUMENTS
-from fedpkg_container.model.platforms import Platform
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, run_in_background, stream
 from fedpkg_container.registry.copy import put_image
@@ -51,47 +50,6 @@ _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
 _PLATFORM_WARNING = re.compile(rb"\[Warning\] one or more build args were not consumed: \[(?:TARGET[A-Z]+ ?)+\]")
 #: Size limit of files from an image, bytes.
 LONGEST_FILES = 10**9
-
-
-@dataclass(frozen=True)
-class Mount:
-    """A host directory mounted in RUN; leaves no trace in a layer if ``target`` exists.
-
-    :param writable: whether RUN can write to it; changes are discarded
-    """
-
-    source: Path
-    target: str
-    writable: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.source}:{self.target}:{'rw' if self.writable else 'ro'},nosuid,nodev"  # as in the worker
-
-
-@dataclass(frozen=True)
-class ImageBuild:
-    """Inputs of one build.
-
-    :param context: build context directory
-    :param timestamp: mtime of new files, seconds since the epoch, so that layers are reproducible
-    :param timeout: seconds
-    :param network: network access of RUN and ADD, one of ``network.NETWORKS``
-    :param arguments: values of ARG
-    :param ignore_file: file in ``context`` whose patterns exclude files from COPY; empty for that of buildah's choice
-    :param contexts: further directories for COPY --from
-    """
-
-    context: Path
-    dockerfile: Path
-    labels: Mapping[str, str]
-    mounts: Sequence[Mount]
-    timestamp: int
-    platform: Platform
-    timeout: float
-    network: str = NONE
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    ignore_file: str = ""
-    contexts: Mapping[str, Path] = field(default_factory=dict)
 
 
 class Buildah:

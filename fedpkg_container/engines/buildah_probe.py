@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Results of tests of the installed buildah, each made once per version; ``model/buildah.py`` has what is known."""
+"""Results of tests of the installed buildah, each run once per version; see also ``model/buildah.py``."""
 
 from __future__ import annotations
 

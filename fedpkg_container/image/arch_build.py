@@ -12,7 +12,8 @@ from pathlib import Path
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.engines import network
 from fedpkg_container.engines.base_image import BaseImage
-from fedpkg_container.engines.buildah import Buildah, Mount
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.image_build import Mount
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.building import help_page
 from fedpkg_container.image.building.labels import BUILD_LABELS, merge_labels

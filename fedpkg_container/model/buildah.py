@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is known of the versions of buildah; docs/reference/dockerfile.md has the tables.
+"""Differences between versions of buildah; docs/reference/dockerfile.md has the tables.
 
 Dockerfiles are read as by the newest version below. What an older version does not support is recorded as a feature
 of the instruction: an error on a builder, whose version is known, and a warning in the client. Sources: the vendored
 openshift/imagebuilder and ``imagebuildah`` of buildah's releases 1.28 to 1.43; a test compares with the installed one.
 
-The program differs too (``DIFFERENCES``): it is called in the one way that all versions understand, so that the version
-number decides nothing. What it does not show is tested once per version: ``engines.buildah_probe``.
+The options and results of the program differ too (``DIFFERENCES``). It is called in a way that all versions support, so
+that no code depends on the version number. What the number does not show is tested once per version:
+``engines.buildah_probe``.
 """
 
 from __future__ import annotations

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from fedpkg_container import __version__
 from fedpkg_container.engines import network
-from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.engines.ids import in_user_namespace
+from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import choose, static_program
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError

@@ -27,7 +27,7 @@ EXPECTED = (
     "builder-1",
     "task ",
     "hello-web:scratch-",
-    "hello-web-container: HEAD has been built: hello-web-container-1.0-1",
+    "HEAD has been built: hello-web-container-1.0-1",
     "[uncommitted]",
     "[instruction]",
     "Updated 1 path from the index",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The Ansible role: its variables are described, its files are valid, and it uses what the packages have."""
+"""The Ansible role: its variables are described, its files are valid, and it uses files and units of the packages."""
 
 from __future__ import annotations
 

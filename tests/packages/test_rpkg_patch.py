@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The patch for rpkg: with it the program of a site has the container commands, without it nothing changes."""
+"""The patch for rpkg: with it, a site's program has the container commands; without it, nothing changes."""
 
 from __future__ import annotations
 

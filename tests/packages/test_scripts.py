@@ -34,7 +34,7 @@ def _run(*command: str | Path, **environment: str) -> subprocess.CompletedProces
 @pytest.mark.parametrize("content", [None, "", "me:100000:65536\n", "me:100000:65536", f"{LINE}\n", LINE])
 @pytest.mark.parametrize("script", ACCOUNTS)
 def test_subordinate_ids_are_a_line_of_their_own(script: str, content: str | None, tmp_path: Path) -> None:
-    """Also if an administrator's editor wrote no newline at the end: otherwise two accounts would lose theirs."""
+    """Also without a newline at the end of the file: otherwise, two accounts would lose their IDs."""
     files = [tmp_path / name for name in ("subuid", "subgid")]
     for file in files:
         if content is not None:

@@ -23,7 +23,7 @@ UNITS = ROOT / "packaging" / "systemd"
 SERVICES = sorted(UNITS.glob("*.service"))
 TIMERS = sorted(UNITS.glob("*.timer"))
 MAINTENANCE = UNITS / "registry-maintenance"
-#: The exposure that ``systemd-analyze security`` may compute: 10 is unprotected. Ours are 12.
+#: Maximum exposure in ``systemd-analyze security``, in tenths: 100 is unprotected. Ours is 12.
 THRESHOLD = 20
 #: Settings that are not the hardening.
 PURPOSE = re.compile("Type|User|Environment|Exec.*|ReadWritePaths|StateDirectory|UMask|TimeoutStartSec")
@@ -119,7 +119,7 @@ def test_garbage_collection_sets_no_variable_of_the_registry() -> None:
 
 
 def _maintain(folder: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the script with a directory instead of /run, and a systemctl that notes its arguments."""
+    """Run the script with a directory instead of /run, and a systemctl that logs its arguments."""
     script = folder / "script"
     script.write_text(MAINTENANCE.read_text().replace("/run/systemd", f"{folder}/run"))
     (folder / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{folder}/calls\nexit {status}\n')

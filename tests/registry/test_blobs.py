@@ -9,7 +9,7 @@ import pytest
 
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry.manifests import Manifest
-from fedpkg_container.registry.promotion.copying import BlobCopier
+from fedpkg_container.registry.promotion.blob_copying import BlobCopier
 from fedpkg_container.registry.repository import Repository
 from tests.support.memory_registry import Fault
 from tests.support.registry_clients import Serve, latest

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Messages about promotions: sent at least once, in order, after the change; failures never fail a promotion."""
+"""Messages about promotions: sent at least once, in order, after the change; a promotion succeeds without them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def change(number: int, what: str = PROMOTE) -> JournalEntry:
 
 @dataclass
 class Receiver:
-    """A publisher that keeps what it gets.
+    """A publisher that records messages.
 
     :param fails: raise this error instead
     :param dies: raise this error after receiving a message
@@ -356,7 +356,7 @@ def test_settings(tmp_path: Path) -> None:
 
 @pytest.fixture
 def hub(make_hub: MakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """A site whose messages are lines of a file; sending fails while there is a file ``down``."""
+    """A site whose messages are appended to a file; sending fails while a file ``down`` exists."""
     hub = make_hub("zot")
     script = tmp_path / "send"
     script.write_text(f"#!/bin/sh\n[ ! -e {tmp_path}/down ] || exit 1\ncat >>{tmp_path}/messages\n")
@@ -430,5 +430,5 @@ def test_nothing_is_changed_if_messages_cannot_be_recorded(hub: Hub, tmp_path: P
 
 def test_command_without_configuration(hub: Hub) -> None:
     hub.bench.site = replace(hub.bench.site, messages=MessageSettings())
-    with pytest.raises(ConfigurationError, match="does not state where messages are sent to"):
+    with pytest.raises(ConfigurationError, match="no receiver of messages is configured"):
         _run(hub, send_messages)

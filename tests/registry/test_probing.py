@@ -86,7 +86,7 @@ def test_wrong_bytes(tree: Path, server: MirrorServer) -> None:
 
 
 def test_wrong_size(tree: Path, server: MirrorServer, tmp_path: Path) -> None:
-    """Nothing of it is read."""
+    """Its content is not read."""
     path = add(tree, b"the content")
     with mirror_server(tmp_path / "other") as other:
         other.root = tmp_path / "other"

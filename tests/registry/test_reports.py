@@ -49,7 +49,7 @@ def test_one_tag_that_fails_does_not_hide_the_others(make_hub: MakeHub, capsys: 
             image(Repository(http, f"stable/other-{number:02}"), "x", "1")
     hub.server.faults[r"/v2/stable/other-07/manifests/1$"] = [500] * 99
     hub.server.faults[r"/v2/stable/other-09/tags"] = [403] * 99
-    arguments = argparse.Namespace(to="stable", repository=[], staged=False, json=True)
+    arguments = argparse.Namespace(to="stable", repository=[], staged=False, verify=False, json=True)
     assert list_promoted.run(arguments, hub.bench.site) == 1
     report = json.loads(capsys.readouterr().out)
     assert len(report["images"]) == 1 + 18
@@ -68,7 +68,7 @@ def test_registry_that_cannot_be_read_is_an_error(fault: int | Fault, make_hub: 
         list_images(hub.bench.site, hub.bench.site.target("stable"), [])
     if fault == 403:
         assert "does not list its repositories" in raised.value.reason
-        assert "the promotion journal has none of them either" in raised.value.reason
+        assert "the promotion journal contains none either" in raised.value.reason
 
 
 def test_repositories_of_the_journal_are_listed_without_a_catalog(make_hub: MakeHub) -> None:

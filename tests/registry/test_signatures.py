@@ -40,7 +40,7 @@ from tests.support.promoting import Bench, cosign
 from tests.support.records import ToldRecords
 from tests.support.signing import key_files, private_key, signing_bench, verified
 
-#: With the referrers API, and with the tag instead.
+#: With the referrers API, and with the fallback tag.
 NAMES = ("zot", "docker-registry-2")
 BOTH = ("bundle", "tag")
 

@@ -49,7 +49,7 @@ def tree(hub: Hub) -> Path:
 
 @pytest.fixture
 def remote(hub: Hub) -> Iterator[MirrorServer]:
-    """A mirror of the tree, which has nothing yet."""
+    """A mirror of the tree, still empty."""
     (hub.bench.folder / "remote").mkdir()
     with mirror_server(hub.bench.folder / "remote") as server:
         yield server
@@ -71,7 +71,7 @@ def lines(hub: Hub) -> int:
 
 
 def synchronize(tree: Path, remote: MirrorServer) -> None:
-    """What rsync does on a mirror."""
+    """Copy the tree to the mirror, as rsync does."""
     shutil.copytree(tree / "v2", remote.root / "v2", dirs_exist_ok=True)
 
 

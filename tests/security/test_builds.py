@@ -17,7 +17,8 @@ import pytest
 
 from fedpkg_container.engines import exported, hook
 from fedpkg_container.engines.base_image import BaseImage
-from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import Isolation, choose
 from fedpkg_container.engines.workspace import WorkerLimits, Workspaces
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError

@@ -13,6 +13,7 @@ import pytest
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.image.arch_build import ArchBuild
+from fedpkg_container.image.config import Limits
 from fedpkg_container.model.build import BuildSpec
 from fedpkg_container.model.nvr import COMPONENT_LABEL
 from fedpkg_container.model.reference import ImageReference
@@ -55,7 +56,7 @@ class TakenOver:
 
 def _push(folder: Path, registry: tuple[str, Access], **labels: dict[str, str]) -> tuple[ImageReference, Any]:
     host, reached = registry
-    site: Any = SimpleNamespace(candidate=host, access=reached, formats=tuple(labels))
+    site: Any = SimpleNamespace(candidate=host, access=reached, formats=tuple(labels), limits=Limits())
     engine: Any = TakenOver(folder, reached, labels)
     log: Any = SimpleNamespace(report=lambda _: None)
     other: Any = SimpleNamespace()

@@ -22,7 +22,8 @@ import gzip, io, json, os, shutil, sys, tarfile
 from pathlib import Path
 from fedpkg_container.engines import rootless
 rootless.enter()
-from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import choose
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.model.platforms import platform_of

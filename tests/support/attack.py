@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fedpkg_container.engines.buildah import Buildah, ImageBuild, Mount
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.image_build import ImageBuild, Mount
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.errors import FedpkgContainerError

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from fedpkg_container.box.demo.base import install
 from fedpkg_container.box.demo.rpms import Package
-from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.model.platforms import platform_of

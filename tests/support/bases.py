@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from fedpkg_container.box.box import Box
-from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.model.platforms import platform_of

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""buildah without our engine, with a separate store: what it builds, to compare it with what we expect of it."""
+"""buildah without our engine, with a separate store: its results are compared with what our engine expects."""
 
 from __future__ import annotations
 

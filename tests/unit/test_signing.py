@@ -6,13 +6,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 from fedpkg_container.process.run import Completed
@@ -42,7 +44,7 @@ def test_private_keys(form: str, kind: str, tmp_path: Path, monkeypatch: pytest.
     content = cosign_pem(key, PASSWORD) if form == "cosign" else pem(key, PASSWORD if form == "openssl" else "")
     settings = SigningSettings(str(written(tmp_path / "own.key", content)))
     if form != "plain":
-        with pytest.raises(ConfigurationError, match=r"own\.key is encrypted, and there is no password"):
+        with pytest.raises(ConfigurationError, match=r"own\.key is encrypted, and no password is configured"):
             open_signer(settings)
         wrong = written(tmp_path / "wrong", b"Pl4nt3d but wrong\n")
         with pytest.raises(ConfigurationError, match=r"own\.key cannot be decrypted with the password") as caught:
@@ -143,6 +145,27 @@ def test_output_of_a_command(form: str, kind: str, tmp_path: Path, monkeypatch: 
     assert seen == [hashlib.sha256(b"payload").digest()]
     with pytest.raises(FedpkgContainerError, match="the signature does not match the public key"):
         signer.sign(b"another payload")
+
+
+def test_a_token_signs_one_payload_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = key_files(tmp_path, "own")
+    key, running, most = private_key("own"), 0, 0
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+
+    def fake(*_: object, stdin: bytes, **__: object) -> Completed:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        threading.Event().wait(0.02)
+        running -= 1
+        return Completed(0, key.sign(stdin, ec.ECDSA(Prehashed(hashes.SHA256()))), b"")
+
+    monkeypatch.setattr(signers, "run", fake)
+    settings = SigningSettings("pkcs11:object=own?module-path=/module.so", public_key=keys.public)
+    signer = open_signer(settings)
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(signer.sign, [b"%d" % number for number in range(8)]))) == 8
+    assert most == 1
 
 
 def test_public_keys(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from fedpkg_container.box.demo.rpms import Package
 from fedpkg_container.box.demo.site import DEST_TAG
 from fedpkg_container.box.layout import CONTENT_GENERATOR
 from fedpkg_container.box.machines import MACHINE
-from fedpkg_container.engines.buildah import Buildah, ImageBuild
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.hub.session import log_out
 from fedpkg_container.image.base.base_import import BaseImport, import_context
 from fedpkg_container.image.base.identity import identify

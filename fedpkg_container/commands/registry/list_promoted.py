@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "repository", nargs="*", metavar="REPOSITORY", help="repositories, without registry and prefix (default: all)"
     )
     add_target(parser)
-    parser.add_argument("--staged", action="store_true", help="show builds that are staged and not published, instead")
+    parser.add_argument("--staged", action="store_true", help="show only builds that are staged, but not published")
     parser.add_argument("--verify", action="store_true", help="verify the signatures with the public keys of [signing]")
     parser.add_argument("--json", action="store_true", help="print a JSON report")
 

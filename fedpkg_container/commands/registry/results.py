@@ -20,9 +20,7 @@ MAX_MISSING = 10
 
 
 def status(results: Sequence[PromotionResult]) -> int:
-    """Return the exit status: 1 if a build was refused or failed, or another one if only locks or missing blobs
-    prevented it.
-    """
+    """Return the exit status: 0 if all builds succeeded, 1 if one failed, otherwise 8 (locks) or 9 (missing blobs)."""
     return min((result.exit_code or 1 for result in results if not result.succeeded), default=0)
 
 

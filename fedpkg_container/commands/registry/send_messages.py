@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     outbox = Outbox.of(site)
     if not outbox.is_used:
         raise ConfigurationError(
-            f"{site.path} does not state where messages are sent to",
+            f"no receiver of messages is configured in {site.path}",
             solution="set command or fedora_messaging in [messages]",
         )
     if arguments.discard:

@@ -11,8 +11,9 @@ from pathlib import Path
 from fedpkg_container.distgit.container_yaml import ContainerYaml
 from fedpkg_container.distgit.dockerfile import Dockerfile
 from fedpkg_container.distgit.ignore_file import find_ignore_file
-from fedpkg_container.engines.buildah import EPOCH, Buildah, ImageBuild, Mount
+from fedpkg_container.engines.buildah import EPOCH, Buildah
 from fedpkg_container.engines.cgroups import out_of_memory
+from fedpkg_container.engines.image_build import ImageBuild, Mount
 from fedpkg_container.errors import BuildFailedError, ProgramError, ProgramTimeoutError
 from fedpkg_container.image.building import help_page
 from fedpkg_container.image.building.limits import BUILDER_FULL, DiskMonitor

@@ -16,7 +16,8 @@ from pathlib import Path
 from fedpkg_container import __version__
 from fedpkg_container.distgit.dockerfile import SCRATCH, Dockerfile
 from fedpkg_container.engines.base_image import BaseImage
-from fedpkg_container.engines.buildah import Buildah, Mount
+from fedpkg_container.engines.buildah import Buildah
+from fedpkg_container.engines.image_build import Mount
 from fedpkg_container.files import write_atomically
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.resolve.repo_files import parse_repo_file

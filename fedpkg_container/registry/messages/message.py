@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The message about a completed change; docs/reference/promotion-message.schema.json describes it.
 
-It can be public: users and hosts in the journal are left out.
+It can be published: users and hosts of the journal are left out.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, UNPROMOTE, JournalEntry
 
-#: Version of the message; raised when a field changes its meaning.
+#: Version of the message; incremented when a field changes its meaning.
 FORMAT = 1
-#: Start of the topic of messages; the end is what was done.
+#: Prefix of the topic of messages, which is followed by the kind of change.
 TOPIC = "fedpkg_container"
 
 

@@ -39,8 +39,8 @@ class Delivery:
     """Result of sending.
 
     :param sent: number of sent messages
-    :param pending: number of messages that remain
-    :param error: why they remain; ``solution``: what to do
+    :param pending: number of unsent messages
+    :param error: why they were not sent; ``solution``: what to do
     """
 
     sent: int = 0
@@ -50,7 +50,7 @@ class Delivery:
 
     @property
     def problem(self) -> str:
-        """What remains and why; empty if nothing does."""
+        """Number of unsent messages, and the reason; empty if all were sent."""
         return f"{pluralize(self.pending, 'message is', 'messages are')} pending: {self.error}" if self.error else ""
 
     def report(self) -> dict[str, Any]:
@@ -60,7 +60,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class _Sent:
-    """Up to where messages were sent.
+    """Position up to which messages were sent.
 
     :param position: in the journal
     :param id: of the last change with a message, and ``ended``, its end: used if the journal was edited or replaced
@@ -86,15 +86,15 @@ class _Sent:
         except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             why = reason_text(error) if isinstance(error, OSError) else "it is invalid"
             raise ConfigurationError(
-                f"cannot read {path}, which states what messages were sent: {why}",
-                solution="make it readable; or delete it: messages about earlier changes are then not sent",
+                f"cannot read {path}, the position of sent messages: {why}",
+                solution="make it readable, or delete it to skip messages about earlier changes",
             ) from error
 
 
 class Outbox:
     """The pending messages of a journal; thread-safe.
 
-    :param publisher: None: nothing is sent
+    :param publisher: None to send nothing
     """
 
     def __init__(self, journal: Journal, publisher: Publisher | None) -> None:
@@ -113,9 +113,9 @@ class Outbox:
         return self._publisher is not None
 
     def prepare(self) -> None:
-        """Start with the changes from now on, unless messages were sent before.
+        """Store the end of the journal as the position, unless one is stored.
 
-        :raises ConfigurationError: if it cannot be stored what was sent, or what is stored is invalid
+        :raises ConfigurationError: if it cannot be stored, or the stored one is invalid
         """
         if self.is_used:
             with self._journal.locks.hold(_SENDING):
@@ -130,9 +130,9 @@ class Outbox:
         return sum(1 for _ in self._unsent(sent)) if sent else 0
 
     def discard(self) -> int:
-        """Do not send the pending messages, and return their number.
+        """Mark the pending messages as sent, and return their number.
 
-        :raises ConfigurationError: if the journal cannot be read, or the state not be stored
+        :raises ConfigurationError: if the journal cannot be read, or the position cannot be stored
         """
         if not self.is_used:
             return 0
@@ -175,7 +175,7 @@ class Outbox:
                 self._result = replace(self._result, sent=self._result.sent + 1)
 
     def _unsent(self, sent: _Sent) -> Iterator[tuple[JournalEntry, _Sent]]:
-        """Yield the entries without a sent message, each with the state after sending it."""
+        """Yield the entries whose message was not sent, each with the position to store after sending it."""
         position = Position.from_text(sent.position)
         is_known = position is not None and self._files.is_valid(position)
         if not is_known:
@@ -187,7 +187,7 @@ class Outbox:
             yield entry, _Sent(self._files.position(line.file, line.end).text, entry.id, entry.ended)
 
     def _state(self) -> _Sent:
-        """Return what was sent; if nothing was, store the end of the journal."""
+        """Return the stored position; if there is none, store the end of the journal."""
         sent = _Sent.read(self._path)
         if sent is None:
             sent = self._end()
@@ -195,7 +195,7 @@ class Outbox:
         return sent
 
     def _end(self) -> _Sent:
-        """Return the state if nothing is pending."""
+        """Return the position at which nothing is pending."""
         end, last = Position(), None
         for line in self._files.lines(Position()):
             end = Position(line.file, line.end)
@@ -209,7 +209,7 @@ class Outbox:
             write_atomically(self._path, json.dumps({"format": _FORMAT, **asdict(sent)}), mode=0o644)
         except OSError as error:
             raise ConfigurationError(
-                f"cannot write {self._path}, which states what messages were sent: {reason_text(error)}",
+                f"cannot write {self._path}, the position of sent messages: {reason_text(error)}",
                 solution="check free space and permissions of the directory of the promotion journal",
             ) from error
 

@@ -19,7 +19,7 @@ _OUTPUT_LIMIT = 10**6
 
 @dataclass(frozen=True)
 class MessageSettings:
-    """Where messages are sent to; nowhere if neither is set.
+    """The receiver of messages; none are sent if neither is set.
 
     :param command: program with its arguments
     :param fedora_messaging: configuration file of fedora-messaging
@@ -37,13 +37,13 @@ class Publisher(Protocol):
     def publish(self, message: Message) -> None:
         """Send a message, and return when the receiver has accepted it.
 
-        :raises FedpkgContainerError: if it did not, or not in time
+        :raises FedpkgContainerError: if it was not accepted in time
         """
         ...
 
 
 def publisher(settings: MessageSettings) -> Publisher | None:
-    """Return the publisher of a site; None if it sends no messages."""
+    """Return the publisher of a site; None if none is configured."""
     if settings.command:
         return ProgramPublisher(settings.command, settings.timeout)
     if settings.fedora_messaging:
@@ -84,7 +84,8 @@ class FedoraMessagingPublisher:
     def publish(self, message: Message) -> None:
         """Publish a message with its own ID, by which consumers recognize one that is sent again."""
         try:
-            from fedora_messaging import api, config, exceptions
+            from fedora_messaging import api, config
+            from fedora_messaging.exceptions import BaseException as MessagingError
             from pika.exceptions import AMQPError
         except ImportError as error:
             raise FedpkgContainerError(
@@ -97,7 +98,7 @@ class FedoraMessagingPublisher:
             sent = api.Message(topic=message.topic, body=message.body)
             sent.id = message.id
             api.publish(sent, timeout=self.timeout)
-        except (exceptions.BaseException, AMQPError) as error:
+        except (MessagingError, AMQPError) as error:
             raise self._failed(printable_line(str(error)) or type(error).__name__) from error
         except OSError as error:
             raise self._failed(os_error_text(error)) from error

@@ -19,8 +19,8 @@ class Availability:
     """Checks blobs in the mirror tree and on mirrors; blobs that a mirror has are not requested again. Thread-safe.
 
     :param tree: directory that ``mirror`` writes; None: not checked
-    :param prober: mirrors to check besides; they may be none
-    :param exports: returns whether the mirror exports a repository; others are not checked
+    :param prober: mirrors to check too; may have none
+    :param exports: returns whether ``mirror`` exports a repository; others are not checked
     """
 
     def __init__(self, tree: Path | None, prober: Prober, exports: Callable[[str], bool] = lambda _: True) -> None:
@@ -30,7 +30,7 @@ class Availability:
     def missing(self, repository: str, blobs: Iterable[Descriptor]) -> Mapping[str, Mapping[str, str]]:
         """Return where blobs are missing: directory or URL → digest → reason.
 
-        Mirrors are requested only if the tree has all of them: a CDN may remember for long that a blob is missing.
+        Mirrors are queried only if the tree has all of them: a CDN may cache for a long time that a blob is missing.
 
         :param repository: in the target, with the prefix
         :raises FedpkgContainerError: if the tree cannot be read

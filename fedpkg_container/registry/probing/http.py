@@ -32,8 +32,8 @@ from fedpkg_container.registry.session import Session
 TIMEOUT = 30.0
 #: Attempts per blob while a mirror is unavailable.
 ATTEMPTS = 3
-#: Results of a probe: content was compared with the digest; only the size was compared; the mirror does not have it; it
-#: has something else; unknown, because the mirror cannot be reached or failed.
+#: Results of a probe: the content matches the digest; the size matches; the mirror does not have the blob; it has other
+#: content; unknown, because the mirror cannot be reached or failed.
 VERIFIED, PRESENT, MISSING, WRONG, FAILED = "verified", "present", "missing", "wrong", "failed"
 _CLOSED = "redirected to an address of this machine or of a blocked network; if it is a mirror, name its URL too"
 #: Statuses of HEAD with which servers, e.g. for signed URLs, respond although GET is allowed.
@@ -61,7 +61,7 @@ class ProbedBlob:
 class Verdict:
     """Result of a probe.
 
-    :param reason: why it is not as it should be; empty for VERIFIED and PRESENT
+    :param reason: what is wrong; empty for VERIFIED and PRESENT
     """
 
     kind: str
@@ -69,7 +69,7 @@ class Verdict:
 
 
 def guard_for(addresses: Iterable[Address]) -> AddressGuard:
-    """Return the filter for the addresses to which mirrors may redirect: public ones, and the mirrors themselves."""
+    """Return the filter for the addresses to which mirrors may redirect: unblocked ones, and the mirrors' own."""
     return AddressGuard(
         hosts=[host for address in addresses for host in (address.authority, f"{address.host}:{address.port}")]
     )

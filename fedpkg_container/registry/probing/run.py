@@ -19,7 +19,7 @@ from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.redirects.settings import Address
 from fedpkg_container.text import printable_line
 
-#: Version of the JSON report; raised when its keys change.
+#: Version of the JSON report; incremented when its keys change.
 VERSION = 1
 #: Number of blobs in a sample by default.
 SAMPLE = 20
@@ -33,7 +33,7 @@ class ProbeOptions:
     :param mirrors: base URLs, below which mirrors have ``v2/NAME/blobs/DIGEST``
     :param sample: number of blobs; half of them are the newest, the others are chosen at random. 0 for all
     :param max_download: size in bytes up to which a blob is read and hashed; of larger ones only the size is compared
-    :param timeout: seconds after which the rest is not requested any more
+    :param timeout: seconds after which no more requests are sent
     :param parallel: number of concurrent requests
     :param wants: returns whether the blobs of a repository are probed
     """

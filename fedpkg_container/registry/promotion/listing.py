@@ -84,7 +84,7 @@ def list_images(
     """Return the tagged images of a target; a repository or tag that cannot be read does not hide the others.
 
     :param names: repositories, without registry and prefix; all if empty
-    :param staged: return the images that are staged and not published, instead of those that are
+    :param staged: return only images that are staged, but not published
     :param verify: verify the signatures
     :raises UsageError: if a name is not a valid repository name
     :raises ConfigurationError: if signatures are to be verified, and a public key cannot be read

@@ -15,7 +15,8 @@ from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import Manifest
 from fedpkg_container.registry.progress import Progress
-from fedpkg_container.registry.promotion.copying import BlobCopier, ImageContent, ImageCopier, copy_deadline
+from fedpkg_container.registry.promotion.blob_copying import BlobCopier, copy_deadline
+from fedpkg_container.registry.promotion.copying import ImageContent, ImageCopier
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.journal_entry import PROMOTE, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of

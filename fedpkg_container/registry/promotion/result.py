@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fedpkg_container.errors import FedpkgContainerError, LockedError, NotMirroredError, RefusedError
-from fedpkg_container.registry.promotion.copying import BlobCounts
+from fedpkg_container.registry.promotion.blob_copying import BlobCounts
 from fedpkg_container.registry.promotion.tagging import TagChange
 
 #: Version of the report; raised when a field changes its meaning.

@@ -28,7 +28,7 @@ def target_repositories(http: RegistryHTTP, target: Target, journal: Journal) ->
         names = [reference.repository for reference in references if reference.registry == target.registry]
         if not names:
             raise RegistryError(
-                f"{error.reason}; the promotion journal has none of them either",
+                f"{error.reason}; the promotion journal contains none either",
                 solution="check the account in the auth file, and whether it may list the repositories",
             ) from error
         _log.warning("%s: using the repositories in the promotion journal", error.reason)

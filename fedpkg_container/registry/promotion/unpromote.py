@@ -20,7 +20,8 @@ from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry.config import DistributionSite, Target
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.manifests import MAX_INDEX_DEPTH
-from fedpkg_container.registry.promotion.copying import BlobCopier, ImageContent, ImageCopier, copy_deadline
+from fedpkg_container.registry.promotion.blob_copying import BlobCopier, copy_deadline
+from fedpkg_container.registry.promotion.copying import ImageContent, ImageCopier
 from fedpkg_container.registry.promotion.history import RepositoryHistory
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.journal_entry import UNPROMOTE, JournalEntry, TagMove

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What clients need to verify signatures: policy.json and registries.d of podman and skopeo, and cosign's command.
+"""Files for clients that verify signatures: policy.json and registries.d of podman and skopeo, and cosign's command.
 
 The formats are those of containers-policy.json(5) and containers-registries.d(5).
 """
@@ -19,7 +19,7 @@ _ACCEPT = [{"type": "insecureAcceptAnything"}]
 def policy_json(target: Target, keys: Sequence[bytes]) -> str:
     """Return a policy that requires a signature of a target's images, and accepts those of other registries.
 
-    The public keys are in it. Clients before containers/image 5.33 (podman 5.3, skopeo 1.17) accept only one.
+    It contains the public keys. Clients before containers/image 5.33 (podman 5.3, skopeo 1.17) accept only one.
 
     :param keys: PEM files
     """
@@ -34,13 +34,13 @@ def policy_json(target: Target, keys: Sequence[bytes]) -> str:
 
 
 def registries_yaml(target: Target) -> str:
-    """Return a file for registries.d that lets clients look for the signatures of a target's images."""
+    """Return a file for registries.d that makes clients look for the signatures of a target's images."""
     lines = [f"    {json.dumps(scope)}:\n        use-sigstore-attachments: true\n" for scope in target.scopes]
     return f"docker:\n{''.join(lines)}"
 
 
 def cosign_command(target: Target, key: str) -> str:
-    """Return the command with which cosign verifies an image of a target.
+    """Return the cosign command that verifies an image of a target.
 
     :param key: path of the public key
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The two formats of a signature. Both sign a digest, and contain nothing else of the image.
+"""The two formats of a signature. Both sign only the digest of a manifest.
 
 - A sigstore bundle (version 0.3) contains a DSSE envelope around an in-toto statement, as cosign 3 writes it.
-- Simple signing: a JSON document of containers/image, as cosign 1 and 2 write it, and podman and skopeo require it.
+- Simple signing: a JSON document of containers/image, which cosign 1 and 2 write, and podman and skopeo require.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import Any
 from fedpkg_container.registry.signing.settings import BUNDLE, TAG
 
 BUNDLE_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
-#: Start of the types of bundles of all versions.
+#: Prefix of the media types of bundles of all versions.
 BUNDLE_TYPES = "application/vnd.dev.sigstore.bundle"
 SIMPLE_SIGNING_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 #: Annotation of a layer of cosign's tag: the signature in base64.
 SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
-#: Type of the signed statement, whose only content is that the image was signed.
+#: Type of the signed statement, which has no other content than the digest.
 PREDICATE_TYPE = "https://sigstore.dev/cosign/sign/v1"
 #: Annotations of the manifest of a bundle.
 BUNDLE_ANNOTATIONS = {
@@ -68,7 +68,7 @@ def statement(digest: str) -> bytes:
 
 
 def envelope_payload(payload: bytes, payload_type: str = _PAYLOAD_TYPE) -> bytes:
-    """Return what is signed of a DSSE envelope: type and payload, with their lengths."""
+    """Return the signed bytes of a DSSE envelope: type and payload, with their lengths."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
 
@@ -94,7 +94,7 @@ def bundle(payload: bytes, value: bytes, hint: str) -> bytes:
 
 
 def simple_signing(identity: str, digest: str) -> bytes:
-    """Return the document that is signed in simple signing.
+    """Return the document that simple signing signs.
 
     :param identity: repository with registry, under which clients pull the image
     """
@@ -107,7 +107,7 @@ def simple_signing(identity: str, digest: str) -> bytes:
 
 
 def read_bundle(raw: bytes) -> Signature | None:
-    """Parse a bundle; None if it is a valid one of something else than a signature, e.g. of provenance."""
+    """Parse a bundle; None if it is valid, but not a signature of an image, e.g. a statement about provenance."""
     try:
         content = json.loads(raw)
         envelope = content["dsseEnvelope"]
@@ -125,7 +125,7 @@ def read_bundle(raw: bytes) -> Signature | None:
 
 
 def read_simple_signing(raw: bytes, annotations: object) -> Signature:
-    """Parse a layer of cosign's tag.
+    """Parse a layer of the manifest with cosign's tag.
 
     :param annotations: of the layer's descriptor
     """

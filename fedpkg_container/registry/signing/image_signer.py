@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Signing of promoted images: each manifest gets the signatures that it lacks."""
+"""Signing of promoted images: add the missing signatures of each manifest."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ImageSigner:
     signer: Signer
 
     def formats(self, repository: Repository, image: str) -> tuple[str, ...]:
-        """Return the formats in which an image is signed: without bundles if clients cannot find them there.
+        """Return the formats in which an image is signed: not as bundle if the registry cannot list bundles.
 
         :param image: digest of the image index
         :raises RegistryError: if no format is left, or the registry cannot be read
@@ -72,7 +72,7 @@ class ImageSigner:
     def missing(
         self, repository: Repository, images: Sequence[str], formats: Sequence[str], requests: WorkerPool
     ) -> dict[str, list[WantedSignature]]:
-        """Return the signatures that manifests lack, by digest of the manifest; those that lack none are left out.
+        """Return missing signatures by digest of the manifest; completely signed manifests are left out.
 
         :param images: digests of the manifests
         :raises RegistryError: if the registry cannot be read
@@ -87,7 +87,7 @@ class ImageSigner:
 
         :param images: digests of the manifests
         :return: those that were signed
-        :raises FedpkgContainerError: if one cannot be signed, or its signature is not found afterwards
+        :raises FedpkgContainerError: if one cannot be signed, or its signature cannot be read back
         """
         missing = self.missing(repository, images, formats, requests)
         requests.map(lambda image: self._sign(repository, image, missing[image]), missing)
@@ -105,7 +105,7 @@ class ImageSigner:
         return [each for each in wanted if each not in valid]
 
     def _sign(self, repository: Repository, image: str, missing: Sequence[WantedSignature]) -> None:
-        """Make and push the missing signatures of a manifest, and read them back."""
+        """Create and push the missing signatures of a manifest, and read them back."""
         if WantedSignature(BUNDLE) in missing:
             self._push_bundle(repository, image)
         if payloads := [simple_signing(each.identity, image) for each in missing if each.format == TAG]:
@@ -113,7 +113,7 @@ class ImageSigner:
         formats = tuple(dict.fromkeys(each.format for each in missing))
         if not repository.http.wait_until(lambda: not self._missing(repository, image, formats)):
             raise RegistryError(
-                f"the signature of {repository.reference}@{image} was stored, but is not found",
+                f"the signature of {repository.reference}@{image} was pushed, but cannot be read back",
                 solution="run it again; if that persists, increase retry_timeout: the registry shows changes late",
             )
         _log.info("signed %s@%s with the key %s", repository.reference, image, self.signer.public_key.hint)
@@ -133,7 +133,7 @@ class ImageSigner:
 
 @contextlib.contextmanager
 def _rejection(repository: Repository, rejected: str) -> Iterator[None]:
-    """Add to the error of a registry that rejects a format what to set."""
+    """Add a solution to the error of a registry that rejects a format."""
     try:
         yield
     except UnexpectedResponseError as error:

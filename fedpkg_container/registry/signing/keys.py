@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Keys in PEM files: ECDSA on P-256 and RSA, which cosign, podman and skopeo verify in the same way.
 
-Private keys may be encrypted: PKCS#8 as by openssl, or as by cosign (scrypt, and secretbox of NaCl).
+Private keys may be encrypted: by openssl (PKCS#8), or by cosign (scrypt, and NaCl's secretbox).
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def _supported_public(key: object, path: Path) -> Public:
 
 
 def _unsupported(path: Path) -> ConfigurationError:
-    return ConfigurationError(f"the key in {path} is of a kind that not all clients verify", solution=_SUPPORTED)
+    return ConfigurationError(f"the key in {path} is of a kind that not all clients can verify", solution=_SUPPORTED)
 
 
 def _load_pem(content: bytes, password: bytes | None, path: Path) -> object:
@@ -194,7 +194,7 @@ def _no_private_key(path: Path) -> ConfigurationError:
 
 def _no_password(path: Path) -> ConfigurationError:
     return ConfigurationError(
-        f"{path} is encrypted, and there is no password",
+        f"{path} is encrypted, and no password is configured",
         solution="set [signing] password_file, or the variable FEDPKG_CONTAINER_SIGNING_PASSWORD",
     )
 

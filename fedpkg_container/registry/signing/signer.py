@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Signers: a private key in a file, a key in a PKCS#11 token, or a site's command.
 
-A token is used through pkcs11-tool of OpenSC. Like a command, it gets the SHA-256 digest of what is signed on its
-standard input and prints the signature. Secrets are passed in the environment, never as arguments.
+A token is used through pkcs11-tool of OpenSC. Like a command, it reads the SHA-256 digest of the data to sign from its
+standard input, and prints the signature. Secrets are passed in the environment, never as arguments.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from fedpkg_container.registry.signing.settings import PKCS11, SigningSettings, 
 
 #: Environment variable with the password of the key, or the PIN of the token.
 PASSWORD_VARIABLE = SIGNING_PASSWORD
-#: Variable through which pkcs11-tool gets the PIN.
+#: Environment variable that passes the PIN to pkcs11-tool.
 _PIN_VARIABLE = "SIGNING_PIN"
 #: Maximum length of a program's output, bytes.
 MAX_OUTPUT = 64 * 1024
@@ -50,8 +50,8 @@ class SigningError(FedpkgContainerError):
 class Signer:
     """Makes signatures; thread-safe.
 
-    The first signature is made alone, and after its failure there are no further attempts: a token locks itself after
-    a few wrong PINs.
+    The first signature is made alone, and if it fails, no more are attempted: a token locks itself after a few wrong
+    PINs.
 
     :param make: returns the signature of a payload
     """
@@ -171,7 +171,16 @@ def _token_signer(public_key: PublicKey, settings: SigningSettings) -> Signer:
     command += ["--login", "--pin", f"env:{_PIN_VARIABLE}"] if pin is not None else []
     environment = {_PIN_VARIABLE: os.fsdecode(pin)} if pin is not None else {}
     prefix = b"" if is_ec else _DIGEST_INFO
-    return _program_signer(public_key, command, settings.command_timeout, environment=environment, prefix=prefix)
+    signer = _program_signer(public_key, command, settings.command_timeout, environment=environment, prefix=prefix)
+    lock = (
+        threading.Lock()
+    )  # tokens often allow one session; SoftHSM does not find its own while another program writes
+
+    def make(payload: bytes) -> bytes:
+        with lock:
+            return signer.make(payload)
+
+    return Signer(public_key, make)
 
 
 def _program_signer(
@@ -205,7 +214,7 @@ def _program_signer(
 
 
 def _forms(output: bytes, public_key: PublicKey) -> Iterator[bytes]:
-    """Yield what the output of a program may mean: binary or base64; DER, or for ECDSA two numbers of 32 bytes."""
+    """Yield possible readings of a program's output: binary or base64; DER, or for ECDSA two numbers of 32 bytes."""
     binaries = [output]
     with contextlib.suppress(binascii.Error, ValueError):
         binaries.append(base64.b64decode(output.strip(), validate=True))

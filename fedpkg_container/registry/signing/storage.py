@@ -23,7 +23,7 @@ from fedpkg_container.registry.signing.formats import (
 )
 from fedpkg_container.registry.signing.settings import BUNDLE, TAG
 
-#: Maximum number of signatures of one manifest in each format that are read, and maximum length of one, bytes.
+#: Maximum number of signatures that are read per manifest and format, and maximum size of one, bytes.
 MAX_SIGNATURES = 100
 MAX_SIGNATURE_SIZE = 1024 * 1024
 #: cosign 3 lists its bundles in the index under the fallback tag with the type of their empty configuration.
@@ -82,7 +82,7 @@ def _tagged(repository: Repository, image: str) -> Iterator[Signature]:
 
 
 def _content(repository: Repository, layer: Descriptor) -> bytes:
-    """Return a signature; empty, which is not a valid one, if it is too long or missing."""
+    """Return a signature; empty, i.e. invalid, if it is too long or missing."""
     try:
         return repository.blob(layer) if layer.size <= MAX_SIGNATURE_SIZE else b""
     except NoSuchImageError:
@@ -92,7 +92,7 @@ def _content(repository: Repository, layer: Descriptor) -> bytes:
 def push_bundle(repository: Repository, image: str, content: bytes) -> None:
     """Attach a bundle to a manifest.
 
-    It has no creation time: with a key whose signatures do not vary, a repeated push stores nothing new.
+    It has no creation time: with a key whose signatures are deterministic (RSA), a repeated push stores nothing new.
 
     :param image: digest of the manifest
     :raises RegistryError: if it cannot be pushed

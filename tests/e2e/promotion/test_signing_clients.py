@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Programs of others accept what was signed and refuse what was not: skopeo, cosign 2 and 3; keys in a token."""
+"""skopeo, cosign 2 and cosign 3 accept signed images and refuse unsigned ones; keys in a token."""
 
 from __future__ import annotations
 
