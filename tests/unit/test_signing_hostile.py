@@ -66,7 +66,7 @@ def test_number_of_manifests() -> None:
 
 
 def test_signatures_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A manifest has room for tens of thousands."""
+    """A manifest can list tens of thousands."""
     original, seen = storage._signature_of, []
 
     def counted(layer: Any) -> Any:
