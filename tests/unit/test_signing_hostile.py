@@ -67,7 +67,8 @@ def test_number_of_manifests() -> None:
 
 def test_signatures_are_not_compared_with_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     """A manifest can list tens of thousands."""
-    original, seen = storage._signature_of, []
+    original = storage._signature_of
+    seen: list[Any] = []
 
     def counted(layer: Any) -> Any:
         seen.append(layer)
@@ -100,7 +101,7 @@ def test_pin_that_cannot_be_passed(tmp_path: Path) -> None:
 def test_only_the_command_that_signs_gets_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PASSWORD_VARIABLE, "Pl4nt3d")
     assert "Pl4nt3d" not in environment(None).values()
-    passed = []
+    passed: list[Any] = []
 
     def fake(_: object, **options: Any) -> Completed:
         passed.append(options["env"])
