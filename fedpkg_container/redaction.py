@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from fedpkg_container.text import printable_line
 
+#: Variable with the password of the key that signs images. Programs get it only if it is passed to them.
+SIGNING_PASSWORD = "FEDPKG_CONTAINER_SIGNING_PASSWORD"  # noqa: S105
 #: Replacement of a secret.
 HIDDEN = "***"
 #: Maximum lengths in characters: of a word of a command line, of a command line, and of a message.

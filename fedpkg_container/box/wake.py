@@ -26,7 +26,8 @@ def waking(directory: Path) -> Iterator[int]:
     :param directory: of the builder
     """
     path = directory / FIFO
-    with contextlib.suppress(FileExistsError):
+    if not path.is_fifo():
+        path.unlink(missing_ok=True)  # any other file, e.g. of a restored copy, would always be readable
         os.mkfifo(path, 0o600)
     # Open for writing too: otherwise, it would be at EOF, and therefore readable, after a writer has closed it.
     descriptor = os.open(path, os.O_RDWR | os.O_NONBLOCK)

@@ -22,6 +22,7 @@ from fedpkg_container.errors import (
     UsageError,
 )
 from fedpkg_container.process.program_log import logged
+from fedpkg_container.redaction import SIGNING_PASSWORD
 from fedpkg_container.signals import ignore_sigint
 from fedpkg_container.text import LineSplitter, printable
 
@@ -47,8 +48,9 @@ def build_command(arguments: Sequence[Argument], *, outlive: bool) -> list[str]:
 
 
 def environment(changes: Environment | None) -> dict[str, str]:
-    """Return a copy of the environment with English messages in UTF-8, and with changes."""
-    return {**os.environ, "LC_ALL": "C.UTF-8", **(changes or {})}
+    """Return a copy of the environment with English messages in UTF-8, and with changes; without our own password."""
+    own = {name: value for name, value in os.environ.items() if name != SIGNING_PASSWORD}
+    return {**own, "LC_ALL": "C.UTF-8", **(changes or {})}
 
 
 def stop(process: subprocess.Popen[bytes], *, grace: float = TERMINATION_GRACE) -> None:

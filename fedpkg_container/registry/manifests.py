@@ -27,8 +27,9 @@ MANIFEST_MEDIA_TYPES = frozenset({MANIFEST, OCI_MANIFEST, ARTIFACT_MANIFEST}) | 
 INDEX_TYPES = {"v2s2": MANIFEST_LIST, "oci": OCI_INDEX}
 FORMATS = tuple(INDEX_TYPES)
 
-#: Maximum nesting of image indexes.
+#: Maximum nesting of image indexes, and maximum number of manifests of an image.
 MAX_INDEX_DEPTH = 4
+MAX_MANIFESTS = 2000
 #: Maximum size in a descriptor, bytes (int64 in OCI).
 MAX_DESCRIPTOR_SIZE = (1 << 63) - 1
 #: Maximum length of a manifest, bytes (what registries accept).

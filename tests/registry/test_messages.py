@@ -167,13 +167,22 @@ def test_state_that_cannot_be_stored(
         Outbox(Journal(tmp_path / "new.jsonl"), receiver).prepare()
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"format": 2}', '{"format": 1, "unknown": ""}'])
+@pytest.mark.parametrize("content", ["", "[]", "[" * 100_000, '{"format": 2}', '{"format": 1, "unknown": ""}'])
 def test_invalid_state_is_an_error(journal: Journal, receiver: Receiver, tmp_path: Path, content: str) -> None:
     (tmp_path / "record.jsonl.sent").write_text(content)
     with pytest.raises(ConfigurationError, match="it is invalid"):
         Outbox(journal, receiver).prepare()
     assert Outbox(journal, receiver).send().problem
     assert receiver.messages == []
+
+
+@pytest.mark.parametrize("position", ["[" * 100_000, '{"offset": 1%s}' % ("0" * 30), '{"offset": 9223372036854775807}'])
+def test_damaged_position(journal: Journal, receiver: Receiver, tmp_path: Path, position: str) -> None:
+    """It is that of an edited journal: messages about changes since the last one are sent."""
+    journal.append(change(1).done())
+    (tmp_path / "record.jsonl.sent").write_text(json.dumps({"format": 1, "position": position}))
+    assert Outbox(journal, receiver).send().problem == ""
+    assert len(receiver.messages) == 1
 
 
 def test_rotated_journal(journal: Journal, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

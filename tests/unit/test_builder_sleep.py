@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fedpkg_container.box.builder import rest
-from fedpkg_container.box.wake import clear, wake, waking
+from fedpkg_container.box.wake import FIFO, clear, wake, waking
 from tests.support.hub_application import hub_application
 from tests.support.waiting import PATIENCE
 
@@ -42,6 +42,13 @@ def test_it_is_woken_by_the_hub(woken: int, tmp_path: Path) -> None:
         began = time.monotonic()
         rest([], woken, 0.1)
         assert time.monotonic() - began >= 0.1
+
+
+def test_another_file_in_place_of_the_fifo_is_replaced(tmp_path: Path) -> None:
+    """A regular file would always be readable: the builder would never sleep."""
+    (tmp_path / FIFO).write_text("restored from a copy")
+    with waking(tmp_path) as descriptor:
+        assert select.select([descriptor], [], [], 0)[0] == []
 
 
 def test_builders_that_are_not_running_are_not_woken(tmp_path: Path) -> None:

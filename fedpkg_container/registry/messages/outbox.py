@@ -83,7 +83,7 @@ class _Sent:
             return cls(**{name: str(value) for name, value in values.items()})
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
             why = reason_text(error) if isinstance(error, OSError) else "it is invalid"
             raise ConfigurationError(
                 f"cannot read {path}, the position of sent messages: {why}",

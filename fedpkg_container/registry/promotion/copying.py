@@ -15,16 +15,13 @@ from fedpkg_container.errors import (
 )
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Descriptor, Manifest
+from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, MAX_MANIFESTS, Descriptor, Manifest
 from fedpkg_container.registry.promotion.blob_copying import BlobCopier, BlobCounts, manifest_exists
 from fedpkg_container.registry.promotion.tagging import SignatureTags, put_signatures, should_copy_signatures
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.workers import WorkerPool
 
 _log = logging.getLogger(__name__)
-
-#: Maximum number of manifests of an image.
-MAX_MANIFESTS = 2000
 
 
 @dataclass(frozen=True)

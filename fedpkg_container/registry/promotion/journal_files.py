@@ -20,6 +20,8 @@ from fedpkg_container.registry.digests import digest_of
 
 #: Size of the current file after which a new one is started, bytes: about 20,000 lines.
 ROTATE_SIZE = 16 * 1024 * 1024
+#: Maximum offset in a file; file systems reject much larger ones.
+MAX_OFFSET = 1 << 40
 #: Bytes before a position that must be unchanged.
 _CHECKED_BYTES = 4096
 #: How often the files are listed again because they were renamed meanwhile.
@@ -49,10 +51,10 @@ class Position:
         """Parse the serialized form; None if it is invalid."""
         try:
             position = cls(**json.loads(text))
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, RecursionError):
             return None
         numbers = isinstance(position.file, int) and isinstance(position.offset, int)
-        return position if numbers and position.file >= 1 and position.offset >= 0 else None
+        return position if numbers and position.file >= 1 and 0 <= position.offset <= MAX_OFFSET else None
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from fedpkg_container.registry.promotion.journal_entry import TagMove
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup
 from fedpkg_container.registry.referrers import fallback_tag, fallback_tag_of, is_fallback_tag
 from fedpkg_container.registry.repository import Repository
-from fedpkg_container.registry.signing.storage import add_layers, can_add_signatures, has_layer, layers_of
+from fedpkg_container.registry.signing.storage import add_layers, can_add_signatures, layers_of, missing_layers
 
 _log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def put_signatures(tag: str, manifest: Manifest, target: Repository) -> None:
 
 def _others(manifest: Manifest, other: Manifest) -> list[Mapping[str, Any]]:
     """Return the layers of another manifest of cosign that this one lacks."""
-    return [layer for layer in layers_of(other) if not has_layer(layers_of(manifest), layer)]
+    return missing_layers(layers_of(manifest), layers_of(other))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from fedpkg_container.settings import InvalidWordsError, path, registry
 #: Formats of a signature: a sigstore bundle that refers to the image, and cosign's tag ``sha256-HEX.sig``.
 BUNDLE, TAG = "bundle", "tag"
 FORMATS = (BUNDLE, TAG)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 #: Scheme of a key in a token (RFC 7512).
 PKCS11 = "pkcs11:"
 
@@ -121,6 +123,8 @@ class Token:
         if attributes.get("type", b"private") != b"private":
             raise ValueError("must have type=private, or no type")
         texts = {name: value.decode(errors="surrogateescape") for name, value in attributes.items() if name != "id"}
+        if any(map(_CONTROL.search, texts.values())):
+            raise ValueError("must not contain control characters")
         pin_source = texts.get("pin-source", "").removeprefix("file:")
         if pin_source.startswith("|"):
             raise ValueError("must name a file in pin-source, not a program")

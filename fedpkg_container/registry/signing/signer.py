@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 from fedpkg_container.process import run
-from fedpkg_container.redaction import HIDDEN, redact_message
+from fedpkg_container.redaction import HIDDEN, SIGNING_PASSWORD, redact_message
 from fedpkg_container.registry.signing.keys import (
     PublicKey,
     read_private_key,
@@ -33,7 +33,7 @@ from fedpkg_container.registry.signing.keys import (
 from fedpkg_container.registry.signing.settings import PKCS11, SigningSettings, Token
 
 #: Environment variable with the password of the key, or the PIN of the token.
-PASSWORD_VARIABLE = "FEDPKG_CONTAINER_SIGNING_PASSWORD"  # noqa: S105
+PASSWORD_VARIABLE = SIGNING_PASSWORD
 #: Environment variable that passes the PIN to pkcs11-tool.
 _PIN_VARIABLE = "SIGNING_PIN"
 #: Maximum length of a program's output, bytes.
@@ -102,7 +102,11 @@ def open_signer(settings: SigningSettings) -> Signer:
         )
     configured = read_public_key(settings.public_key) if settings.public_key else None
     if settings.command:
-        return _program_signer(_require(configured), settings.command, settings.command_timeout)
+        password = os.environ.get(PASSWORD_VARIABLE)
+        environment = {} if password is None else {PASSWORD_VARIABLE: password}
+        return _program_signer(
+            _require(configured), settings.command, settings.command_timeout, environment=environment
+        )
     if settings.key.startswith(PKCS11):
         return _token_signer(_require(configured), settings)
     private_key = read_private_key(Path(settings.key), read_password(settings.password_file))
@@ -154,6 +158,10 @@ def _require(key: PublicKey | None) -> PublicKey:
 def _token_signer(public_key: PublicKey, settings: SigningSettings) -> Signer:
     token = Token.parse(settings.key)
     pin = read_password(settings.password_file or token.pin_file)
+    if pin is not None and b"\0" in pin:
+        raise ConfigurationError(
+            "the PIN of the token contains a null byte", solution="check [signing] password_file, or pin-source in key"
+        )
     is_ec = isinstance(public_key.key, ec.EllipticCurvePublicKey)
     command = ["pkcs11-tool", "--module", token.module, "--sign"]
     command += ["--mechanism", "ECDSA" if is_ec else "RSA-PKCS"]
@@ -180,7 +188,7 @@ def _program_signer(
     command: Sequence[str],
     timeout: float,
     *,
-    environment: Mapping[str, str] | None = None,
+    environment: Mapping[str, str],
     prefix: bytes = b"",
 ) -> Signer:
     """Return a signer that runs a program.
@@ -188,7 +196,7 @@ def _program_signer(
     :param environment: further variables, whose values are secrets
     :param prefix: of the digest on its standard input
     """
-    secrets = [*(environment or {}).values(), os.environ.get(PASSWORD_VARIABLE, "")]
+    secrets = list(environment.values())
 
     def make(payload: bytes) -> bytes:
         stdin = prefix + hashlib.sha256(payload).digest()

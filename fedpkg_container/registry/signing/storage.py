@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
@@ -136,7 +136,7 @@ def add_layers(repository: Repository, tag: str, layers: Sequence[Mapping[str, A
             solution="delete it, or set signature_formats = bundle for the target",
         )
     present = layers_of(existing) if existing else []
-    missing = [layer for layer in layers if not has_layer(present, layer)]
+    missing = missing_layers(present, layers)
     if not missing:
         return
     manifest = _signature_manifest(repository, existing.content if existing else {}, [*present, *missing])
@@ -156,14 +156,18 @@ def layers_of(manifest: Manifest) -> list[Mapping[str, Any]]:
     return [blob.fields for blob in manifest.blobs[1:]]
 
 
-def has_layer(layers: Sequence[Mapping[str, Any]], layer: Mapping[str, Any]) -> bool:
-    """Return whether a list of descriptors contains a signature: the same document with the same signature."""
-    return any(_signature_of(each) == _signature_of(layer) for each in layers)
+def missing_layers(
+    present: Iterable[Mapping[str, Any]], layers: Iterable[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    """Return the signatures that a list of descriptors lacks: the same document with the same signature."""
+    known = set(map(_signature_of, present))
+    return [layer for layer in layers if _signature_of(layer) not in known]
 
 
-def _signature_of(layer: Mapping[str, Any]) -> tuple[object, object]:
+def _signature_of(layer: Mapping[str, Any]) -> tuple[str, str]:
     annotations = layer.get("annotations")
-    return layer.get("digest"), annotations.get(SIGNATURE_ANNOTATION) if isinstance(annotations, dict) else None
+    value = annotations.get(SIGNATURE_ANNOTATION) if isinstance(annotations, dict) else None
+    return str(layer.get("digest")), value if isinstance(value, str) else ""
 
 
 def _signature_manifest(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry.config import Target
-from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, Manifest
+from fedpkg_container.registry.manifests import INDEX_MEDIA_TYPES, MAX_INDEX_DEPTH, MAX_MANIFESTS, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.signing.formats import Signature
 from fedpkg_container.registry.signing.keys import PublicKey
@@ -118,16 +118,26 @@ class ImageVerifier:
         )
 
 
-def members_of(repository: Repository, manifest: Manifest, depth: int = 0) -> list[str]:
+def members_of(repository: Repository, manifest: Manifest) -> list[str]:
     """Return the digests of an image index and of all manifests below it, or of a single image.
 
-    :raises RegistryError: if an index cannot be read, or indexes are nested too deeply
+    :raises RegistryError: if an index cannot be read, indexes are nested too deeply, or there are too many manifests
     """
+    digests: dict[str, None] = {}
+    _add_members(repository, manifest, digests, 0)
+    return list(digests)
+
+
+def _add_members(repository: Repository, manifest: Manifest, digests: dict[str, None], depth: int) -> None:
     if depth > MAX_INDEX_DEPTH:
         raise RegistryError(f"{repository.reference}: image indexes are nested too deeply")
-    digests: dict[str, None] = {manifest.digest: None}
+    digests[manifest.digest] = None
     for member in manifest.manifests:
-        is_index = member.media_type in INDEX_MEDIA_TYPES
-        below = members_of(repository, repository.manifest(member.digest), depth + 1) if is_index else [member.digest]
-        digests.update(dict.fromkeys(below))
-    return list(digests)
+        if member.digest in digests:
+            continue
+        if len(digests) >= MAX_MANIFESTS:
+            raise RegistryError(f"an image of {repository.reference} has more than {MAX_MANIFESTS} manifests")
+        if member.media_type in INDEX_MEDIA_TYPES:
+            _add_members(repository, repository.manifest(member.digest), digests, depth + 1)
+        else:
+            digests[member.digest] = None
