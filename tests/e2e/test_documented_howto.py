@@ -18,7 +18,7 @@ import pytest
 
 from fedpkg_container.box.box import PLUGINS, Box
 from fedpkg_container.box.demo import site
-from fedpkg_container.box.layout import ADMIN, Layout
+from fedpkg_container.box.layout import ADMIN, DIRECTORY_VARIABLE, Layout
 from fedpkg_container.box.machines import MACHINE, machines
 from fedpkg_container.box.shell import environment
 from fedpkg_container.process import run
@@ -279,7 +279,8 @@ def _push(packager: Packager, layout: Path, image: str) -> None:
 def _homes(folder: Path, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Provide an empty HOME; remove a box in it at the end."""
     own = {**variables, "HOME": str(folder / "own"), "EDITOR": "true"}
-    own.pop("XDG_STATE_HOME", None)
+    for name in ("XDG_STATE_HOME", DIRECTORY_VARIABLE):  # or the box would be another one, which is not removed
+        own.pop(name, None)
     Path(own["HOME"]).mkdir()
     try:
         yield own
