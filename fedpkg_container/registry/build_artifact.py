@@ -38,7 +38,7 @@ def push(repository: Repository, tag: str, files: Mapping[str, Path]) -> str:
         if not repository.has_blob(blob.digest):
             repository.http.retry(lambda blob=blob, path=path: repository.upload(blob, _chunks(path)))  # type: ignore[misc]
         layers.append(fields)
-    config = {"mediaType": EMPTY_TYPE, "digest": repository.push(EMPTY), "size": len(EMPTY)}
+    config = repository.push_described(EMPTY, EMPTY_TYPE)
     manifest = Manifest.of(
         {
             "schemaVersion": 2,

@@ -69,11 +69,10 @@ def attach(repository: Repository, image: str, artifact: Artifact) -> str:
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": artifact.media_type,
-            "config": {"mediaType": EMPTY_TYPE, **_push_blob(repository, EMPTY)},
+            "config": repository.push_described(EMPTY, EMPTY_TYPE),
             "layers": [
                 {
-                    "mediaType": artifact.media_type,
-                    **_push_blob(repository, artifact.content),
+                    **repository.push_described(artifact.content, artifact.media_type),
                     "annotations": {"org.opencontainers.image.title": artifact.name},
                 }
             ],
@@ -313,7 +312,3 @@ def _fallback_index(repository: Repository, subject: str) -> Mapping[str, Any] |
         _log.warning("%s:%s is not a referrers index; ignoring it", repository.reference, tag)
         return None
     return index.content
-
-
-def _push_blob(repository: Repository, blob: bytes) -> dict[str, object]:
-    return {"digest": repository.push(blob), "size": len(blob)}

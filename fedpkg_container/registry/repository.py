@@ -271,6 +271,10 @@ class Repository:
         self.http.retry(attempt)
         return digest
 
+    def push_described(self, content: bytes, media_type: str) -> dict[str, object]:
+        """Store a small blob unless it exists, and return its descriptor for a manifest."""
+        return {"mediaType": media_type, "digest": self.push(content), "size": len(content)}
+
     def open_blob(self, digest: str, *, offset: int = 0) -> contextlib.AbstractContextManager[Stream]:
         """Open a blob for reading; the caller must verify its digest.
 

@@ -105,8 +105,8 @@ class TargetCheck:
             {
                 "schemaVersion": 2,
                 "mediaType": MANIFEST if docker else OCI_MANIFEST,
-                "config": _pushed(repository, json.dumps(config).encode(), config_type),
-                "layers": [_pushed(repository, layer, layer_type)],
+                "config": repository.push_described(json.dumps(config).encode(), config_type),
+                "layers": [repository.push_described(layer, layer_type)],
             }
         )
 
@@ -232,7 +232,3 @@ def _tried(name: str, attempt: Callable[[], Capability], advice: str, *, require
         if isinstance(error, RegistryUnavailableError) and not error.status:
             raise
         return Capability(name, NO, error.reason, advice, required)
-
-
-def _pushed(repository: Repository, content: bytes, media_type: str) -> dict[str, object]:
-    return {"mediaType": media_type, "digest": repository.push(content), "size": len(content)}

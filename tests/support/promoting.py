@@ -103,8 +103,8 @@ def push_build(
             {
                 "schemaVersion": 2,
                 "mediaType": MANIFEST,
-                "config": _pushed(repository, config, CONFIG_TYPE),
-                "layers": [_pushed(repository, each, LAYER_TYPE) for each in contents],
+                "config": repository.push_described(config, CONFIG_TYPE),
+                "layers": [repository.push_described(each, LAYER_TYPE) for each in contents],
             }
         )
         repository.put_manifest(image.digest, image)
@@ -126,19 +126,16 @@ def cosign(repository: Repository, digest: str, *signatures: bytes, ending: str 
         {
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
-            "config": _pushed(repository, b"{}", "application/vnd.oci.image.config.v1+json"),
+            "config": repository.push_described(b"{}", "application/vnd.oci.image.config.v1+json"),
             "layers": [
-                _pushed(repository, each, "application/vnd.dev.cosign.simplesigning.v1+json") for each in signatures
+                repository.push_described(each, "application/vnd.dev.cosign.simplesigning.v1+json")
+                for each in signatures
             ],
         }
     )
     tag = f"{fallback_tag(digest)}.{ending}"
     repository.put_manifest(tag, made)
     return tag
-
-
-def _pushed(repository: Repository, content: bytes, media_type: str) -> dict[str, object]:
-    return {"mediaType": media_type, "size": len(content), "digest": repository.push(content)}
 
 
 @dataclass

@@ -103,8 +103,8 @@ def push_bundle(repository: Repository, image: str, content: bytes) -> None:
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "artifactType": BUNDLE_TYPE,
-            "config": _pushed(repository, referrers.EMPTY, referrers.EMPTY_TYPE),
-            "layers": [_pushed(repository, content, BUNDLE_TYPE)],
+            "config": repository.push_described(referrers.EMPTY, referrers.EMPTY_TYPE),
+            "layers": [repository.push_described(content, BUNDLE_TYPE)],
             "subject": subject.descriptor,
             "annotations": BUNDLE_ANNOTATIONS,
         }
@@ -118,7 +118,7 @@ def simple_signing_layer(repository: Repository, payload: bytes, value: str) -> 
     :param value: its signature in base64
     :raises RegistryError: if it cannot be pushed
     """
-    return {**_pushed(repository, payload, SIMPLE_SIGNING_TYPE), "annotations": {SIGNATURE_ANNOTATION: value}}
+    return {**repository.push_described(payload, SIMPLE_SIGNING_TYPE), "annotations": {SIGNATURE_ANNOTATION: value}}
 
 
 def add_layers(repository: Repository, tag: str, layers: Sequence[Mapping[str, Any]]) -> None:
@@ -189,11 +189,7 @@ def _signature_manifest(
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             **existing,
-            "config": _pushed(repository, raw, config_type or _CONFIG_TYPE),
+            "config": repository.push_described(raw, config_type or _CONFIG_TYPE),
             "layers": layers,
         }
     )
-
-
-def _pushed(repository: Repository, content: bytes, media_type: str) -> dict[str, object]:
-    return {"mediaType": media_type, "size": len(content), "digest": repository.push(content)}
