@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,12 +32,20 @@ def directory(text: str) -> Path:
     return Path(text)
 
 
-def whole_days(text: str) -> int:
-    """Parse a number of days, 1 or more."""
-    days = int(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    if days < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of days, 1 or more")
-    return days
+def whole_number(what: str, digits: int) -> Callable[[str], int]:
+    """Return the type of a number of things, 1 or more.
+
+    :param what: the things, in messages
+    :param digits: maximum length
+    """
+
+    def parse(text: str) -> int:
+        number = int(text) if text.isascii() and text.isdigit() and len(text) <= digits else 0
+        if number < 1:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}, 1 or more")
+        return number
+
+    return parse
 
 
 def days(text: str) -> float:

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.arguments import duration, mirror_url, size
+from fedpkg_container.commands.registry.arguments import duration, mirror_url, size, whole_number
 from fedpkg_container.text import pluralize, printable_line
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--probe-sample",
-        type=_number,
+        type=whole_number("blobs", 7),
         metavar="N",
         help="number of blobs to probe: half of them the newest, the others at random (default: 20)",
     )
@@ -49,14 +49,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--probe-timeout", type=duration, metavar="TIME", help="end after this time, e.g. 90 or 30m (default: 10m)"
     )
-
-
-def _number(text: str) -> int:
-    """Parse the number of blobs in a sample."""
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 8 else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of blobs, 1 or more")
-    return number
 
 
 def is_requested(arguments: argparse.Namespace) -> bool:

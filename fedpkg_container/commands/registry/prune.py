@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.registry.arguments import whole_days
+from fedpkg_container.commands.registry.arguments import whole_number
 from fedpkg_container.text import pluralize
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--older-than",
-        type=whole_days,
+        type=whole_number("days", 5),
         metavar="DAYS",
         help="delete unneeded candidates older than DAYS (default: [candidate] keep)",
     )
