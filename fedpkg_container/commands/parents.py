@@ -64,17 +64,12 @@ def _recorded(recorded: Mapping[str, Mapping[str, object]]) -> dict[str, ParentC
 
 def _from_registries(names: Sequence[str], access: Access | None) -> dict[str, ParentConfig]:
     """Return the configurations of images whose registry responds within ``TIMEOUT``, counted for all of them."""
-    from dataclasses import replace
-
     from fedpkg_container.distgit.dockerfile_facts import ParentConfig
-    from fedpkg_container.errors import FedpkgContainerError, RegistryError
-    from fedpkg_container.model.limits import Deadline
+    from fedpkg_container.errors import FedpkgContainerError
     from fedpkg_container.model.platforms import platform_of
     from fedpkg_container.model.reference import ImageReference
-    from fedpkg_container.registry.skopeo import Access, Registry
 
-    deadline = Deadline("reading the parent images", TIMEOUT, error=RegistryError)
-    registry = Registry(replace((access or Access()).without_retries(TIMEOUT), deadline=deadline))
+    registry = _registry(access, TIMEOUT)
     platform = platform_of("x86_64")
     configurations = {}
     for name in names:
@@ -82,6 +77,21 @@ def _from_registries(names: Sequence[str], access: Access | None) -> dict[str, P
             configuration = registry.configuration(ImageReference.parse(name), platform)
             configurations[name] = ParentConfig.read(configuration)
     return configurations
+
+
+def _registry(access: Access | None, timeout: float) -> Registry:
+    """Return a client for the registries of parent images, without retries.
+
+    :param timeout: seconds for all of its requests together
+    """
+    from dataclasses import replace
+
+    from fedpkg_container.errors import RegistryError
+    from fedpkg_container.model.limits import Deadline
+    from fedpkg_container.registry.skopeo import Access, Registry
+
+    deadline = Deadline("reading the parent images", timeout, error=RegistryError)
+    return Registry(replace((access or Access()).without_retries(timeout), deadline=deadline))
 
 
 #: Seconds that the registries have to respond if the images themselves are checked.
@@ -100,13 +110,9 @@ def check_parents(
     """
     from dataclasses import replace
 
-    from fedpkg_container.errors import RegistryError
-    from fedpkg_container.model.limits import Deadline
     from fedpkg_container.model.platforms import platform_of
-    from fedpkg_container.registry.skopeo import Access, Registry
 
-    deadline = Deadline("reading the parent images", CHECK_TIMEOUT, error=RegistryError)
-    registry = Registry(replace((access or Access()).without_retries(CHECK_TIMEOUT), deadline=deadline))
+    registry = _registry(access, CHECK_TIMEOUT)
     needed: dict[str, list[str]] = {}
     for arch in arches:
         reading = dockerfile.with_facts(replace(dockerfile.facts, platform=platform_of(arch)))
