@@ -110,7 +110,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
     options = PromoteOptions(
         TagRules(arguments.allow_downgrade, arguments.replace), arguments.dry_run, arguments.verify, arguments.sign
     )
-    outbox = Outbox.of(site) if not arguments.dry_run else None
+    outbox = Outbox.of(site, dry_run=arguments.dry_run)
     on_result = send_after((lambda _: None) if arguments.json else show, outbox)
     with shown() as progress:
         if arguments.publish:

@@ -57,14 +57,9 @@ def _missing(result: PromotionResult) -> Iterator[str]:
             yield f"{place}: {len(reasons) - MAX_MISSING} more, which --json lists"
 
 
-def send_after(
-    on_result: Callable[[PromotionResult], None], outbox: Outbox | None
-) -> Callable[[PromotionResult], None]:
-    """Return a function that presents a result and sends the message about it.
-
-    :param outbox: None: no messages are sent
-    """
-    if outbox is None or not outbox.is_used:
+def send_after(on_result: Callable[[PromotionResult], None], outbox: Outbox) -> Callable[[PromotionResult], None]:
+    """Return a function that presents a result and sends the message about it."""
+    if not outbox.is_used:
         return on_result
     outbox.prepare()  # before anything is changed
 
@@ -75,11 +70,11 @@ def send_after(
     return present_and_send
 
 
-def show_delivery(outbox: Outbox | None) -> dict[str, object]:
+def show_delivery(outbox: Outbox) -> dict[str, object]:
     """Send the remaining messages, print what could not be sent, and return the part of the report about messages."""
     from fedpkg_container.commands.terminal import print_stderr
 
-    if outbox is None or not outbox.is_used:
+    if not outbox.is_used:
         return {}
     delivery = outbox.send()
     if delivery.error:

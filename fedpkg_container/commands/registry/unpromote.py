@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
     began = time.monotonic()
     target = site.target(arguments.to)
-    outbox = Outbox.of(site) if not arguments.dry_run else None
+    outbox = Outbox.of(site, dry_run=arguments.dry_run)
     with _session(site, login=arguments.untag and not arguments.dry_run) as session:
         approving = _approving_tags(session, target, arguments.nvr, required=arguments.untag)
 

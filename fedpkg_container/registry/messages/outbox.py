@@ -103,9 +103,12 @@ class Outbox:
         self._is_sending = threading.Lock()
 
     @classmethod
-    def of(cls, site: DistributionSite) -> Outbox:
-        """Return the outbox of a site."""
-        return cls(Journal(site.journal), publisher(site.messages))
+    def of(cls, site: DistributionSite, *, dry_run: bool = False) -> Outbox:
+        """Return the outbox of a site.
+
+        :param dry_run: send nothing
+        """
+        return cls(Journal(site.journal), None if dry_run else publisher(site.messages))
 
     @property
     def is_used(self) -> bool:
