@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import functools
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fedpkg_container.client import Client
-
-if TYPE_CHECKING:
-    import configparser
-
 
 #: Modules of the extra ``client``; without them, only other parts of this project are installed.
 _CLIENT_MODULES = ("argcomplete", "git", "rich", "ruamel", "ruamel.yaml")
@@ -37,9 +33,6 @@ class Extension(Client):
     """The container commands, with their own error messages and exit statuses in a program that has others."""
 
     offers_activation = False
-
-    def __init__(self, config: configparser.ConfigParser, name: str | None = None) -> None:
-        super().__init__(config, name)
 
     def parse_cmdline(self, *arguments: Any, **options: Any) -> None:
         """Parse the command line; our commands get our error messages, because the site's program prints its own."""
