@@ -81,7 +81,7 @@ class Spent:
 
 
 class Rivals:
-    """Both programs, each with a directory of its own, on one registry."""
+    """Both programs, each with its own directory, on one registry."""
 
     def __init__(self, it: Mirrored) -> None:
         self._it = it
