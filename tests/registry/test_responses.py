@@ -149,7 +149,7 @@ def test_too_slow_transfer_fails(serve: Serve, tmp_path: Path) -> None:
     large = dataclasses.replace(config, size=1_000_000)  # takes longer than the timeout on any machine
     with slow, pytest.raises(RegistryUnavailableError, match="transfer too slow"):
         Repository(slow, "hello").blob(large)
-    assert len(server.faults["GET"]) == 6, "it is asked twice each time"
+    assert len(server.faults["GET"]) == 6, "two requests each time"
 
 
 def test_slow_content_is_yielded_in_small_chunks(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -273,5 +273,5 @@ def test_registries_without_referrers_api_use_the_fallback_tag(serve: Serve, sta
     assert referrers.list_referrers(repository, digest).by_tag
     referrers.add_referrers(repository, digest, [repository.manifest(attached).descriptor])
     assert [each.digest for each in referrers.referrers(repository, digest)] == [attached]
-    asked = 2 if status == 401 else 1  # after an authentication challenge once more
-    assert len(server.faults["/referrers/"]) == 10 - asked, "it is asked once"
+    requests = 2 if status == 401 else 1  # after an authentication challenge once more
+    assert len(server.faults["/referrers/"]) == 10 - requests, "one request"

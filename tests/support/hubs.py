@@ -58,27 +58,27 @@ class Hubs:
     candidates: ProfiledRegistry
 
     @contextlib.contextmanager
-    def make(self, folder: Path, name: str, **changes: object) -> Iterator[Hub]:
+    def make(self, directory: Path, name: str, **changes: object) -> Iterator[Hub]:
         """Run a site.
 
-        :param folder: of its files
+        :param directory: of its files
         :param name: of the target's profile; ``changes`` to it
         """
         profile = replace(PROFILES[name], **changes)  # type: ignore[arg-type]
         with profiled_registry(self.certificate, profile) as server:
             timeout = RETRY_TIMEOUT if profile.late else 0.0
             reached = replace(self.trusted, retry_timeout=timeout, attempts=3)
-            site = make_site(folder, self.candidates.address, server.address, access=reached)
+            site = make_site(directory, self.candidates.address, server.address, access=reached)
             targets = {key: replace(target, access=reached) for key, target in site.targets.items()}
-            yield Hub(Bench(folder, replace(site, targets=targets)), profile, server, reached)
+            yield Hub(Bench(directory, replace(site, targets=targets)), profile, server, reached)
 
 
 @contextlib.contextmanager
-def hubs(folder: Path) -> Iterator[Hubs]:
+def hubs(directory: Path) -> Iterator[Hubs]:
     """Run the candidate registry.
 
-    :param folder: of certificates
+    :param directory: of certificates
     """
-    certificate = Authority(folder / "pki").issue("registry", server=True)
+    certificate = Authority(directory / "pki").issue("registry", server=True)
     with profiled_registry(certificate, replace(DOCKER_REGISTRY_2, rejects=())) as candidates:
-        yield Hubs(certificate, access(folder), candidates)
+        yield Hubs(certificate, access(directory), candidates)

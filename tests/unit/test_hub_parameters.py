@@ -132,7 +132,7 @@ def _watched(hub: Hub, body: bytes, caller: str | None, **environ: Any) -> bytes
 
 
 def _assert_expected(log: pytest.LogCaptureFixture | None) -> None:
-    """Refused rows (two of the same name) are Koji's own answer; all else has to be a fault of its own."""
+    """Refused rows (two of the same name) are Koji's own response; all else must be a separate fault."""
     assert log is not None
     for record in log.records:
         if record.levelno >= logging.ERROR:
