@@ -307,7 +307,7 @@ def test_every_parameter_declares_its_type() -> None:
 
 
 #: Examples per call: there are more than a hundred calls, which share the code that reads values.
-EXAMPLES = 10 if settings().max_examples == QUICK else settings().max_examples
+EXAMPLES = 5 if settings().max_examples == QUICK else settings().max_examples
 
 
 @pytest.mark.parametrize("name", [*sorted(set(calls.load() or dispatch.CALLS)), "buildContainer", "multiCall"])  # type: ignore[func-returns-value]
