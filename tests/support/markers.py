@@ -51,6 +51,6 @@ def _spawn(*arguments: Any, **named: Any) -> Any:
     return _SPAWN(*arguments, **named)
 
 
-_SPAWN = util.spawnv_passfds  # type: ignore[attr-defined]
-util.spawnv_passfds = _spawn  # type: ignore[attr-defined]
+_SPAWN = util.spawnv_passfds
+util.spawnv_passfds = _spawn
 sys.addaudithook(_audit)
