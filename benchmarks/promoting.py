@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """``promote`` beside ``skopeo copy --all`` for each tag: the same images with the same tags, in one registry or two.
 
-Both bring the same candidates to separate repositories. Images and repositories are new in each run, so that no
-cache of either knows them. Ours is the whole command: it queries the hub, looks at labels and tags, brings SBOMs along,
+Both bring the same candidates to repositories of their own. Images and repositories are new in each run, so that no
+cache of either knows them. Ours is the whole command: it asks the hub, looks at labels and tags, brings SBOMs along,
 reads digests back and keeps its record; skopeo copies each image once for each tag, one after the other, as scripts
 around it do.
 """

@@ -69,7 +69,7 @@ class MemoryRegistry:
 
     :param token: whether it requires a bearer token
     :param uses: number of requests per token; 0 for no limit
-    :param lifetime: seconds for which tokens are valid, as it states; 0: not stated
+    :param lifetime: seconds for which tokens are said to be valid; 0: not stated
     :param page: maximum number of tags or repositories per page
     :param link: format of the link to the next page; ``{}`` is replaced by the page's address on the server
     :param names_digests: whether it sends the digest of a manifest in a header

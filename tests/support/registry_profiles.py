@@ -387,7 +387,9 @@ def _shown(name: str, verb: str) -> set[tuple[str, str, object]]:
     if verb != "promote":
         has_status = isinstance(profile.referrers, int)
         values |= {"immutable": profile.immutable > 0, "referrers": "status" if has_status else profile.referrers}
-    return {(verb, key, value) for key, value in values.items() if key not in _DESCRIPTIONS | UNCONCERNED[verb]}
+    return {
+        (verb, key, value) for key, value in values.items() if key not in _DESCRIPTIONS | UNCONCERNED.get(verb, set())
+    }
 
 
 def quick_cases() -> set[tuple[str, str]]:

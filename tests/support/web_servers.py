@@ -20,8 +20,6 @@ from tests.support.waiting import PATIENCE
 #: Distributions' paths of httpd's modules, and names of its program.
 _MODULES = (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules"))
 _PROGRAMS = ("/usr/sbin/apache2", "/usr/sbin/httpd")
-#: User of httpd's processes if root starts it.
-_UNPRIVILEGED = "nobody"
 #: Modules that a front end needs, and those that every httpd needs.
 _LOADED = (
     "mpm_event unixd authz_core log_config env reqtimeout alias dir mime "  # every distribution's
@@ -42,6 +40,8 @@ LogFormat "{log_format}" requests
 CustomLog "{directory}/access.log" requests
 Include "{directory}/site.conf"
 """
+#: User of httpd's processes if root starts it.
+_UNPRIVILEGED = "nobody"
 
 
 def free_port() -> int:
