@@ -26,7 +26,7 @@ from fedpkg_container.registry.repository import Repository
 from tests.support import memory_registry
 from tests.support.memory_registry import DRIP, ENDLESS, HANG, LATE, RESET, Fault, Held, MemoryRegistry, fail
 from tests.support.registry_clients import Serve, latest
-from tests.support.waiting import PATIENCE, slowed
+from tests.support.waiting import PATIENCE, eventually, slowed
 
 
 def test_lost_response_after_blob_upload(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,12 @@ def test_canceled_client_stops_waiting(serve: Serve, monkeypatch: pytest.MonkeyP
     server, repository = serve(token=False)
     monkeypatch.setattr(memory_registry, "HANGS", 60.0)
     server.faults["GET"] = [Fault(kind=HANG)]
-    threading.Timer(0.3, repository.http.cancel).start()
+
+    def cancel() -> None:
+        eventually(lambda: bool(server.seen), lambda: server.seen)
+        repository.http.cancel()
+
+    threading.Thread(target=cancel).start()
     with pytest.raises(RegistryError, match="request canceled"):
         repository.manifest("latest")
     with pytest.raises(RegistryError, match="request canceled"):
