@@ -66,7 +66,7 @@ def packages(*, dnf: bool) -> list[Package]:
     ]
     libraries = rpms.libraries(linked) - python - tools
     macros = rpms.below(_rpm_data())
-    made = [
+    chosen = [
         Package("demo-filesystem", "The directories of a system", contents=_system_files(), links=_system_links()),
         Package("demo-libraries", "Shared libraries", copies=frozenset(libraries)),
         Package("demo-shell", "A shell and the usual commands", copies=frozenset(shell), links=_shell_links()),
@@ -74,10 +74,10 @@ def packages(*, dnf: bool) -> list[Package]:
                 contents={"/etc/rpm/macros.demo": f"%_dbpath {_DATABASE}\n"}),
     ]  # fmt: skip
     if python:
-        made.append(Package("demo-python", "The Python interpreter", copies=frozenset(python)))
+        chosen.append(Package("demo-python", "The Python interpreter", copies=frozenset(python)))
     if dnf:
-        made.append(Package("demo-dnf", "The package manager dnf", copies=frozenset(tools), contents=_dnf_files()))
-    return made
+        chosen.append(Package("demo-dnf", "The package manager dnf", copies=frozenset(tools), contents=_dnf_files()))
+    return chosen
 
 
 def _rpm_data() -> Path:
