@@ -67,10 +67,13 @@ def is_package(directory: Path) -> bool:
 
 def run_alone(arguments: Sequence[str]) -> int | None:
     """Run a ``lint`` command line without the site's client; return None if rpmlint is to be run instead."""
+    from fedpkg_container.commands.usage_errors import refuse_wrong_arguments
+
     if is_package(Path.cwd()):
         return None
     parser = argparse.ArgumentParser(prog=f"{Path(sys.argv[0]).name} lint", allow_abbrev=False)
     add_arguments(parser)
+    refuse_wrong_arguments(parser, parser)
     return run(parser.parse_args(arguments), Path())
 
 
