@@ -297,17 +297,18 @@ def _watch(client: Client, session: HubSession) -> int:
         with hub_errors(session.baseurl):
             task_id = _task_ids(client, session)[0]
     page = site_urls(koji_profile(client)).task(task_id)
-    submitted = Submitted(task_id, page, average=_average(client, session, task_id))
+    title, average = _title_and_average(client, session, task_id)
+    submitted = Submitted(task_id, page, title=title, average=average)
     if client.args.logs is not None:
         return follow_logs(client, session, submitted, client.args.logs)
     return follow_to_end(client, session, submitted)
 
 
-def _average(client: Client, session: HubSession, task_id: int) -> float | None:
-    """Return the average duration of builds of the task's package in seconds; None if it is unknown."""
+def _title_and_average(client: Client, session: HubSession, task_id: int) -> tuple[str, float | None]:
+    """Return what a task builds, and the average duration of builds of its package in seconds, as far as known."""
     from fedpkg_container.commands.status_checkout import checkout_component
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.hub.builds import average_of_task
+    from fedpkg_container.hub.builds import title_and_average
     from fedpkg_container.hub.session import hub_errors
 
     components: dict[str, str] = {}
@@ -315,9 +316,9 @@ def _average(client: Client, session: HubSession, task_id: int) -> float | None:
         components = checkout_component(client)
     try:
         with hub_errors(session.baseurl):
-            return average_of_task(session, task_id, components)
+            return title_and_average(session, task_id, components)
     except FedpkgContainerError:
-        return None
+        return f"task {task_id}", None
 
 
 def _task_ids(client: Client, session: HubSession) -> list[int]:

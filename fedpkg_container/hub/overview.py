@@ -20,6 +20,7 @@ from fedpkg_container.hub.requested_builds import (
     host_names,
     is_of,
     requested_build,
+    title_of,
 )
 from fedpkg_container.hub.selection import ALL, Overview, Selection, of_branch, select
 from fedpkg_container.hub.tasks import result_or_none
@@ -201,11 +202,7 @@ def titles_of_tasks(session: HubSession, ids: Sequence[int]) -> dict[int, str]:
     infos = {number: result_or_none(call) for number, call in calls.items()}
     if missing := [str(number) for number, info in infos.items() if not info]:
         raise RefusedError(f"the hub has no task {', '.join(missing)}", solution="pass a valid task ID")
-    return {
-        number: requested_build(info, {}, {}).title if info["method"] == METHOD else printable_line(info["method"])
-        for number, info in infos.items()
-        if info
-    }
+    return {number: title_of(info) for number, info in infos.items() if info}
 
 
 def _complete(
