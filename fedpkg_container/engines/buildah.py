@@ -15,7 +15,7 @@ from fedpkg_container.engines import hook, storage, versions
 from fedpkg_container.engines.base_image import BaseImage
 from fedpkg_container.engines.bases import MAX_BYTES, BaseImages
 from fedpkg_container.engines.buildah_probe import known_result
-from fedpkg_container.engines.exported import Exported, Exporting, gzip_command
+from fedpkg_container.engines.exported import Exported, Exporting
 from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import attached
@@ -31,6 +31,7 @@ from fedpkg_container.errors import (
 from fedpkg_container.model.buildah import HERE_DOCUMENTS
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, run_in_background, stream
+from fedpkg_container.process.gzip import gzip_command
 from fedpkg_container.registry.copy import put_image
 from fedpkg_container.registry.manifests import INDEX_TYPES, Descriptor, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
@@ -260,7 +261,7 @@ class Buildah:
             "others": {kind: ([*push, kind, image, f"dir:{path}"], str(path)) for kind, path in others.items()},
             "target": str(target),
             "known": known,
-            "gzip": gzip_command(),
+            "gzip": gzip_command(igzip_level=3, gzip_level=6),
             "archive": str(archive) if archive else "",
             "compressed": compressed,
         }

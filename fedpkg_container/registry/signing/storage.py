@@ -9,7 +9,7 @@ from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.manifests import MANIFEST, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import MANIFEST, OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.signing.formats import (
     BUNDLE_ANNOTATIONS,
@@ -28,7 +28,6 @@ MAX_SIGNATURES = 100
 MAX_SIGNATURE_SIZE = 1024 * 1024
 #: cosign 3 lists its bundles in the index under the fallback tag with the type of their empty configuration.
 _POSSIBLE_TYPES = ("", referrers.EMPTY_TYPE)
-_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -189,7 +188,7 @@ def _signature_manifest(
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             **existing,
-            "config": repository.push_described(raw, config_type or _CONFIG_TYPE),
+            "config": repository.push_described(raw, config_type or OCI_CONFIG),
             "layers": layers,
         }
     )
