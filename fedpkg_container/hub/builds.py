@@ -143,7 +143,7 @@ def valid_average(average: object) -> float | None:
 def title_and_average(session: HubSession, task_id: int, components: Mapping[str, str]) -> tuple[str, float | None]:
     """Return the title of the build of a task, and the average duration of builds of its package in seconds.
 
-    The title is empty if the hub has no such task; the average is None if it is unknown.
+    If the hub has no such task, the title is empty. An unknown average is returned as None.
 
     :param components: repository (``container/hello``) → package, where it is known; otherwise ``NAME-container``
     """
