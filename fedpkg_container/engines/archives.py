@@ -55,7 +55,7 @@ MAX_BLOB_SIZE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageDirectory:
     """An image, or an image index, in a directory in the ``dir:`` format.
 
     :param kind: of the source archive; layers of docker's are compressed for registries, so their digests change
@@ -96,7 +96,7 @@ class ImageFolder:
             raise NoSuchImageError(f"the archive has no {name}: {error.strerror}") from error
 
 
-def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFolder:
+def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LIMITS) -> ImageDirectory:
     """Read a docker-archive, an OCI archive or an OCI layout.
 
     The decompressed archive, a copy of its layout and the image together need up to three times
@@ -120,7 +120,7 @@ def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LI
             f"{archive} cannot be read as an image: {_cause(error)}",
             solution="make it with skopeo copy --all, buildah push or podman save",
         ) from error
-    return ImageFolder(directory / "image", kind, workspace.work)
+    return ImageDirectory(directory / "image", kind, workspace.work)
 
 
 def _cause(error: ProgramError) -> str:
@@ -182,7 +182,7 @@ class _Reader:
             size += each
             self._check_members(number)
         self._check_size(size)
-        copy = self._layout_folder()
+        copy = self._layout_directory()
         self.confined("cp", "-R", "-P", "--", f"{self.archive}/.", copy)
         return OCI, f"{OCI}:{_layout(self.archive, copy, self.sandbox.workspace.work)}"
 
@@ -196,11 +196,11 @@ class _Reader:
         kind = self._kind(plain)
         if kind == DOCKER:
             return kind, f"{DOCKER}:{plain}"
-        copy = self._layout_folder()
+        copy = self._layout_directory()
         self.confined("tar", "-xf", plain, "-C", copy, "--no-same-owner", "--no-same-permissions")
         return kind, f"{OCI}:{_layout(self.archive, copy, self.sandbox.workspace.work)}"
 
-    def _layout_folder(self) -> Path:
+    def _layout_directory(self) -> Path:
         copy = self.directory / "layout"
         self.confined("mkdir", "--", copy)  # by the worker, which owns the parent directory
         return copy
@@ -315,7 +315,7 @@ def _with_platform(layout: Path, below: Path, member: Descriptor) -> dict[str, o
     facts = dict(member.fields)
     if not member.is_manifest or facts.get("platform"):
         return facts
-    blobs = ImageFolder(layout / "blobs" / "sha256", OCI, below)
+    blobs = ImageDirectory(layout / "blobs" / "sha256", OCI, below)
     try:
         raw = _plain(blobs.path / member.digest.partition(":")[2], below, MAX_MANIFEST_SIZE)
     except OSError as error:

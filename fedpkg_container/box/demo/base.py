@@ -85,7 +85,7 @@ def _rpm_data() -> Path:
 
 
 def _system_files() -> dict[str, str]:
-    folders = (
+    directories = (
         "/tmp/",
         "/var/tmp/",
         "/var/log/",
@@ -101,7 +101,7 @@ def _system_files() -> dict[str, str]:
         "/etc/os-release": _OS_RELEASE,
         "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
         "/etc/group": "root:x:0:\nnobody:x:65534:\n",
-        **dict.fromkeys(folders, ""),
+        **dict.fromkeys(directories, ""),
     }
 
 

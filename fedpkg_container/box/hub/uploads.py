@@ -195,7 +195,7 @@ def encoded(contents: bytes) -> str:
     return base64.b64encode(contents).decode()
 
 
-def task_folder(task_id: int) -> Path:
+def task_directory(task_id: int) -> Path:
     """Task output directory."""
     return Path(koji.pathinfo.work(), koji.pathinfo.taskrelpath(task_id))
 

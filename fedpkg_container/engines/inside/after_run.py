@@ -9,7 +9,7 @@ The files come from a RUN and are untrusted: no link is followed, a database is 
 and file sizes are limited. A failed hook changes nothing else, but the layer is not reproducible.
 
 Run as a file, with only Python's standard library, to start in a few hundredths of a second. The runtime passes the
-path of the container's bundle on standard input. Usage: ``after_run.py EPOCH STARTED FOLDER``.
+path of the container's bundle on standard input. Usage: ``after_run.py EPOCH STARTED DIRECTORY``.
 """
 
 from __future__ import annotations

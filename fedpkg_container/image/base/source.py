@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fedpkg_container.engines.archives import ImageFolder, unpack
+from fedpkg_container.engines.archives import ImageDirectory, unpack
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, RefusedError, UsageError
 from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimits
@@ -125,7 +125,7 @@ def _open_registry(image: ImageReference, access: Access, limits: ImageLimits) -
 
 
 def _open_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSource:
-    unpacked: ImageFolder = unpack(path, workspace, limits)
+    unpacked: ImageDirectory = unpack(path, workspace, limits)
     top = unpacked.manifest()
     members = _arch_images(top, unpacked, path.name, limits)
     digest = top.digest if unpacked.keeps_digests else ""

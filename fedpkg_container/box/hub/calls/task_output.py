@@ -19,7 +19,7 @@ from fedpkg_container.box.hub.uploads import (
     digest_class,
     encoded,
     known_task,
-    task_folder,
+    task_directory,
     upload_path,
     write_part,
 )
@@ -88,7 +88,7 @@ def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False,
     """Files that a task has uploaded so far."""
     if strict and not known_task(taskID):
         raise koji.GenericError("Task doesn't exist")
-    top = task_folder(taskID)
+    top = task_directory(taskID)
     files: dict[str, Any] = {}
     for directory, _, names in os.walk(top):
         for name in sorted(names):
@@ -111,7 +111,7 @@ def download_task_output(
     if ".." in fileName:
         raise koji.GenericError(f"Invalid file name: {fileName}")
     relative = relative_path(fileName.lstrip("/"), "file name")
-    path = task_folder(taskID) / relative
+    path = task_directory(taskID) / relative
     if not relative or not path.is_file():
         raise koji.GenericError(f'no file "{fileName}" output by task {taskID}')
     start = offset or 0
