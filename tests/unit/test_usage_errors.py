@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fedpkg_container import registry_cli
 from fedpkg_container.cli import make_client
 
 
@@ -52,3 +53,12 @@ def test_unknown_command(
     with pytest.raises(SystemExit, match="2"):
         make_client("fedpkg", [command])
     assert capsys.readouterr().err == f"error: unknown command: {command}{hint}\n       see fedpkg --help\n"
+
+
+def test_prune_deletes_only_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = registry_cli.make_parser()
+    assert not parser.parse_args(["prune", "--dry-run"]).delete
+    with pytest.raises(SystemExit, match="2"):
+        parser.parse_args(["prune", "--dry-run", "--delete"])
+    message = "argument --delete: not allowed with argument --dry-run"
+    assert capsys.readouterr().err == f"error: {message}\n       see fedpkg-container-registry prune --help\n"
