@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.nvr import NVR
+from fedpkg_container.registry.digests import digest_of
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.referrers import fallback_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.profiled_registry import ProfiledRegistry, profiled_registry
@@ -29,12 +33,31 @@ class Hub:
 
     :param server: the target
     :param reached: access to it
+    :param candidates: the candidate registry
     """
 
     bench: Bench
     profile: Profile
     server: ProfiledRegistry
     reached: Access
+    candidates: ProfiledRegistry
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the image in the target → digests, without those of referrers."""
+        held = self.server[NAME]
+        return {tag: digest_of(held.manifests[tag]) for tag in held.tags if not tag.startswith("sha256-")}
+
+    def pushed(self, candidate: Candidate) -> dict[str, bytes]:
+        """Return all content of a candidate, without requests: manifests, blobs and referrers, by digest."""
+        held, found, wanted = self.candidates[candidate.image.repository], dict[str, bytes](), [candidate.image.digest]
+        while wanted:
+            manifest = Manifest.read(held.manifests[wanted.pop()])
+            found[manifest.digest] = manifest.raw
+            found.update({blob.digest: held.blobs[blob.digest] for blob in manifest.blobs})
+            listed = held.manifests.get(fallback_tag(manifest.digest))
+            for each in (manifest, *([Manifest.read(listed)] if listed else [])):
+                wanted += [member.digest for member in each.manifests]
+        return found
 
     def stored(self) -> str:
         """Store an image with SBOMs and signatures in the target without promoting it; return its digest."""
@@ -70,7 +93,7 @@ class Hubs:
             reached = replace(self.trusted, retry_timeout=timeout, attempts=3)
             site = make_site(directory, self.candidates.address, server.address, access=reached)
             targets = {key: replace(target, access=reached) for key, target in site.targets.items()}
-            yield Hub(Bench(directory, replace(site, targets=targets)), profile, server, reached)
+            yield Hub(Bench(directory, replace(site, targets=targets)), profile, server, reached, self.candidates)
 
 
 @contextlib.contextmanager
