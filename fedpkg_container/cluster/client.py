@@ -205,7 +205,8 @@ class ClusterClient:
         for setting in api.configuration.auth_settings().values():
             headers[setting["key"]] = setting["value"]
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
+            merge = request.method == "PATCH"  # RFC 7386
+            headers["Content-Type"] = "application/merge-patch+json" if merge else "application/json"
         url = f"{api.configuration.host.rstrip('/')}{request.path}"
         with _connection_errors(url), logged_request(request.method, url) as outcome:
             response = api.rest_client.pool_manager.request(

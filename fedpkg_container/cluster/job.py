@@ -16,6 +16,7 @@ from fedpkg_container.cluster.client import ClusterClient, ClusterError, Cluster
 from fedpkg_container.cluster.following import Following, Log, PodResult, TakenAwayError
 from fedpkg_container.cluster.manifests import PodBuild, hub_labels, kind_of, selector
 from fedpkg_container.cluster.settings import Timeouts
+from fedpkg_container.cluster.streams import secrets_path
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.signals import Interrupted
 
@@ -132,8 +133,8 @@ class ClusterBuild:
             self.log.report(f"pod {name} in namespace {self.build.config.namespace}")
         else:
             owner = self._request("GET", f"{self._collection}/{quoted(name)}")
-        self._create_secret(owner)
-        return Following(self.client, self.build, self.log, self.directory, self.complete_log, name).run()
+        after = self._create_secret(owner)
+        return Following(self.client, self.build, self.log, self.directory, self.complete_log, name, after).run()
 
     def _create(self) -> dict[str, Any]:
         """Create the Job or Build; return it, also if it exists because a response was lost.
@@ -157,9 +158,15 @@ class ClusterBuild:
                 self.log.flush()
                 time.sleep(1)
 
-    def _create_secret(self, owner: Mapping[str, Any]) -> None:
-        """Create the Secret; replace one that belongs to an object that was deleted."""
-        path, body = secrets_path(self.build.config.namespace), self.build.secret(self.attempt, owner)
+    def _create_secret(self, owner: Mapping[str, Any]) -> float:
+        """Create the Secret; replace one that belongs to an object that was deleted, and renew what has expired.
+
+        :returns: seconds after which its file must be renewed; 0 in a check, which tests that
+        :raises FedpkgContainerError: if no token is issued
+        """
+        issued = self.build.renewed.issue() if self.build.renewed else None
+        path, body = secrets_path(self.build.config.namespace), self.build.secret(self.attempt, owner, issued)
+        name = body["metadata"]["name"]
         try:
             self._request("POST", path, query=STRICT, body=body)
         except ClusterError as error:
@@ -167,13 +174,11 @@ class ClusterBuild:
                 raise
             if not self._adopted:
                 with _ignoring(404):
-                    self._request("DELETE", f"{path}/{quoted(body['metadata']['name'])}")
+                    self._request("DELETE", f"{path}/{quoted(name)}")
                 self._request("POST", path, query=STRICT, body=body)
-
-
-def secrets_path(namespace: str) -> str:
-    """Return the path of a namespace's Secrets."""
-    return f"/api/v1/namespaces/{quoted(namespace)}/secrets"
+            elif issued:
+                return 0.0
+        return issued.renewal if issued and not self.build.checks else 0.0
 
 
 def delete(client: ClusterClient, build: PodBuild, name: str) -> None:

@@ -265,3 +265,8 @@ def pods_path(namespace: str) -> str:
 def log_path(namespace: str, pod: str) -> str:
     """Return the path of a pod's log."""
     return f"{pods_path(namespace)}/{quoted(pod)}/log"
+
+
+def secrets_path(namespace: str) -> str:
+    """Return the path of a namespace's Secrets."""
+    return f"/api/v1/namespaces/{quoted(namespace)}/secrets"

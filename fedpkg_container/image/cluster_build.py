@@ -87,16 +87,15 @@ class ClusterArchBuild:
 
     def _pod_build(self) -> PodBuild:
         spec, config, cluster = self.spec, self.config, self.cluster
-        timeout = spec.timeout + config.limits.prepare_timeout + ALLOWANCE
-        token = task_token(config, cluster, spec.staging_repository, spec.parents.values(), timeout)
         return PodBuild(
             task_id=self.task_id,
             hub=self.hub,
             spec=replace(self._spec(), upload_directory=""),
             site=pod_site(self.site, cluster),
-            files=pod_files(config, cluster, self.koji_topdir.url, token),
-            timeout=timeout,
+            files=pod_files(config, cluster, self.koji_topdir.url),
+            timeout=spec.timeout + config.limits.prepare_timeout + ALLOWANCE,
             config=cluster,
+            renewed=task_token(config, cluster, spec.staging_repository, spec.parents.values()),
         )
 
     def _spec(self) -> BuildSpec:

@@ -18,6 +18,9 @@ INPUT_DIRECTORY = "/etc/fedpkg-container"
 INPUT_VARIABLE = "FEDPKG_CONTAINER_INPUT"
 #: Input files: the packed BuildSpec (gzip), the site file, the registry's credentials; certificates lie beside them.
 SPEC_FILE, SITE_FILE, AUTH_FILE = "spec.json.gz", "builder.conf", "auth.json"
+#: Seconds for which a pod waits for a new token in its auth file after the registry has rejected the one in it. The
+#: builder renews tokens before they expire, unless e.g. kojid was stopped or the API server was away.
+RENEWAL_TIMEOUT = 900.0
 #: Input file with the URL of Koji's topdir; empty if it has none.
 TOPURL_FILE = "topurl"
 #: Volumes of the pod: builds and base images, Koji's topdir, and blobs of base images.

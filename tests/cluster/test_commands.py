@@ -52,6 +52,14 @@ def test_the_manifests(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--config", str(site), "manifests", "--service", "x") == 2
 
 
+def test_the_manifests_of_a_site_with_tokens(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--config", str(site), "manifests") == 0
+    assert "patch" not in capsys.readouterr().out
+    site.write_text(site.read_text() + "task_token = yes\n")
+    assert _run("--config", str(site), "manifests") == 0
+    assert capsys.readouterr().out.count("- patch\n") == 1
+
+
 def test_the_manifests_for_tekton(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--config", str(site), "manifests", "--tekton") == 0
     printed = capsys.readouterr().out
