@@ -39,10 +39,10 @@ class _Output:
 
     def append_output(self, text: bytes) -> None:
         """Keep the results, which are one JSON object; show any other output, e.g. an error of the interpreter."""
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             results = json.loads(text)
             if isinstance(results, dict):
-                self.results = {str(name): str(outcome) for name, outcome in results.items()}
+                self.results = {printable_line(name): printable_line(str(outcome)) for name, outcome in results.items()}
                 return
         self.show(printable_line(text.decode(errors="replace")))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from fedpkg_container.cluster import reasons
+from fedpkg_container.cluster import objects, reasons
 from fedpkg_container.cluster.client import ClusterClient, ClusterUnavailableError, quoted
 from fedpkg_container.cluster.logs import LogAssembler
 from fedpkg_container.cluster.manifests import GRACE, PodBuild, kind_of
@@ -111,7 +111,7 @@ class Following:
         """
         namespace = self._build.config.namespace
         pods, selector = pods_path(namespace), f"{self._kind.pod_label}={self._name}"
-        self._start(PodWatch(self._client, pods, selector, self._events))
+        self._start(PodWatch(self._client, pods, selector, self._kind.container, self._events))
         if self._build.renewed:
             path = f"{secrets_path(namespace)}/{quoted(self._name)}"
             self._start(Renewal(self._client, path, self._build.renewed, self._renew_after, self._events))
@@ -196,7 +196,7 @@ class Following:
             raise TakenAwayError("the pod was deleted")
         self._pod = pod
         if reasons.started(pod, self._kind.container) and self._log_follow is None:
-            path = log_path(self._build.config.namespace, str(pod["metadata"]["name"]))
+            path = log_path(self._build.config.namespace, pod["metadata"]["name"])
             container = self._kind.container
             self._log_follow = LogFollow(self._client, path, container, self._events, self._container_ended)
             self._start(self._log_follow)
@@ -245,8 +245,7 @@ class Following:
             found = self._client.request("GET", path, query={"fieldSelector": f"involvedObject.name={self._name}"})
         except ClusterUnavailableError:
             return self._cluster_events
-        items = found.get("items") or []
-        return sorted(items, key=lambda item: str(item.get("lastTimestamp") or ""))
+        return objects.events(found)
 
     def _is_complete(self, ended: reasons.Ended) -> bool:
         message = TerminationMessage.decode(ended.message)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.cluster import manifests
+from fedpkg_container.cluster import manifests, objects
 from fedpkg_container.cluster.client import ClusterClient, ClusterError, ClusterUnavailableError, quoted, retrying
 from fedpkg_container.cluster.following import Following, Log, PodResult, TakenAwayError
 from fedpkg_container.cluster.manifests import PodBuild, hub_labels, kind_of, selector
@@ -116,8 +116,7 @@ class ClusterBuild:
         """Find the objects of an earlier run of this task: continue with the current build, delete others."""
         labels = {**hub_labels(self.build.hub), manifests.TASK: str(self.build.task_id)}
         found = self._request("GET", self._collection, query={"labelSelector": selector(labels)})
-        described = [item["metadata"] for item in found.get("items") or []]
-        names = {metadata["name"] for metadata in described if not metadata.get("deletionTimestamp")}
+        names = {item["metadata"]["name"] for item in objects.listed(found) if not objects.is_deleted(item)}
         own = [attempt for attempt in range(ATTEMPTS) if self.build.name(attempt) in names]
         self.attempt = max(own, default=0)
         for name in sorted(names - {self.build.name(self.attempt)}):
@@ -153,7 +152,7 @@ class ClusterBuild:
                     raise
             with _ignoring(404):
                 found = self._request("GET", f"{self._collection}/{quoted(body['metadata']['name'])}")
-                if not found["metadata"].get("deletionTimestamp"):
+                if not objects.is_deleted(found):
                     return found
                 self.log.flush()
                 time.sleep(1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedpkg_container.cluster.config_keys import OPENSHIFT_BUILD, PRIVILEGED, Volume
+from fedpkg_container.cluster.objects import text_at
 from fedpkg_container.cluster.renewal import Issued, RenewedFile, encoded
 from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.errors import BuildFailedError
@@ -120,6 +121,7 @@ class PodBuild:
 
         :param owner: the object that it belongs to, as the server returned it
         :param issued: contents of the file that is renewed
+        :raises ClusterError: if the server returned no object
         :raises BuildFailedError: if it is too large
         """
         spec = json.dumps(self.spec.pack(), separators=(",", ":")).encode()
@@ -136,10 +138,10 @@ class PodBuild:
                 solution="use fewer or shorter --repo-url files",
             )
         reference = {
-            "apiVersion": owner["apiVersion"],
-            "kind": owner["kind"],
-            "name": owner["metadata"]["name"],
-            "uid": owner["metadata"]["uid"],
+            "apiVersion": text_at(owner, "apiVersion"),
+            "kind": text_at(owner, "kind"),
+            "name": text_at(owner, "metadata", "name"),
+            "uid": text_at(owner, "metadata", "uid"),
         }
         return {
             "apiVersion": "v1",
