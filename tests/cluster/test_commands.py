@@ -96,7 +96,10 @@ def test_a_pod_that_tests_itself(
     assert results["build"] == "ok isolated by runc, layers as on other builders", results
     assert results["registry"].startswith("failed: registry.example.org "), results
     assert status == 1
+    assert {name for name, text in results.items() if text.startswith("ok")} == {*results} - {"registry"}
     assert results["user namespace"] == "ok yes"
+    assert results["architecture"] == "ok x86_64"
+    assert results["overlay"] == results["network none"] == "ok"
     assert simulated.store.list("jobs", NAMESPACE) == []
 
 
