@@ -23,6 +23,7 @@ from fedpkg_container.model.pod import INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRE
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from tests.support.access_log import AccessLog
+from tests.support.cluster.scripted import pod_of
 from tests.support.cluster.validation import validate
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
@@ -168,6 +169,28 @@ def _await_built(packager: Packager, box: Box, task_id: int) -> None:
     session.logout()
     assert build["state"] == koji.BUILD_STATES["COMPLETE"]
     nothing_left(box)
+
+
+@pytest.mark.slow
+def test_a_pod_that_is_killed_frees_the_nvr(packager: Packager, box: Box, cluster: Cluster) -> None:
+    packager.commit(packager.dockerfile("RUN echo forked; sleep 1009", release="1"))
+    task_id = submit(packager)
+    wait_for_line(box, task_id, "\nforked")
+    cluster.kubelet.oom(pod_of(cluster)[1])
+    session = box.session(ADMIN)
+    failed = koji.TASK_STATES["FAILED"]
+    eventually(lambda: session.getTaskInfo(task_id)["state"] == failed, lambda: session.getTaskInfo(task_id))
+    session.logout()
+    assert "out of memory (limit: 4Gi)" in packager.run("fedpkg", "container-status", str(task_id)).stdout
+    nothing_left(box)
+    _nothing_in(cluster)
+    packager.commit(packager.dockerfile("RUN echo done", release="1"))
+    done = packager.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    session = box.session(ADMIN)
+    assert session.getBuild(f"{packager.name}-container-1.0-1")["state"] == koji.BUILD_STATES["COMPLETE"]
+    session.logout()
+    _nothing_in(cluster)
 
 
 @pytest.mark.slow

@@ -108,7 +108,7 @@ class Kubelet:
         self.lost: set[str] = set()
 
     def output(self, uid: str) -> Output | None:
-        """Return the log of a pod's container; None if it has not started."""
+        """Return the log of a pod's container; None if it has not started (a3: 400)."""
         return self._outputs.get(uid)
 
     def stop(self) -> None:
@@ -120,7 +120,7 @@ class Kubelet:
             container.cleanup()
 
     def sync(self, pod: Object) -> None:
-        """Start the container of a pod, or report its end."""
+        """Start the container of a pod, or report its end (a3: states, reasons and exit codes)."""
         uid = pod["metadata"]["uid"]
         phase = (pod.get("status") or {}).get("phase")
         if phase in ("Succeeded", "Failed") or uid in self.lost:
@@ -173,7 +173,7 @@ class Kubelet:
         self._store.update("pods", namespace, name, {"metadata": {"deletionTimestamp": self._store.now()}})
 
     def lose_node(self, uid: str) -> None:
-        """End a pod's processes without a report, as when its node crashes."""
+        """End a pod's processes without a report, as when its node crashes (source: node lifecycle controller)."""
         self.lost.add(uid)
         self._signal(self._containers[uid], signal.SIGKILL)
         self._containers[uid].output.ended.wait(10)
