@@ -120,9 +120,9 @@ class TerminationMessage:
                 solution="use a pod image with the version of fedpkg-container on the builders",
             )
         number = fields.get("records")
-        is_valid = isinstance(number, int) and not isinstance(number, bool) and 0 <= number < MAX_RECORDS
+        records = number if isinstance(number, int) and 0 <= number < MAX_RECORDS else 0
         texts = (_shortened(printable(str(fields.get(name) or ""))) for name in ("artifact", "error", "solution"))
-        return cls(number if is_valid else 0, *texts)
+        return cls(records, *texts)
 
 
 def _shortened(text: str) -> str:

@@ -63,7 +63,7 @@ def test_a_status_that_others_wrote(simulated: Cluster, target: Target, monkeypa
 
 def test_lines_that_move_a_terminal_stay_what_they_are(target: Target) -> None:
     """The log of a task is what programs print, as on a builder; those who show it make it printable."""
-    run = target.start("say('\\x1b[2Jone')\nprint('waiting: \\x1b')\nend()").wait()
+    run = target.start("print('1 \\x1b[2Jone')\nprint('waiting: \\x1b')\nnumber = 1\nend()").wait()
     assert run.text() == ["\x1b[2Jone", "waiting: \x1b"]
     assert not any("\x1b" in line for line in run.log.reports)
 

@@ -37,7 +37,8 @@ while seen != "token LAST":
     with open(os.environ["FEDPKG_CONTAINER_INPUT"] + "/auth.json") as file:
         current = file.read()
     if current != seen:
-        say(current)
+        number += 1
+        print(f"{number} {current}", flush=True)
     seen = current
     time.sleep(0.01)
 end()

@@ -99,7 +99,7 @@ def test_credentials_for_the_token(tmp_path: Path) -> None:
 
 
 def test_a_token_is_replaced_in_the_middle_of_a_push(tmp_path: Path) -> None:
-    """The registry rejects the first token when the push has begun; the file has the next one some time later."""
+    """The registry rejects the first token after the start of the push; the file has the next one some time later."""
     with memory_registry(tmp_path, lifetime=HOUR, uses=4) as server, ThreadPoolExecutor(1) as executor:
         config = _config(tmp_path, server)
         first, second = _issued(config).content, _issued(config).content

@@ -80,7 +80,6 @@ def test_a_record_that_never_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "[" * 4096,
         '{"format": 1, "records": ' + "9" * 4000 + "}",
         '{"format": 1, "records": -1}',
-        '{"format": 1, "records": true}',
         '{"format": 1, "records": 1e400}',
         '{"format": 1, "records": [], "artifact": {}, "error": [1], "solution": 7}',
         json.dumps({"format": 1, "records": 0, "error": ESCAPES * 1000, "artifact": HUGE, "solution": ESCAPES}),
