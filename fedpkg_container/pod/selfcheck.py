@@ -88,7 +88,8 @@ def check(state: Path, inputs: Path, *, policed: bool = False) -> dict[str, str]
 
 def _architecture(inputs: Path) -> str:
     """Return the architecture of the node, which must be that of the pod."""
-    machine, expected = koji.canonArch(platform.machine()), Inputs.read(inputs).spec.arch
+    machine: str = koji.canonArch(platform.machine())
+    expected = Inputs.read(inputs).spec.arch
     if machine != expected:
         raise FedpkgContainerError(f"the node is {machine}, not {expected}")
     return machine
