@@ -108,7 +108,7 @@ def test_a_token_is_replaced_in_the_middle_of_a_push(tmp_path: Path) -> None:
         def renew() -> None:
             eventually(lambda: server.rejected > 0, lambda: server.seen, 60)
             assert pod.auth_file is not None
-            server.uses = 0
+            server.expire(json.loads(first)["auths"][server.address]["registrytoken"])
             pod.auth_file.write_bytes(second)
 
         renewed = executor.submit(renew)

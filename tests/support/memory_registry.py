@@ -103,6 +103,11 @@ class MemoryRegistry:
         """Number of requests that matched ``METHOD /path``."""
         return sum(1 for method, path, _ in self.seen if re.search(pattern, f"{method} {path}"))
 
+    def expire(self, token: str) -> None:
+        """Reject a token from now on, and accept all others without a limit."""
+        del self._given[token]
+        self.uses = 0
+
     def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
         """Answer a request."""
         parts = urllib.parse.urlsplit(request.path)
