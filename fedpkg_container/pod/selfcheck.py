@@ -75,9 +75,9 @@ def check(state: Path, inputs: Path, *, policed: bool = False) -> dict[str, str]
     attempt("storage", lambda: _storage(state))
     attempt("overlay", lambda: _overlay(state))
     if Path(TOPDIR).is_dir():
-        attempt("topdir", lambda: _readable(Path(TOPDIR) / "repos"))
+        attempt("topdir", lambda: _readable(Path(TOPDIR)))
     if Path(BLOB_CACHE).is_dir():
-        attempt("base images", lambda: _readable(Path(BLOB_CACHE) / "blobs"))
+        attempt("base images", lambda: _readable(Path(BLOB_CACHE)))
     attempt("network none", lambda: _none(state))
     attempt("network isolated", _isolated)
     attempt("network policies", lambda: _policies(policed=policed))

@@ -161,7 +161,9 @@ def test_the_secret_of_a_pod_without_a_token_is_immutable(simulated: Cluster, ta
     build = target.build("")
     path = f"/api/v1/namespaces/{NAMESPACE}/secrets"
     owner = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x", "uid": "u"}}
-    target.client.request("POST", path, body=build.secret(0, owner))
+    secret = build.secret(0, owner)
+    del secret["metadata"]["ownerReferences"]
+    target.client.request("POST", path, body=secret)
     with pytest.raises(ClusterError, match="HTTP 422.*immutable"):
         target.client.request("PATCH", f"{path}/{build.name()}", body={"data": {"auth.json": ""}})
 

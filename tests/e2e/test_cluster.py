@@ -19,7 +19,7 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.box.cluster.site import NAMESPACE, builder_settings, make_cluster
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.model.pod import INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
+from fedpkg_container.model.pod import BLOB_CACHE, INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from tests.support.access_log import AccessLog
@@ -249,4 +249,6 @@ def test_a_pod_that_tests_itself(box: Box, cluster: Cluster, capsys: pytest.Capt
     results = json.loads(capsys.readouterr().out)["x86_64"]
     assert status == 0, results
     assert results["registry"] == f"ok {box.layout.registry_address}"
+    assert results["topdir"].startswith(f"ok {TOPDIR} has ")
+    assert results["base images"] == f"ok {BLOB_CACHE} has 0 entries"
     _nothing_in(cluster)
