@@ -115,14 +115,14 @@ class ClusterBuild:
     def _adopt(self) -> None:
         """Find the objects of an earlier run of this task: continue with the current build, delete others."""
         labels = {**hub_labels(self.build.hub), manifests.TASK: str(self.build.task_id)}
-        found = self._request("GET", self._collection, query={"labelSelector": selector(labels)})
-        names = {item["metadata"]["name"] for item in objects.listed(found) if not objects.is_deleted(item)}
-        own = [attempt for attempt in range(ATTEMPTS) if self.build.name(attempt) in names]
-        self.attempt = max(own, default=0)
+        response = self._request("GET", self._collection, query={"labelSelector": selector(labels)})
+        names = {item["metadata"]["name"] for item in objects.listed(response) if not objects.is_deleted(item)}
+        attempts = [attempt for attempt in range(ATTEMPTS) if self.build.name(attempt) in names]
+        self.attempt = max(attempts, default=0)
         for name in sorted(names - {self.build.name(self.attempt)}):
             retrying(lambda name=name: delete(self.client, self.build, name), timeout=DELETE_TIMEOUT)  # type: ignore[misc]
-        self._adopted = bool(own)
-        if own:
+        self._adopted = bool(attempts)
+        if attempts:
             self.log.report(f"continuing with pod {self.build.name(self.attempt)} of an earlier run of this task")
 
     def _run_pod(self) -> PodResult:
@@ -151,9 +151,9 @@ class ClusterBuild:
                 if error.status != 409 or time.monotonic() > deadline:
                     raise
             with _ignoring(404):
-                found = self._request("GET", f"{self._collection}/{quoted(body['metadata']['name'])}")
-                if not objects.is_deleted(found):
-                    return found
+                existing = self._request("GET", f"{self._collection}/{quoted(body['metadata']['name'])}")
+                if not objects.is_deleted(existing):
+                    return existing
                 self.log.flush()
                 time.sleep(1)
 

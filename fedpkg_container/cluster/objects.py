@@ -22,12 +22,12 @@ _CONDITIONS = ("PodScheduled", "DisruptionTarget")
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?Z")
 
 
-def listed(found: Object) -> list[Object]:
+def listed(response: Object) -> list[Object]:
     """Return the items of a list, each with metadata and a name.
 
     :raises ClusterError: if it is not a list of objects
     """
-    items = found.get("items") or []
+    items = response.get("items") or []
     if not isinstance(items, list):
         raise ClusterError("unexpected response of the API server: not a list of objects")
     for item in items:
@@ -35,13 +35,13 @@ def listed(found: Object) -> list[Object]:
     return items
 
 
-def text_at(found: object, *path: str) -> str:
+def text_at(item: object, *path: str) -> str:
     """Return a text in an object.
 
     :param path: names of fields, from the outside in
     :raises ClusterError: if it does not exist
     """
-    value = found
+    value = item
     for name in path:
         value = _mapping(value).get(name)
     if not isinstance(value, str) or not value or len(value) > MAX_TEXT:
@@ -49,15 +49,15 @@ def text_at(found: object, *path: str) -> str:
     return value
 
 
-def labels_of(found: Object) -> dict[str, str]:
+def labels_of(item: Object) -> dict[str, str]:
     """Return the labels of an object."""
-    labels = _mapping(_mapping(found.get("metadata")).get("labels"))
+    labels = _mapping(_mapping(item.get("metadata")).get("labels"))
     return {name: value for name, value in labels.items() if isinstance(value, str)}
 
 
-def is_deleted(found: Object) -> bool:
+def is_deleted(item: Object) -> bool:
     """Return whether an object is being deleted."""
-    return bool(_mapping(found.get("metadata")).get("deletionTimestamp"))
+    return bool(_mapping(item.get("metadata")).get("deletionTimestamp"))
 
 
 def parse_time(text: str) -> float:
@@ -73,13 +73,13 @@ def parse_time(text: str) -> float:
     return moment.replace(tzinfo=datetime.timezone.utc).timestamp()
 
 
-def pod_state(found: object, container: str) -> Object:
+def pod_state(value: object, container: str) -> Object:
     """Return the state of a pod, in the form of the API.
 
     :param container: whose state is kept; sidecars are not of interest
     :raises ClusterError: if it has no name
     """
-    pod = _mapping(found)
+    pod = _mapping(value)
     status = _mapping(pod.get("status"))
     conditions = [_mapping(each) for each in _list(status.get("conditions"))]
     containers = [_mapping(each) for each in _list(status.get("containerStatuses"))]
@@ -98,12 +98,12 @@ def pod_state(found: object, container: str) -> Object:
     }
 
 
-def events(found: Object) -> list[Object]:
+def events(response: Object) -> list[Object]:
     """Return the events of a list, oldest first: their reason, message and time.
 
     :raises ClusterError: if it is not a list of objects
     """
-    items = [_texts(item) for item in _list(found.get("items"))[-1000:]]
+    items = [_texts(item) for item in _list(response.get("items"))[-1000:]]
     return sorted(items, key=lambda item: str(item.get("lastTimestamp") or ""))
 
 

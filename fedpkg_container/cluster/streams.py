@@ -181,11 +181,11 @@ class PodWatch(Reader):
     def read(self) -> bool:
         """List the pods unless a version is known, and watch from there."""
         if not self._version:
-            found = self._client.request("GET", self._path, query={"labelSelector": self._selector})
+            response = self._client.request("GET", self._path, query={"labelSelector": self._selector})
             self.works()
-            items = objects.listed(found)
+            items = objects.listed(response)
             self.put(PodSeen(objects.pod_state(items[-1], self._container) if items else None))
-            self._version = objects.text_at(found, "metadata", "resourceVersion")
+            self._version = objects.text_at(response, "metadata", "resourceVersion")
         query: dict[str, str | int] = {
             "watch": "true",
             "labelSelector": self._selector,
@@ -205,13 +205,13 @@ class PodWatch(Reader):
     def _handle(self, line: bytes) -> None:
         try:
             event = json.loads(line)
-            kind, found = event["type"], event["object"]
+            kind, pod = event["type"], event["object"]
             if kind == "ERROR":
                 self._version = ""  # 410: the version is too old; other errors are found by the next request
                 return
-            version = objects.text_at(found, "metadata", "resourceVersion")
+            version = objects.text_at(pod, "metadata", "resourceVersion")
             if kind in ("ADDED", "MODIFIED", "DELETED"):
-                self.put(PodSeen(objects.pod_state(found, self._container), deleted=kind == "DELETED"))
+                self.put(PodSeen(objects.pod_state(pod, self._container), deleted=kind == "DELETED"))
             self._version = version
         except (ValueError, LookupError, TypeError, RecursionError, ClusterError) as error:
             self._version = ""

@@ -40,8 +40,8 @@ def leftovers(client: ClusterClient, kind: Kind, namespace: str, hub: str) -> li
     :raises ClusterError: if a request fails
     """
     path = kind.collection(quoted(namespace))
-    found = client.request("GET", path, query={"labelSelector": selector(hub_labels(hub))})
-    items = objects.listed(found)
+    response = client.request("GET", path, query={"labelSelector": selector(hub_labels(hub))})
+    items = objects.listed(response)
     now = client.server_time() if items else 0.0
     return [_leftover(item, now) for item in items]
 
@@ -72,7 +72,7 @@ def sweep(
     return deleted
 
 
-def _leftover(found: Mapping[str, Any], now: float) -> Leftover:
-    task = objects.labels_of(found).get(manifests.TASK, "")
-    created = objects.parse_time(objects.text_at(found, "metadata", "creationTimestamp"))
-    return Leftover(found["metadata"]["name"], int(task) if _TASK.fullmatch(task) else 0, now - created)
+def _leftover(item: Mapping[str, Any], now: float) -> Leftover:
+    task = objects.labels_of(item).get(manifests.TASK, "")
+    created = objects.parse_time(objects.text_at(item, "metadata", "creationTimestamp"))
+    return Leftover(item["metadata"]["name"], int(task) if _TASK.fullmatch(task) else 0, now - created)

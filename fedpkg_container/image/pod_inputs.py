@@ -31,17 +31,17 @@ POD_SETTINGS: dict[str, tuple[str, ...]] = {
 
 def pod_files(config: BuilderConfig, cluster: ClusterConfig, topurl: str) -> dict[str, bytes]:
     """Return the topurl, the registry's authorities, and the credentials for pods; never the builder's own."""
-    found = {contract.TOPURL_FILE: topurl.encode()}
+    files = {contract.TOPURL_FILE: topurl.encode()}
     if config.access.certificates:
         for path in sorted(config.access.certificates.glob("*.crt")):
-            found[path.name] = path.read_bytes()
+            files[path.name] = path.read_bytes()
     if cluster.certificates:
         for path in sorted(cluster.certificates.iterdir()):
             if path.suffix in (".crt", ".cert", ".key"):
-                found[path.name] = path.read_bytes()
+                files[path.name] = path.read_bytes()
     if cluster.auth_file and not cluster.task_token:
-        found[contract.AUTH_FILE] = cluster.auth_file.read_bytes()
-    return found
+        files[contract.AUTH_FILE] = cluster.auth_file.read_bytes()
+    return files
 
 
 def task_token(
