@@ -14,6 +14,7 @@ from pathlib import Path
 from fedpkg_container.cluster.client import ClusterClient
 from fedpkg_container.cluster.job import ClusterBuild
 from fedpkg_container.cluster.manifests import PodBuild
+from fedpkg_container.cluster.renewal import RenewedFile
 from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import BuildSpec
@@ -38,10 +39,10 @@ class _Output:
 
     def append_output(self, text: bytes) -> None:
         """Keep the results, which are one JSON object; show any other output, e.g. an error of the interpreter."""
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             results = json.loads(text)
             if isinstance(results, dict):
-                self.results = {str(name): str(outcome) for name, outcome in results.items()}
+                self.results = {printable_line(name): printable_line(str(outcome)) for name, outcome in results.items()}
                 return
         self.show(printable_line(text.decode(errors="replace")))
 
@@ -50,13 +51,15 @@ class _Output:
 
 
 def check_cluster(
-    config: ClusterConfig, arch: str, site: str, files: Mapping[str, bytes], show: Callable[[str], None]
-) -> dict[str, str]:
+    config: ClusterConfig, arch: str, site: str, files: Mapping[str, bytes], renewed: RenewedFile | None,
+    show: Callable[[str], None],
+) -> dict[str, str]:  # fmt: skip
     """Run a pod that tests itself; return the outcome of each test: ``ok``, or ``failed``, and details.
 
     :param arch: Koji architecture of the pod
     :param site: the pod's site file
     :param files: further input files, as of a build
+    :param renewed: the file that is renewed while the pod runs; it is renewed at once
     :param show: called with each line about the pod
     :raises ClusterError: if the API server refuses a request or cannot be reached
     :raises BuildFailedError: if the pod does not start, or ends without a result
@@ -69,7 +72,7 @@ def check_cluster(
     config = replace(config, timeouts=replace(config.timeouts, api=API_TIMEOUT))
     build = PodBuild(
         task_id=0, hub=f"check-{uuid.uuid4()}", spec=spec, site=site, files=files, timeout=TIMEOUT, config=config,
-        checks=True,
+        checks=True, renewed=renewed,
     )  # fmt: skip
     output = _Output(show)
     client = ClusterClient(config.kubeconfig, config.context)

@@ -22,7 +22,7 @@ from urllib.parse import quote, urlencode
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 from fedpkg_container.registry.request_log import logged_request
-from fedpkg_container.text import reason_text
+from fedpkg_container.text import printable_line, reason_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,6 +35,8 @@ _log = logging.getLogger(__name__)
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
 #: Size limit of a response, bytes.
 MAX_RESPONSE_SIZE = 32 << 20
+#: Longest response with an error that is read, bytes, and longest message that is shown, characters.
+MAX_ERROR_SIZE, MAX_MESSAGE = 1 << 20, 1000
 #: Seconds between two attempts: initial and maximum; doubled after each attempt.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 #: Statuses that mean that the server, or a proxy before it, is temporarily unavailable; and 401, although the
@@ -79,16 +81,24 @@ class Stream:
     def __init__(self, response: urllib3.HTTPResponse) -> None:
         self._response = response
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self, limit: int) -> Iterator[bytes]:
         """Yield complete lines, without newlines; an incomplete last line is dropped.
 
+        :param limit: longer lines are yielded in parts, bytes
         :raises ClusterUnavailableError: if the connection breaks, or nothing arrives for the read timeout
         """
-        rest = b""
+        rest = bytearray()
         with _connection_errors("the stream of the API server"):
-            for chunk in self._response.stream(1 << 16):
-                *complete, rest = (rest + chunk).split(b"\n")
-                yield from complete
+            for chunk in self._response.stream(1 << 16, decode_content=False):
+                *complete, last = chunk.split(b"\n")
+                for part in complete:
+                    rest += part
+                    yield bytes(rest)
+                    rest.clear()
+                rest += last
+                if len(rest) > limit:
+                    yield bytes(rest)
+                    rest.clear()
 
     def interrupt(self) -> None:
         """End the stream while another thread waits for a line: that thread sees a broken connection.
@@ -147,13 +157,13 @@ class ClusterClient:
         """
         response, url = self._open(_Request(method, path, query, body, timeout))
         with _connection_errors(url):
-            content = response.read(MAX_RESPONSE_SIZE + 1)
+            content = response.read(MAX_RESPONSE_SIZE + 1, decode_content=False)
             response.release_conn()
         if len(content) > MAX_RESPONSE_SIZE:
             raise ClusterError(f"the response to {method} {url} is longer than {MAX_RESPONSE_SIZE} bytes")
         try:
             parsed = json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ClusterError(f"the response to {method} {url} is not JSON: {error}") from error
         if not isinstance(parsed, dict):
             raise ClusterError(f"the response to {method} {url} is not a JSON object")
@@ -177,13 +187,17 @@ class ClusterClient:
     def server_time(self) -> float:
         """Return the time by the API server's clock, seconds since the epoch.
 
-        :raises ClusterError: if the server cannot be reached
+        :raises ClusterError: if the server cannot be reached, or has no clock
         """
-        response, _ = self._open(_Request("GET", "/version"))
-        response.read(MAX_RESPONSE_SIZE)
-        response.release_conn()
-        parsed = email.utils.parsedate_to_datetime(response.headers.get("Date") or email.utils.formatdate())
-        return parsed.timestamp()
+        response, url = self._open(_Request("GET", "/version"))
+        with _connection_errors(url):
+            response.read(MAX_ERROR_SIZE, decode_content=False)
+            response.release_conn()
+        date = response.headers.get("Date") or email.utils.formatdate()
+        try:
+            return email.utils.parsedate_to_datetime(date).timestamp()
+        except (ValueError, TypeError, OverflowError) as error:
+            raise ClusterError(f"the response to GET {url} has an invalid Date: {date[:100]!r}") from error
 
     def _open(self, request: _Request) -> tuple[urllib3.HTTPResponse, str]:
         """Send a request; a rejected token is read again once, since tokens expire and are rotated."""
@@ -201,11 +215,16 @@ class ClusterClient:
         import urllib3
 
         api = self._connection()
-        headers = {"Accept": "application/json, */*", "User-Agent": "fedpkg-container"}
+        headers = {
+            "Accept": "application/json, */*",
+            "Accept-Encoding": "identity",
+            "User-Agent": "fedpkg-container",
+        }
         for setting in api.configuration.auth_settings().values():
             headers[setting["key"]] = setting["value"]
         if request.body is not None:
-            headers["Content-Type"] = "application/json"
+            merge = request.method == "PATCH"  # RFC 7386
+            headers["Content-Type"] = "application/merge-patch+json" if merge else "application/json"
         url = f"{api.configuration.host.rstrip('/')}{request.path}"
         with _connection_errors(url), logged_request(request.method, url) as outcome:
             response = api.rest_client.pool_manager.request(
@@ -298,15 +317,15 @@ def _connection_errors(url: str) -> Iterator[None]:
 
 def _error(method: str, url: str, response: urllib3.HTTPResponse) -> ClusterError:
     with _connection_errors(url):
-        content = response.read(MAX_RESPONSE_SIZE)
+        content = response.read(MAX_ERROR_SIZE, decode_content=False)
         response.release_conn()
     status: Any = {}
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         status = json.loads(content)
     if not isinstance(status, dict):
         status = {}
-    message = str(status.get("message") or content[:500].decode(errors="replace")).strip()
-    cause = str(status.get("reason") or "")
+    message = printable_line(str(status.get("message") or content.decode(errors="replace"))[:MAX_MESSAGE]).strip()
+    cause = str(status.get("reason") or "")[:MAX_MESSAGE]
     text = f"{method} {url}: HTTP {response.status}: {message}"
     solution = _SOLUTIONS.get(response.status, "")
     if response.status in _UNAVAILABLE:

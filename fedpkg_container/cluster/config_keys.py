@@ -198,8 +198,8 @@ KEYS = (
         SECTION, "task_token", flag(),
         "`yes`: instead of credentials, a pod gets a token from the registry's token server, with which it can push to "
         "`staging/task-N` of its task, and read the base images of its build in the candidate registry. The builder "
-        "requests the token with `auth_file`, or else with its own credentials. Tokens must be valid for as long as a "
-        "pod may run",
+        "requests the token with `auth_file`, or else with its own credentials, and renews it while the pod waits and "
+        "runs. Tokens must be valid for 300 seconds or longer",
         "no",
     ),
     Key(SECTION, "schedule_timeout", number("seconds"), "seconds to wait for a node", "3600"),

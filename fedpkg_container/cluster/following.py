@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from fedpkg_container.cluster import reasons
+from fedpkg_container.cluster import objects, reasons
 from fedpkg_container.cluster.client import ClusterClient, ClusterUnavailableError, quoted
 from fedpkg_container.cluster.logs import LogAssembler
 from fedpkg_container.cluster.manifests import GRACE, PodBuild, kind_of
+from fedpkg_container.cluster.renewal import Notice, Renewal
 from fedpkg_container.cluster.streams import (
     QUEUE_SIZE,
     Failed,
@@ -27,6 +28,7 @@ from fedpkg_container.cluster.streams import (
     Works,
     log_path,
     pods_path,
+    secrets_path,
 )
 from fedpkg_container.errors import BuildFailedError, RegistryError
 from fedpkg_container.model.pod import TerminationMessage
@@ -70,7 +72,8 @@ class Following:
 
     :param directory: for temporary files
     :param complete_log: returns the complete log, as records, from the artifact with a digest
-    :param name: of the Job or Build
+    :param name: of the Job, Build and Secret
+    :param renew_after: seconds until a file of the Secret must be renewed, if one expires
     """
 
     def __init__(
@@ -81,18 +84,20 @@ class Following:
         directory: Path,
         complete_log: Callable[[str], Iterable[bytes]],
         name: str,
+        renew_after: float = 0.0,
     ) -> None:
         self._client, self._build, self._log, self._name = client, build, log, name
         self._complete_log = complete_log
-        self._kind = kind_of(build.config)
+        self._kind, self._renew_after = kind_of(build.config), renew_after
         self._events: queue.Queue[object] = queue.Queue(QUEUE_SIZE)
         self._container_ended = threading.Event()
         self._assembler = LogAssembler(log.append_output, directory / f"{name}.held")
         self._readers: list[Reader] = []
+        self._log_follow: LogFollow | None = None
         self._pod: Mapping[str, Any] | None = None
         self._log_ended = False
         self._unreachable: Failed | None = None
-        self._reported: set[int] = set()
+        self._reported: set[object] = set()
         self._waiting: reasons.Waiting | None = None
         self._waiting_since = self._asked = time.monotonic()
         self._cluster_events: Sequence[Mapping[str, Any]] = ()
@@ -105,9 +110,11 @@ class Following:
         :raises BuildFailedError: if the build failed
         """
         namespace = self._build.config.namespace
-        watch = PodWatch(self._client, pods_path(namespace), f"{self._kind.pod_label}={self._name}", self._events)
-        self._readers.append(watch)
-        watch.start()
+        pods, selector = pods_path(namespace), f"{self._kind.pod_label}={self._name}"
+        self._start(PodWatch(self._client, pods, selector, self._kind.container, self._events))
+        if self._build.renewed:
+            path = f"{secrets_path(namespace)}/{quoted(self._name)}"
+            self._start(Renewal(self._client, path, self._build.renewed, self._renew_after, self._events))
         try:
             ended = self._follow()
             self._finish_log(ended)
@@ -115,6 +122,10 @@ class Following:
         finally:
             for reader in self._readers:
                 reader.stop()
+
+    def _start(self, reader: Reader) -> None:
+        self._readers.append(reader)
+        reader.start()
 
     def _follow(self) -> reasons.Ended:
         """Wait for the end of the pod and of its log."""
@@ -127,7 +138,7 @@ class Following:
             if ended:
                 self._container_ended.set()
                 log_deadline = log_deadline or now + LAST_LINES_TIMEOUT
-                if self._is_complete(ended) or now > log_deadline or len(self._readers) == 1:
+                if self._is_complete(ended) or now > log_deadline or self._log_follow is None:
                     return ended
             elif self._unreachable is None:
                 self._check_waiting(now)
@@ -166,6 +177,10 @@ class Following:
             self._waiting_since = now = time.monotonic()
             if self._deadline:  # what happened meanwhile is only now known
                 self._deadline = max(self._deadline, now + OVERTIME)
+        elif isinstance(event, Notice):
+            if event.text not in self._reported:
+                self._log.report(event.text)
+            self._reported.add(event.text)
         elif isinstance(event, Failed):
             self._note(event)
 
@@ -180,11 +195,11 @@ class Following:
         if event.deleted and reasons.ended(pod, self._kind.container) is None:
             raise TakenAwayError("the pod was deleted")
         self._pod = pod
-        if reasons.started(pod, self._kind.container) and len(self._readers) == 1:
-            path = log_path(self._build.config.namespace, str(pod["metadata"]["name"]))
-            follow = LogFollow(self._client, path, self._kind.container, self._events, self._container_ended)
-            self._readers.append(follow)
-            follow.start()
+        if reasons.started(pod, self._kind.container) and self._log_follow is None:
+            path = log_path(self._build.config.namespace, pod["metadata"]["name"])
+            container = self._kind.container
+            self._log_follow = LogFollow(self._client, path, container, self._events, self._container_ended)
+            self._start(self._log_follow)
             self._deadline = time.monotonic() + self._build.timeout + GRACE + OVERTIME
 
     def _note(self, event: Failed) -> None:
@@ -230,8 +245,7 @@ class Following:
             events = self._client.request("GET", path, query={"fieldSelector": f"involvedObject.name={self._name}"})
         except ClusterUnavailableError:
             return self._cluster_events
-        items = events.get("items") or []
-        return sorted(items, key=lambda item: str(item.get("lastTimestamp") or ""))
+        return objects.events(events)
 
     def _is_complete(self, ended: reasons.Ended) -> bool:
         message = TerminationMessage.decode(ended.message)

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedpkg_container.cluster import manifests
+from fedpkg_container.cluster import manifests, objects
 from fedpkg_container.cluster.client import ClusterClient, ClusterError, ClusterUnavailableError, quoted, retrying
 from fedpkg_container.cluster.following import Following, Log, PodResult, TakenAwayError
 from fedpkg_container.cluster.manifests import PodBuild, hub_labels, kind_of, selector
 from fedpkg_container.cluster.settings import Timeouts
+from fedpkg_container.cluster.streams import secrets_path
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.signals import Interrupted
 
@@ -115,8 +116,7 @@ class ClusterBuild:
         """Find the objects of an earlier run of this task: continue with the current build, delete others."""
         labels = {**hub_labels(self.build.hub), manifests.TASK: str(self.build.task_id)}
         response = self._request("GET", self._collection, query={"labelSelector": selector(labels)})
-        described = [item["metadata"] for item in response.get("items") or []]
-        names = {metadata["name"] for metadata in described if not metadata.get("deletionTimestamp")}
+        names = {item["metadata"]["name"] for item in objects.listed(response) if not objects.is_deleted(item)}
         attempts = [attempt for attempt in range(ATTEMPTS) if self.build.name(attempt) in names]
         self.attempt = max(attempts, default=0)
         for name in sorted(names - {self.build.name(self.attempt)}):
@@ -132,8 +132,8 @@ class ClusterBuild:
             self.log.report(f"pod {name} in namespace {self.build.config.namespace}")
         else:
             owner = self._request("GET", f"{self._collection}/{quoted(name)}")
-        self._create_secret(owner)
-        return Following(self.client, self.build, self.log, self.directory, self.complete_log, name).run()
+        after = self._create_secret(owner)
+        return Following(self.client, self.build, self.log, self.directory, self.complete_log, name, after).run()
 
     def _create(self) -> dict[str, Any]:
         """Create the Job or Build; return it, also if it exists because a response was lost.
@@ -152,14 +152,20 @@ class ClusterBuild:
                     raise
             with _ignoring(404):
                 existing = self._request("GET", f"{self._collection}/{quoted(body['metadata']['name'])}")
-                if not existing["metadata"].get("deletionTimestamp"):
+                if not objects.is_deleted(existing):
                     return existing
                 self.log.flush()
                 time.sleep(1)
 
-    def _create_secret(self, owner: Mapping[str, Any]) -> None:
-        """Create the Secret; replace one that belongs to an object that was deleted."""
-        path, body = secrets_path(self.build.config.namespace), self.build.secret(self.attempt, owner)
+    def _create_secret(self, owner: Mapping[str, Any]) -> float:
+        """Create the Secret; replace one that belongs to an object that was deleted, and renew what has expired.
+
+        :returns: seconds after which its file must be renewed; 0 in a check, which tests that
+        :raises FedpkgContainerError: if no token is issued
+        """
+        issued = self.build.renewed.issue() if self.build.renewed else None
+        path, body = secrets_path(self.build.config.namespace), self.build.secret(self.attempt, owner, issued)
+        name = body["metadata"]["name"]
         try:
             self._request("POST", path, query=STRICT, body=body)
         except ClusterError as error:
@@ -167,13 +173,11 @@ class ClusterBuild:
                 raise
             if not self._adopted:
                 with _ignoring(404):
-                    self._request("DELETE", f"{path}/{quoted(body['metadata']['name'])}")
+                    self._request("DELETE", f"{path}/{quoted(name)}")
                 self._request("POST", path, query=STRICT, body=body)
-
-
-def secrets_path(namespace: str) -> str:
-    """Return the path of a namespace's Secrets."""
-    return f"/api/v1/namespaces/{quoted(namespace)}/secrets"
+            elif issued:
+                return 0.0
+        return issued.renewal if issued and not self.build.checks else 0.0
 
 
 def delete(client: ClusterClient, build: PodBuild, name: str) -> None:

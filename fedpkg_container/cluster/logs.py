@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from fedpkg_container.text import reason_text
 
 #: Size limit of records that are held back after a gap, bytes.
 MAX_HELD = 10**9
+_TIMESTAMP = re.compile(rb"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]{1,9})?(?:Z|[+-][0-9]{2}:[0-9]{2})) ")
+#: Longest line that records are joined to, bytes; pods split the lines of programs long before.
+MAX_JOINED = 1 << 20
 #: Longest line of a complete log, bytes: a record, and its number.
 _LONGEST = RECORD_SIZE + 32
 
@@ -33,7 +37,7 @@ class LogAssembler:
         self._deliver = deliver
         self._spool = spool
         self._next = 1
-        self._started: list[bytes] = []
+        self._started = bytearray()
         self._last_other: tuple[str, bytes] = ("", b"")
         #: Number of the first record that is held back; 0 if none is.
         self.held_from = 0
@@ -97,12 +101,12 @@ class LogAssembler:
 
     def _take(self, record: Record) -> None:
         self._next = record.number + 1
-        self._started.append(record.text)
-        if not record.continued:
+        self._started += record.text
+        if not record.continued or len(self._started) > MAX_JOINED:
             self._flush()
 
     def _flush(self) -> None:
-        line = b"".join(self._started)
+        line = bytes(self._started)
         self._started.clear()
         self._deliver(line)
 
@@ -145,6 +149,9 @@ def read_log(path: Path) -> Iterator[bytes]:
 
 
 def split_timestamp(line: bytes) -> tuple[str, bytes]:
-    """Split a line of the API (``timestamps=true``) into its timestamp and its text."""
-    stamp, _, text = line.partition(b" ")
-    return stamp.decode(errors="replace"), text
+    """Split a line of the API (``timestamps=true``) into its timestamp and its text.
+
+    :returns: an empty timestamp for a part of a long line
+    """
+    match = _TIMESTAMP.match(line)
+    return (match[1].decode(), line[match.end() :]) if match else ("", line)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
 import hashlib
 import json
@@ -12,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedpkg_container.cluster.config_keys import OPENSHIFT_BUILD, PRIVILEGED, Volume
+from fedpkg_container.cluster.objects import text_at
+from fedpkg_container.cluster.renewal import Issued, RenewedFile, encoded
 from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model import pod as contract
@@ -80,6 +81,7 @@ class PodBuild:
     :param hub: URL of the hub
     :param site: the pod's site file
     :param files: further input files: certificates and the registry's credentials
+    :param renewed: an input file that expires; None if there is none
     :param timeout: seconds that the pod may run
     :param checks: the pod tests itself instead of building
     """
@@ -92,6 +94,7 @@ class PodBuild:
     timeout: int
     config: ClusterConfig
     checks: bool = False
+    renewed: RenewedFile | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -113,10 +116,12 @@ class PodBuild:
         """Return the Job or Build."""
         return self._build(attempt) if self.config.kind == OPENSHIFT_BUILD else self._job(attempt)
 
-    def secret(self, attempt: int, owner: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the Secret with the inputs.
+    def secret(self, attempt: int, owner: Mapping[str, Any], issued: Issued | None = None) -> dict[str, Any]:
+        """Return the Secret with the inputs. Without a file that is renewed, kubelets need not watch it.
 
         :param owner: the object that it belongs to, as the server returned it
+        :param issued: contents of the file that is renewed
+        :raises ClusterError: if the server returned no object
         :raises BuildFailedError: if it is too large
         """
         spec = json.dumps(self.spec.pack(), separators=(",", ":")).encode()
@@ -124,6 +129,7 @@ class PodBuild:
             **self.files,
             contract.SPEC_FILE: gzip.compress(spec, mtime=0),
             contract.SITE_FILE: self.site.encode(),
+            **({self.renewed.name: issued.content} if self.renewed and issued else {}),
         }
         size = sum(map(len, files.values()))
         if size > MAX_SECRET_SIZE:
@@ -132,18 +138,18 @@ class PodBuild:
                 solution="use fewer or shorter --repo-url files",
             )
         reference = {
-            "apiVersion": owner["apiVersion"],
-            "kind": owner["kind"],
-            "name": owner["metadata"]["name"],
-            "uid": owner["metadata"]["uid"],
+            "apiVersion": text_at(owner, "apiVersion"),
+            "kind": text_at(owner, "kind"),
+            "name": text_at(owner, "metadata", "name"),
+            "uid": text_at(owner, "metadata", "uid"),
         }
         return {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": self.name(attempt), "labels": self.labels, "ownerReferences": [reference]},
             "type": "Opaque",
-            "immutable": True,
-            "data": {name: base64.b64encode(content).decode() for name, content in files.items()},
+            "immutable": self.renewed is None,
+            "data": {name: encoded(content) for name, content in files.items()},
         }
 
     def _job(self, attempt: int) -> dict[str, Any]:

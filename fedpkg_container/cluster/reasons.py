@@ -111,7 +111,7 @@ def ended(pod: Object, container: str) -> Ended | None:
         return None
     conditions = status.get("conditions") or []
     disruption: Object = next((each for each in conditions if each.get("type") == "DisruptionTarget"), {})
-    reason = str(status.get("reason") or (terminated or {}).get("reason") or disruption.get("reason") or "")
+    reason = _text(status.get("reason") or (terminated or {}).get("reason") or disruption.get("reason"))
     own_fault = reason == "Evicted" and not disruption  # it used too much disk space
     is_deleted = bool((pod.get("metadata") or {}).get("deletionTimestamp"))
     by_node = not terminated and (reason in _NODE_REASONS or reason.startswith("OutOf"))
@@ -126,7 +126,7 @@ def ended(pod: Object, container: str) -> Ended | None:
 
 def image_id(pod: Object, container: str) -> str:
     """Return the digest reference of the image that a pod runs; empty if unknown."""
-    return str(_container(pod, container).get("imageID") or "")
+    return _text(_container(pod, container).get("imageID"))
 
 
 def _container(pod: Object, name: str) -> Object:

@@ -26,6 +26,9 @@ RULES: tuple[dict[str, Any], ...] = (
     # why a Job has no pod
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
 )
+#: In addition for ``task_token``: the token in a Secret is renewed. Secrets have the names of their builds, so that the
+#: rule cannot name them.
+TOKEN_RULES: tuple[dict[str, Any], ...] = ({"apiGroups": [""], "resources": ["secrets"], "verbs": ["patch"]},)
 #: In addition for Builds of OpenShift with the custom strategy.
 OPENSHIFT_RULES: tuple[dict[str, Any], ...] = (
     {"apiGroups": ["build.openshift.io"], "resources": ["builds"], "verbs": ["create", "get", "list", "delete"]},
@@ -48,6 +51,7 @@ class SiteOptions:
     :param openshift: add what OpenShift needs
     :param builds: pods are those of Builds of OpenShift, which have none of our labels
     :param tekton: add the rights for TaskRuns
+    :param task_token: add the right to renew tokens
     """
 
     namespace: str
@@ -58,6 +62,7 @@ class SiteOptions:
     openshift: bool = False
     builds: bool = False
     tekton: bool = False
+    task_token: bool = False
 
 
 def site_objects(options: SiteOptions) -> list[dict[str, Any]]:
@@ -104,6 +109,7 @@ def _role(options: SiteOptions) -> dict[str, Any]:
         "metadata": _metadata(options, BUILDER),
         "rules": [
             *RULES,
+            *(TOKEN_RULES if options.task_token else ()),
             *(OPENSHIFT_RULES if options.openshift else ()),
             *(TEKTON_RULES if options.tekton else ()),
         ],

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fedpkg_container.cluster import objects
 from fedpkg_container.cluster.client import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -29,6 +30,9 @@ _log = logging.getLogger(__name__)
 #: Seconds after which the server ends a watch, and for which a log may be silent before it is opened again: a
 #: connection that was lost without notice looks the same as a silent build.
 WATCH_TIMEOUT, SILENCE_TIMEOUT = 300, 300.0
+#: Longest event of a watch (etcd stores objects of 1.5 MiB), and longest line of a log that is read in one part, bytes:
+#: the API joins what the container runtime split.
+MAX_EVENT_SIZE, MAX_LINE_SIZE = 8 << 20, 64 << 10
 #: Items that wait in the queue: a log that is read faster than it is stored makes the connection wait.
 QUEUE_SIZE = 1000
 #: Seconds between attempts to put an item into a full queue.
@@ -123,16 +127,19 @@ class Reader:
             self._failing_since = 0.0
             self.put(Works())
 
-    def lines(self, client: ClusterClient, path: str, query: Mapping[str, str | int], timeout: float,
+    def lines(self, client: ClusterClient, path: str, query: Mapping[str, str | int], timeout: float, limit: int,
               handle: Callable[[bytes], None]) -> None:  # fmt: skip
-        """Read a stream, line by line, until it ends or this reader is stopped."""
+        """Read a stream, line by line, until it ends or this reader is stopped.
+
+        :param limit: longer lines are handled in parts, bytes
+        """
         with client.stream(path, query=query, timeout=timeout) as stream:
             self._stream = stream
             try:
                 if self.stopped.is_set():  # before ``stop`` could see the stream
                     return
                 self.works()
-                for line in stream.lines():
+                for line in stream.lines(limit):
                     if self.stopped.is_set():
                         return
                     handle(line)
@@ -161,11 +168,14 @@ class PodWatch(Reader):
 
     :param path: of the namespace's pods
     :param selector: label selector
+    :param container: whose state is of interest
     """
 
-    def __init__(self, client: ClusterClient, path: str, selector: str, events: queue.Queue[object]) -> None:
+    def __init__(
+        self, client: ClusterClient, path: str, selector: str, container: str, events: queue.Queue[object]
+    ) -> None:
         super().__init__(events, "pod-watch")
-        self._client, self._path, self._selector = client, path, selector
+        self._client, self._path, self._selector, self._container = client, path, selector, container
         self._version = ""
 
     def read(self) -> bool:
@@ -173,9 +183,9 @@ class PodWatch(Reader):
         if not self._version:
             response = self._client.request("GET", self._path, query={"labelSelector": self._selector})
             self.works()
-            self._version = str(response["metadata"]["resourceVersion"])
-            items = response.get("items") or []
-            self.put(PodSeen(items[-1] if items else None))
+            items = objects.listed(response)
+            self.put(PodSeen(objects.pod_state(items[-1], self._container) if items else None))
+            self._version = objects.text_at(response, "metadata", "resourceVersion")
         query: dict[str, str | int] = {
             "watch": "true",
             "labelSelector": self._selector,
@@ -184,7 +194,7 @@ class PodWatch(Reader):
             "allowWatchBookmarks": "true",
         }
         try:
-            self.lines(self._client, self._path, query, WATCH_TIMEOUT + 30.0, self._handle)
+            self.lines(self._client, self._path, query, WATCH_TIMEOUT + 30.0, MAX_EVENT_SIZE, self._handle)
         except ClusterError as error:
             if error.status == 410:
                 self._version = ""
@@ -199,12 +209,13 @@ class PodWatch(Reader):
             if kind == "ERROR":
                 self._version = ""  # 410: the version is too old; other errors are found by the next request
                 return
-            self._version = str(pod["metadata"]["resourceVersion"])
-        except (ValueError, LookupError, TypeError) as error:
+            version = objects.text_at(pod, "metadata", "resourceVersion")
+            if kind in ("ADDED", "MODIFIED", "DELETED"):
+                self.put(PodSeen(objects.pod_state(pod, self._container), deleted=kind == "DELETED"))
+            self._version = version
+        except (ValueError, LookupError, TypeError, RecursionError, ClusterError) as error:
             self._version = ""
             raise ClusterUnavailableError(f"unexpected event of a watch: {line[:200]!r}") from error
-        if kind in ("ADDED", "MODIFIED", "DELETED"):
-            self.put(PodSeen(pod, deleted=kind == "DELETED"))
 
 
 class LogFollow(Reader):
@@ -233,7 +244,7 @@ class LogFollow(Reader):
         if self._timestamp:
             query["sinceTime"] = self._timestamp
         try:
-            self.lines(self._client, self._path, query, SILENCE_TIMEOUT, self._handle)
+            self.lines(self._client, self._path, query, SILENCE_TIMEOUT, MAX_LINE_SIZE, self._handle)
         except ClusterError as error:
             if error.status in (400, 404) and was_ended:  # the pod is gone, or its container never started
                 self.put(LogEnd())
@@ -253,7 +264,7 @@ class LogFollow(Reader):
         timestamp, text = split_timestamp(line)
         if timestamp != self._timestamp:  # the API repeats the last line
             self._wait = FIRST_PAUSE
-        self._timestamp = timestamp
+        self._timestamp = timestamp or self._timestamp
         self.put(LogLine(text, timestamp))
 
 
@@ -265,3 +276,8 @@ def pods_path(namespace: str) -> str:
 def log_path(namespace: str, pod: str) -> str:
     """Return the path of a pod's log."""
     return f"{pods_path(namespace)}/{quoted(pod)}/log"
+
+
+def secrets_path(namespace: str) -> str:
+    """Return the path of a namespace's Secrets."""
+    return f"/api/v1/namespaces/{quoted(namespace)}/secrets"

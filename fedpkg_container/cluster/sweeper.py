@@ -3,25 +3,27 @@
 
 from __future__ import annotations
 
-import datetime
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fedpkg_container.cluster import manifests
+from fedpkg_container.cluster import manifests, objects
 from fedpkg_container.cluster.client import ClusterClient, quoted
 from fedpkg_container.cluster.job import delete_named
 from fedpkg_container.cluster.manifests import Kind, hub_labels, selector
 
 _log = logging.getLogger(__name__)
+#: An ID of a task: the hub's are below 2**31.
+_TASK = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class Leftover:
     """An object of a build.
 
-    :param task_id: 0 if its label is not a number
+    :param task_id: 0 if its label is not an ID of a task
     :param age: seconds, by the API server's clock
     """
 
@@ -39,9 +41,9 @@ def leftovers(client: ClusterClient, kind: Kind, namespace: str, hub: str) -> li
     """
     path = kind.collection(quoted(namespace))
     response = client.request("GET", path, query={"labelSelector": selector(hub_labels(hub))})
-    items = response.get("items") or []
+    items = objects.listed(response)
     now = client.server_time() if items else 0.0
-    return [_leftover(item["metadata"], now) for item in items]
+    return [_leftover(item, now) for item in items]
 
 
 def sweep(
@@ -70,8 +72,7 @@ def sweep(
     return deleted
 
 
-def _leftover(metadata: Mapping[str, Any], now: float) -> Leftover:
-    task = str((metadata.get("labels") or {}).get(manifests.TASK, ""))
-    created = datetime.datetime.strptime(str(metadata["creationTimestamp"]), "%Y-%m-%dT%H:%M:%SZ")
-    age = now - created.replace(tzinfo=datetime.timezone.utc).timestamp()
-    return Leftover(str(metadata["name"]), int(task) if task.isdigit() else 0, age)
+def _leftover(item: Mapping[str, Any], now: float) -> Leftover:
+    task = objects.labels_of(item).get(manifests.TASK, "")
+    created = objects.parse_time(objects.text_at(item, "metadata", "creationTimestamp"))
+    return Leftover(item["metadata"]["name"], int(task) if _TASK.fullmatch(task) else 0, now - created)

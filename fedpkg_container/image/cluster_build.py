@@ -6,7 +6,6 @@ It has the same inputs and the same result as ``arch_build.py``. What a pod repo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,9 +19,11 @@ from fedpkg_container.cluster.settings import ClusterConfig
 from fedpkg_container.engines.network import ISOLATED, NONE
 from fedpkg_container.errors import BuildFailedError, ConfigurationError
 from fedpkg_container.image.arch_build import own_labels
+from fedpkg_container.image.building.limits import free_space_guard
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.config import BuilderConfig
-from fedpkg_container.image.inspect.describe import check_labels
+from fedpkg_container.image.inspect.describe import ImageContents, check_labels, describe_image
+from fedpkg_container.image.inspect.reported import read_reported
 from fedpkg_container.image.pod_inputs import pod_files, pod_site, task_token
 from fedpkg_container.image.record.arch_files import Upload, upload_build_files
 from fedpkg_container.image.record.staged_archive import docker_digest, save_archive
@@ -32,9 +33,9 @@ from fedpkg_container.model.koji_types import Buildroot, FileMetadata
 from fedpkg_container.model.nvr import sanitize_tag
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import build_artifact
-from fedpkg_container.registry.digests import validate_digest
 from fedpkg_container.registry.skopeo import Registry
 from fedpkg_container.steps import reached
+from fedpkg_container.text import printable_line
 
 #: Name of the build tag's repository in RUN.
 BUILD_TAG = "build-tag"
@@ -87,16 +88,15 @@ class ClusterArchBuild:
 
     def _pod_build(self) -> PodBuild:
         spec, config, cluster = self.spec, self.config, self.cluster
-        timeout = spec.timeout + config.limits.prepare_timeout + ALLOWANCE
-        token = task_token(config, cluster, spec.staging_repository, spec.parents.values(), timeout)
         return PodBuild(
             task_id=self.task_id,
             hub=self.hub,
             spec=replace(self._spec(), upload_directory=""),
             site=pod_site(self.site, cluster),
-            files=pod_files(config, cluster, self.koji_topdir.url, token),
-            timeout=timeout,
+            files=pod_files(config, cluster, self.koji_topdir.url),
+            timeout=spec.timeout + config.limits.prepare_timeout + ALLOWANCE,
             config=cluster,
+            renewed=task_token(config, cluster, spec.staging_repository, spec.parents.values()),
         )
 
     def _spec(self) -> BuildSpec:
@@ -132,27 +132,28 @@ class ClusterArchBuild:
         return read_log(log) if log else iter(())
 
     def _image(self, files: dict[str, Path], result: PodResult) -> BuiltImage:
-        """Return the description of the image, checked: a pod wrote it.
+        """Return the description of the image: from the registry, and what only the pod knows.
 
-        :raises BuildFailedError: if it describes another image
+        :raises BuildFailedError: if the pod described another image
         :raises RegistryError: if the image has labels of another build
         """
-        try:
-            packed = json.loads(files[build_artifact.IMAGE].read_bytes().decode("utf-8", "surrogatepass"))
-            if not isinstance(packed, dict):
-                raise ValueError("not a JSON object")
-            image = BuiltImage.unpack(packed)
-            digests = [validate_digest(digest) for digest in (image.digest, *image.variants.values())]
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise BuildFailedError(f"the pod for {self.spec.arch} described no image: {error}") from error
+        path = files.get(build_artifact.IMAGE)
+        if path is None:
+            raise BuildFailedError(f"the pod for {self.spec.arch} described no image")
+        image = read_reported(path, self.spec.arch)
         if image.arch != self.spec.arch or image.staged_image != str(self._staging.at(image.digest)):
-            raise BuildFailedError(
-                f"the pod for {self.spec.arch} described another image: {image.arch} in {image.staged_image}"
-            )
-        check_labels(
-            Registry(self.config.access), [self._staging.at(digest) for digest in digests], own_labels(self.spec)
+            described = printable_line(f"{image.arch} in {image.staged_image}")
+            raise BuildFailedError(f"the pod for {self.spec.arch} described another image: {described}")
+        registry, digests = Registry(self.config.access), (image.digest, *image.variants.values())
+        check_labels(registry, [self._staging.at(digest) for digest in digests], own_labels(self.spec))
+        staged = describe_image(
+            registry, self.spec.arch, self._staging.at(image.digest), ImageContents(distribution=image.distribution),
+            buildroot=_with_pod(image.buildroot, result.image), parent_id=image.parent_id,
+        )  # fmt: skip
+        warnings = [printable_line(warning) for warning in image.warnings]
+        return replace(
+            staged, components=image.components, details=image.details, warnings=warnings, variants=image.variants
         )
-        return replace(image, buildroot=_with_pod(image.buildroot, result.image), files=[])
 
     def _upload_files(self, image: BuiltImage, files: dict[str, Path]) -> list[FileMetadata]:
         """Upload archive, log and Dockerfile of a build that Koji records."""
@@ -165,7 +166,8 @@ class ClusterArchBuild:
         blobs = self.directory / "blobs"
         blobs.mkdir()
         with Registry(self.config.access).repository(self._staging) as repository:
-            save_archive(repository, docker_digest(image), name, blobs, self.log.flush).rename(archive)
+            check_disk = free_space_guard(self.directory, self.config.limits, self.log)
+            save_archive(repository, docker_digest(image), name, blobs, check_disk).rename(archive)
         return upload_build_files(
             spec, self.log, self.upload, archive, files[build_artifact.DOCKERFILE], self.directory / "upload"
         )

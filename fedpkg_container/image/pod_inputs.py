@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fedpkg_container.cluster.manifests import state_directory
+from fedpkg_container.cluster.renewal import Issued, RenewedFile
 from fedpkg_container.cluster.settings import ClusterConfig
-from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.image.config import BuilderConfig
 from fedpkg_container.image.config_keys import KEYS
 from fedpkg_container.model import pod as contract
@@ -29,11 +29,8 @@ POD_SETTINGS: dict[str, tuple[str, ...]] = {
 }
 
 
-def pod_files(config: BuilderConfig, cluster: ClusterConfig, topurl: str, token: str = "") -> dict[str, bytes]:
-    """Return the topurl, the registry's authorities, and the credentials for pods; never the builder's own.
-
-    :param token: token for the candidate registry, instead of credentials
-    """
+def pod_files(config: BuilderConfig, cluster: ClusterConfig, topurl: str) -> dict[str, bytes]:
+    """Return the topurl, the registry's authorities, and the credentials for pods; never the builder's own."""
     files = {contract.TOPURL_FILE: topurl.encode()}
     if config.access.certificates:
         for path in sorted(config.access.certificates.glob("*.crt")):
@@ -42,40 +39,34 @@ def pod_files(config: BuilderConfig, cluster: ClusterConfig, topurl: str, token:
         for path in sorted(cluster.certificates.iterdir()):
             if path.suffix in (".crt", ".cert", ".key"):
                 files[path.name] = path.read_bytes()
-    if token:
-        files[contract.AUTH_FILE] = json.dumps({"auths": {config.candidate: {"registrytoken": token}}}).encode()
-    elif cluster.auth_file:
+    if cluster.auth_file and not cluster.task_token:
         files[contract.AUTH_FILE] = cluster.auth_file.read_bytes()
     return files
 
 
 def task_token(
-    config: BuilderConfig, cluster: ClusterConfig, staging: str, parents: Iterable[str], seconds: int
-) -> str:
-    """Return a token with which a pod can push to a staging repository and read its base images, and nothing else.
+    config: BuilderConfig, cluster: ClusterConfig, staging: str, parents: Iterable[str] = ()
+) -> RenewedFile | None:
+    """Return the auth file with a token for a pod, which can push to a staging repository and read its base images.
 
     :param staging: the repository
     :param parents: pull specs of the base images; those of other registries need no token
-    :param seconds: for which it must be valid
-    :returns: empty if the site does not use such tokens
-    :raises RegistryError: if the registry issues none
-    :raises ConfigurationError: if it is not valid for long enough
+    :returns: None if the site does not use such tokens
     """
     if not cluster.task_token:
-        return ""
+        return None
     images = [ImageReference.parse(parent) for parent in parents]
     read = sorted({image.repository for image in images if image.registry == config.candidate} - {staging})
     scopes = [scope("POST", staging), *(scope("GET", name) for name in read)]
     access = replace(config.access, auth_file=cluster.auth_file or config.access.auth_file)
-    with Registry(access).http(config.candidate) as http:
-        issued = http.issue_token(scopes)
-    if issued.lifetime < seconds:
-        raise ConfigurationError(
-            f"the token server of {config.candidate} issues tokens that are valid for {issued.lifetime:g} s; a pod of"
-            f" this build may run for {seconds} s",
-            solution="increase the validity in the token server, or use auth_file instead of task_token",
-        )
-    return issued.token
+
+    def request() -> Issued:
+        with Registry(access).http(config.candidate) as http:
+            issued = http.issue_token(scopes)
+        auth = {"auths": {config.candidate: {"registrytoken": issued.token}}}
+        return Issued(json.dumps(auth).encode(), issued.lifetime)
+
+    return RenewedFile(contract.AUTH_FILE, request)
 
 
 def pod_site(path: Path, cluster: ClusterConfig) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fedpkg_container.errors import UsageError
+from fedpkg_container.text import printable
 
 #: Version of the contract.
 FORMAT = 1
@@ -18,6 +19,9 @@ INPUT_DIRECTORY = "/etc/fedpkg-container"
 INPUT_VARIABLE = "FEDPKG_CONTAINER_INPUT"
 #: Input files: the packed BuildSpec (gzip), the site file, the registry's credentials; certificates lie beside them.
 SPEC_FILE, SITE_FILE, AUTH_FILE = "spec.json.gz", "builder.conf", "auth.json"
+#: Seconds for which a pod waits for a new token in its auth file after the registry has rejected the one in it. The
+#: builder renews tokens before they expire, unless e.g. kojid was stopped or the API server was away.
+RENEWAL_TIMEOUT = 900.0
 #: Input file with the URL of Koji's topdir; empty if it has none.
 TOPURL_FILE = "topurl"
 #: Volumes of the pod: builds and base images, Koji's topdir, and blobs of base images.
@@ -38,6 +42,9 @@ CHECK_VARIABLE, CHECKED = "FEDPKG_CONTAINER_CHECK", "check"
 RECORD_SIZE = 12_000
 #: Longest text of an error in a termination message, characters; JSON needs at most six bytes for each.
 _ERROR_LENGTH = 280
+
+#: Number of records in a log, which none can exceed.
+MAX_RECORDS = 10**15
 
 _RECORD = re.compile(rb"([0-9]{1,15})([+ ])(.*)", re.DOTALL)
 
@@ -97,24 +104,25 @@ class TerminationMessage:
 
     @classmethod
     def decode(cls, text: str) -> TerminationMessage | None:
-        """Parse; None if it is not such a message, e.g. empty because the program was killed.
+        """Parse; None if it is not such a message, e.g. empty because the program was killed. Its texts are printable.
 
         :raises UsageError: if it has another format version
         """
         try:
             fields: Any = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         if not isinstance(fields, Mapping) or "format" not in fields:
             return None
         if fields["format"] != FORMAT:
             raise UsageError(
-                f"unsupported format version {fields['format']!r} of the pod's result (expected {FORMAT})",
+                f"unsupported format version {str(fields['format'])[:20]!r} of the pod's result (expected {FORMAT})",
                 solution="use a pod image with the version of fedpkg-container on the builders",
             )
         number = fields.get("records")
-        texts = (str(fields.get(name) or "") for name in ("artifact", "error", "solution"))
-        return cls(number if isinstance(number, int) and number >= 0 else 0, *texts)
+        records = number if isinstance(number, int) and 0 <= number < MAX_RECORDS else 0
+        texts = (_shortened(printable(str(fields.get(name) or ""))) for name in ("artifact", "error", "solution"))
+        return cls(records, *texts)
 
 
 def _shortened(text: str) -> str:

@@ -28,9 +28,10 @@ def main() -> int:
     message = Path(os.environ.get(MESSAGE_VARIABLE) or MESSAGE_PATH)
     inputs = Path(os.environ.get(INPUT_VARIABLE) or INPUT_DIRECTORY)
     state = Path(os.environ.get(STATE_VARIABLE) or STATE_DIRECTORY)
+    policed = bool(os.environ.get(POLICED_VARIABLE))
     if os.environ.get(CHECK_VARIABLE):
-        return selfcheck.main(state, inputs, message)
-    return run(inputs, state, message, policed=bool(os.environ.get(POLICED_VARIABLE)))
+        return selfcheck.main(state, inputs, message, policed=policed)
+    return run(inputs, state, message, policed=policed)
 
 
 if __name__ == "__main__":

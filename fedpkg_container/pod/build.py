@@ -87,13 +87,15 @@ class Inputs:
         try:
             with gzip.open(directory / contract.SPEC_FILE) as file:
                 content = file.read(MAX_SPEC_SIZE + 1)
-            packed = json.loads(content)
+            packed = json.loads(content) if len(content) <= MAX_SPEC_SIZE else None
             topurl = (directory / contract.TOPURL_FILE).read_text()
         except (OSError, EOFError, ValueError) as error:
             raise BuildFailedError(f"cannot read the inputs of the pod: {reason_text(error)}") from error
-        if len(content) > MAX_SPEC_SIZE or not isinstance(packed, Mapping):
+        if not isinstance(packed, Mapping):
             raise BuildFailedError("the inputs of the pod are not a build spec")
-        return cls(BuildSpec.unpack(packed), read_builder_config(directory / contract.SITE_FILE), topurl, policed)
+        config = read_builder_config(directory / contract.SITE_FILE)
+        access = replace(config.access, renewal_timeout=contract.RENEWAL_TIMEOUT)
+        return cls(BuildSpec.unpack(packed), replace(config, access=access), topurl, policed)
 
 
 @dataclass

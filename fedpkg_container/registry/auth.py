@@ -17,10 +17,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import requests
+from requests.auth import AuthBase
 from requests.utils import parse_dict_header
 
 from fedpkg_container.errors import RegistryError
 from fedpkg_container.registry import credentials
+from fedpkg_container.registry.retry import wait_until
 from fedpkg_container.text import printable_line
 
 _log = logging.getLogger(__name__)
@@ -44,6 +46,19 @@ class IssuedToken:
 
     token: str = field(repr=False)
     lifetime: float
+
+
+class AuthorizationHeader(AuthBase):
+    """One ``Authorization`` header. Always set, or requests would read credentials from ~/.netrc."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Set the header of a request."""
+        if self._value:
+            request.headers["Authorization"] = self._value
+        return request
 
 
 def scope(method: str, repository: str) -> str:
@@ -136,6 +151,25 @@ class TokenCache:
         lifetime = content.get("expires_in")
         is_number = isinstance(lifetime, (int, float)) and not isinstance(lifetime, bool)
         return IssuedToken(token, float(lifetime) if is_number else DEFAULT_LIFETIME)  # type: ignore[arg-type]
+
+    def await_renewal(
+        self, challenge: str, scopes: Sequence[str], refused: str, timeout: float, canceled: threading.Event
+    ) -> bool:
+        """Wait until the auth file has another token than one that has expired; return whether it has.
+
+        Returns at once if the refused token is not from the auth file, or lacks rights.
+
+        :param challenge: value of ``WWW-Authenticate`` in the refusal
+        :param refused: header with the token that the registry rejected
+        :param timeout: seconds
+        """
+        parameters: dict[str, str | None] = parse_dict_header(challenge.partition(" ")[2])  # type: ignore[no-untyped-call]
+        repository = _repository(scopes)
+        lacks_rights = parameters.get("error") == "insufficient_scope"  # RFC 6750; otherwise invalid_token, or none
+        if lacks_rights or not is_bearer(refused) or self._stored_header(repository) != refused:
+            return False
+        _log.warning("%s rejected the token, waiting up to %g s for a new one", self._host, timeout)
+        return wait_until(lambda: self._stored_header(repository) != refused, timeout, canceled=canceled)
 
     def _stored_header(self, repository: str) -> str:
         """Return the header for the stored credentials; empty if there are none."""

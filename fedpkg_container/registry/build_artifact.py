@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.registry.digests import file_digest, verify_chunks
+from fedpkg_container.registry.digests import file_digest, validate_digest, verify_chunks
 from fedpkg_container.registry.manifests import OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.referrers import EMPTY, EMPTY_TYPE
 from fedpkg_container.registry.repository import Repository
@@ -58,7 +58,7 @@ def pull(repository: Repository, digest: str, directory: Path) -> dict[str, Path
     :param directory: where they are written
     :raises RegistryError: if they do not exist, are too large, or differ from their digests
     """
-    manifest = repository.manifest(digest)
+    manifest = repository.manifest(validate_digest(digest))
     if manifest.content.get("artifactType") != ARTIFACT_TYPE:
         raise RegistryError(f"{repository.reference.at(digest)} is not the result of a build")
     files: dict[str, Path] = {}

@@ -14,13 +14,12 @@ from typing import TypeVar, Union
 from urllib.parse import urlsplit
 
 import requests
-from requests.auth import AuthBase
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UnexpectedResponseError
 from fedpkg_container.model.limits import Deadline
 from fedpkg_container.redaction import redact_url
 from fedpkg_container.registry.address_guard import AddressGuard
-from fedpkg_container.registry.auth import IssuedToken, TokenCache, is_bearer, scope
+from fedpkg_container.registry.auth import AuthorizationHeader, IssuedToken, TokenCache, is_bearer, scope
 from fedpkg_container.registry.credentials import api_host, normalize_host
 from fedpkg_container.registry.request_log import logged_request
 from fedpkg_container.registry.response import (
@@ -61,18 +60,6 @@ Result = TypeVar("Result")
 Content = Union[bytes, Iterable[bytes], None]
 
 
-class _Header(AuthBase):
-    """One ``Authorization`` header. Always set, or requests would read credentials from ~/.netrc."""
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        if self._value:
-            request.headers["Authorization"] = self._value
-        return request
-
-
 class RegistryHTTP:
     """HTTPS client for one registry; thread-safe.
 
@@ -85,6 +72,7 @@ class RegistryHTTP:
     :param store_timeout: the same after a blob was sent, which the registry has to store
     :param guard: filter for IP addresses; None: any
     :param deadline: when all requests must have ended; later ones raise its error. None: no limit
+    :param renewal_timeout: seconds to wait until a token in the auth file that has expired is replaced
     """
 
     def __init__(
@@ -99,6 +87,7 @@ class RegistryHTTP:
         store_timeout: float = TIMEOUT,
         guard: AddressGuard | None = None,
         deadline: Deadline | None = None,
+        renewal_timeout: float = 0.0,
     ) -> None:
         self.host = host
         #: What was found out about the registry by requests of this client; forgotten with it.
@@ -109,7 +98,7 @@ class RegistryHTTP:
         #: Held while the first mount between two repositories is checked.
         self.mount_lock = threading.Lock()
         self._timeout, self._storing = timeout, store_timeout
-        self._retry_timeout, self._attempts = retry_timeout, attempts
+        self._retry_timeout, self._attempts, self._renewal_timeout = retry_timeout, attempts, renewal_timeout
         self._canceled = threading.Event()
         self._tokens = TokenCache(normalize_host(host), auth_file)
         #: Number of responses so far, including those of token servers.
@@ -318,21 +307,31 @@ class RegistryHTTP:
 
         Other hosts get no credentials, and cannot choose the token server.
         """
+
+        def send(authorization: str) -> requests.Response:
+            return self._send(
+                method, url, headers, content, authorization, allow_cross_host_redirect=allow_cross_host_redirect
+            )
+
         current = self._tokens.header(scopes)
-        response = self._send(
-            method, url, headers, content, current, allow_cross_host_redirect=allow_cross_host_redirect
-        )
-        if response.status_code == 401 and self._is_own(response.url):
+        response = send(current)
+        if self._is_refused(response):
             discard(response)
             challenge = response.headers.get("WWW-Authenticate", "")
             header = self._tokens.authorize(challenge, scopes, current, self._request_token)
             if content is not None and not isinstance(content, bytes):  # the stream is consumed
                 raise RegistryUnavailableError(f"{self.host} rejected cached credentials", solution="run it again")
-            response = self._send(
-                method, url, headers, content, header, allow_cross_host_redirect=allow_cross_host_redirect
-            )
+            response = send(header)
+            if self._renewal_timeout and self._is_refused(response):
+                challenge = response.headers.get("WWW-Authenticate", "")
+                if self._tokens.await_renewal(challenge, scopes, header, self._renewal_timeout, self._canceled):
+                    discard(response)
+                    response = send(self._tokens.authorize(challenge, scopes, header, self._request_token))
         with response:
             yield response
+
+    def _is_refused(self, response: requests.Response) -> bool:
+        return response.status_code == 401 and self._is_own(response.url)
 
     def issue_token(self, scopes: Sequence[str]) -> IssuedToken:
         """Return a new token for scopes, which other programs can use.
@@ -381,7 +380,7 @@ class RegistryHTTP:
                     headers=dict(headers or {}),
                     data=content,
                     timeout=(min(read_timeout, CONNECT_TIMEOUT), read_timeout),
-                    auth=_Header(authorization),
+                    auth=AuthorizationHeader(authorization),
                     stream=True,
                     allow_redirects=False,
                 )

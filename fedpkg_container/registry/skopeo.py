@@ -47,6 +47,7 @@ class Access:
     :param guard: filter for IP addresses of HTTP requests; None: any
     :param deadline: when all HTTP requests must have ended; None: no limit
     :param blob_cache: directory in OCI image layout with blobs that need not be fetched; None for none
+    :param renewal_timeout: seconds to wait until a token in ``auth_file`` that has expired is replaced
     """
 
     certificates: Path | None = None
@@ -57,10 +58,12 @@ class Access:
     guard: AddressGuard | None = None
     deadline: Deadline | None = None
     blob_cache: Path | None = None
+    renewal_timeout: float = 0.0
 
     def without_retries(self, timeout: float | None = None) -> Access:
         """Return a copy with a single attempt, and at most ``timeout`` seconds."""
-        return replace(self, retry_timeout=0.0, attempts=1, timeout=min(timeout or self.timeout, self.timeout))
+        limit = min(timeout or self.timeout, self.timeout)
+        return replace(self, retry_timeout=0.0, attempts=1, timeout=limit, renewal_timeout=0.0)
 
     def options(self, prefix: str = "") -> list[str]:
         """Return arguments for buildah and skopeo; ``prefix``, if two registries are involved: src- or dest-."""
@@ -200,4 +203,5 @@ class Registry:
             store_timeout=self.access.timeout,
             guard=self.access.guard,
             deadline=self.access.deadline,
+            renewal_timeout=self.access.renewal_timeout,
         )

@@ -52,6 +52,14 @@ def test_the_manifests(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--config", str(site), "manifests", "--service", "x") == 2
 
 
+def test_the_manifests_of_a_site_with_tokens(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run("--config", str(site), "manifests") == 0
+    assert "patch" not in capsys.readouterr().out
+    site.write_text(site.read_text() + "task_token = yes\n")
+    assert _run("--config", str(site), "manifests") == 0
+    assert capsys.readouterr().out.count("- patch\n") == 1
+
+
 def test_the_manifests_for_tekton(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _run("--config", str(site), "manifests", "--tekton") == 0
     printed = capsys.readouterr().out
@@ -88,7 +96,10 @@ def test_a_pod_that_tests_itself(
     assert results["build"] == "ok isolated by runc, layers as on other builders", results
     assert results["registry"].startswith("failed: registry.example.org "), results
     assert status == 1
+    assert {name for name, text in results.items() if text.startswith("ok")} == {*results} - {"registry"}
     assert results["user namespace"] == "ok yes"
+    assert results["architecture"] == "ok x86_64"
+    assert results["overlay"] == results["network none"] == "ok"
     assert simulated.store.list("jobs", NAMESPACE) == []
 
 

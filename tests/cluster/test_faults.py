@@ -131,6 +131,17 @@ def test_admission_refuses_the_pod(simulated: Cluster, target: Target) -> None:
     assert "PodSecurity" in reason
 
 
+def test_a_volume_that_cannot_be_mounted(simulated: Cluster, target: Target) -> None:
+    """Its Secret is deleted by another before the pod starts."""
+    simulated.chaos.quota = "exceeded quota"
+    run = target.start(FOREVER, config=with_timeouts(target, start=1))
+    eventually(lambda: any("quota" in line for line in run.log.reports), lambda: run.log.reports, 30)
+    assert target.has_secret(run.build.build.name()), "this deletes it"
+    simulated.chaos.quota = ""
+    assert failure(run).endswith("did not start: the pod is starting: ContainerCreating (waited for 1 s)")
+    assert "waiting: the pod is starting: ContainerCreating" in run.log.reports
+
+
 def test_the_log_is_cut_again_and_again(simulated: Cluster, target: Target) -> None:
     simulated.chaos.cut_log_after += [3, 7, 1, 20]
     run = target.start(COUNTING).wait()

@@ -19,10 +19,11 @@ from fedpkg_container.box.box import Box
 from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.box.cluster.site import NAMESPACE, builder_settings, make_cluster
 from fedpkg_container.box.layout import ADMIN
-from fedpkg_container.model.pod import INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
+from fedpkg_container.model.pod import BLOB_CACHE, INPUT_DIRECTORY, MESSAGE_PATH, STATE_DIRECTORY, TOPDIR
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from tests.support.access_log import AccessLog
+from tests.support.cluster.scripted import pod_of
 from tests.support.cluster.validation import validate
 from tests.support.leftovers import eventually, nothing_left, registry_of
 from tests.support.packager import Packager, pull_specs
@@ -171,6 +172,28 @@ def _await_built(packager: Packager, box: Box, task_id: int) -> None:
 
 
 @pytest.mark.slow
+def test_a_pod_that_is_killed_frees_the_nvr(packager: Packager, box: Box, cluster: Cluster) -> None:
+    packager.commit(packager.dockerfile("RUN echo forked; sleep 1009", release="1"))
+    task_id = submit(packager)
+    wait_for_line(box, task_id, "\nforked")
+    cluster.kubelet.oom(pod_of(cluster)[1])
+    session = box.session(ADMIN)
+    failed = koji.TASK_STATES["FAILED"]
+    eventually(lambda: session.getTaskInfo(task_id)["state"] == failed, lambda: session.getTaskInfo(task_id))
+    session.logout()
+    assert "out of memory (limit: 4Gi)" in packager.run("fedpkg", "container-status", str(task_id)).stdout
+    nothing_left(box)
+    _nothing_in(cluster)
+    packager.commit(packager.dockerfile("RUN echo done", release="1"))
+    done = packager.build()
+    assert done.returncode == 0, done.stdout + done.stderr
+    session = box.session(ADMIN)
+    assert session.getBuild(f"{packager.name}-container-1.0-1")["state"] == koji.BUILD_STATES["COMPLETE"]
+    session.logout()
+    _nothing_in(cluster)
+
+
+@pytest.mark.slow
 def test_a_handler_that_is_killed_continues_with_its_pod(packager: Packager, box: Box, cluster: Cluster) -> None:
     packager.commit(packager.dockerfile("RUN echo forked; sleep 12; echo finished", release="1"))
     task_id = submit(packager)
@@ -226,4 +249,6 @@ def test_a_pod_that_tests_itself(box: Box, cluster: Cluster, capsys: pytest.Capt
     results = json.loads(capsys.readouterr().out)["x86_64"]
     assert status == 0, results
     assert results["registry"] == f"ok {box.layout.registry_address}"
+    assert results["topdir"].startswith(f"ok {TOPDIR} has ")
+    assert results["base images"] == f"ok {BLOB_CACHE} has 0 entries"
     _nothing_in(cluster)

@@ -64,6 +64,30 @@ def test_what_is_no_result(serve: Serve, tmp_path: Path) -> None:
         build_artifact.pull(repository, image.digest, tmp_path)
 
 
+@pytest.mark.parametrize(
+    "artifact", ["result-x86_64-1", "../../../v2/other/manifests/x", "sha256:" + "a" * 63, "", "a\nb"]
+)
+def test_what_is_no_digest(serve: Serve, tmp_path: Path, artifact: str) -> None:
+    """A pod reports it: it must not lead to another address of the registry."""
+    server, repository = serve()
+    _push(repository, tmp_path, FILES)
+    server.seen.clear()
+    with pytest.raises(RegistryError, match="invalid or unsupported digest"):
+        build_artifact.pull(repository, artifact, tmp_path)
+    assert not server.seen
+
+
+def test_contents_that_differ_from_the_manifest(serve: Serve, tmp_path: Path) -> None:
+    server, repository = serve()
+    digest = _push(repository, tmp_path, FILES)
+    stored = server[repository.name].blobs
+    (log,) = [each for each in stored if stored[each] == b"log"]
+    for content in (b"other", b"lo", b"gol"):
+        stored[log] = content
+        with pytest.raises(RegistryError):
+            build_artifact.pull(repository, digest, tmp_path)
+
+
 def _layer(*parts: bytes) -> tuple[bytes, bytes]:
     """A compressed layer, of one gzip member per part, and its content."""
     return b"".join(gzip.compress(part) for part in parts), b"".join(parts)
@@ -112,6 +136,24 @@ def test_a_configuration_that_lists_other_layers(serve: Serve, tmp_path: Path) -
     _, repository = serve()
     with pytest.raises(BuildFailedError, match="does not list its layers"):
         _save(repository, _image(repository, [_layer(b"x")], diff_ids=[]), tmp_path)
+
+
+@pytest.mark.parametrize("diff_id", ["../../etc/passwd", "sha256:../x", 7, "sha256:" + "A" * 64])
+def test_a_configuration_with_names_of_other_files(serve: Serve, tmp_path: Path, diff_id: object) -> None:
+    """Layers have their digests as names in the archive."""
+    _, repository = serve()
+    with pytest.raises(RegistryError, match="invalid or unsupported digest"):
+        _save(repository, _image(repository, [_layer(b"x")], diff_ids=[diff_id]), tmp_path)  # type: ignore[list-item]
+
+
+def test_a_configuration_that_is_nested_deeply(serve: Serve, tmp_path: Path) -> None:
+    _, repository = serve()
+    config = b"[" * 100_000
+    described = {"mediaType": "application/json", "digest": repository.push(config), "size": len(config)}
+    manifest = Manifest.of({"schemaVersion": 2, "mediaType": MANIFEST, "config": described, "layers": []})
+    repository.put_manifest("image", manifest)
+    with pytest.raises(BuildFailedError, match="does not list its layers"):
+        _save(repository, manifest.digest, tmp_path)
 
 
 def test_a_layer_that_is_not_compressed(serve: Serve, tmp_path: Path) -> None:

@@ -4,21 +4,25 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from fedpkg_container.cluster.renewal import Issued
 from fedpkg_container.cluster.settings import ClusterConfig, Placement
 from fedpkg_container.errors import ConfigurationError, RegistryError
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.pod_inputs import pod_files, task_token
 from fedpkg_container.model.pod import AUTH_FILE
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.skopeo import Registry
-from tests.support.memory_registry import MemoryRegistry, memory_registry
+from fedpkg_container.registry.skopeo import Access, Registry
+from tests.support.memory_registry import Fault, MemoryRegistry, memory_registry
 from tests.support.pushing import image
 from tests.support.registries import PASSWORD, access
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.programs
 
@@ -32,11 +36,18 @@ def _config(folder: Path, server: MemoryRegistry) -> BuilderConfig:
     return replace(read_builder_config(path), access=access(folder, server.address, password=PASSWORD))
 
 
-def _pod(folder: Path, config: BuilderConfig, token: str) -> Registry:
-    """The registry as a pod reaches it."""
+def _access(folder: Path, config: BuilderConfig, token: bytes) -> Access:
+    """Access to the registry as a pod has it."""
     auth_file = folder / "pod.json"
-    auth_file.write_bytes(pod_files(config, CLUSTER, "", token)[AUTH_FILE])
-    return Registry(replace(config.access, auth_file=auth_file))
+    auth_file.write_bytes(token)
+    return replace(config.access, auth_file=auth_file)
+
+
+def _issued(config: BuilderConfig, cluster: ClusterConfig = CLUSTER, parents: Iterable[str] = ()) -> Issued:
+    file = task_token(config, cluster, STAGING, parents)
+    assert file is not None
+    assert file.name == AUTH_FILE
+    return file.issue()
 
 
 def test_what_a_token_allows(tmp_path: Path) -> None:
@@ -45,9 +56,11 @@ def test_what_a_token_allows(tmp_path: Path) -> None:
         reference = ImageReference(server.address, "base", tag="latest")
         with Registry(config.access).repository(reference) as repository:
             base = reference.at(image(repository, "base", "latest").digest)
-        token = task_token(config, CLUSTER, STAGING, [str(base), "other.example.org/x@sha256:" + "1" * 64], HOUR)
+        issued = _issued(config, parents=[str(base), "other.example.org/x@sha256:" + "1" * 64])
+        assert issued.lifetime == HOUR
+        assert "token" not in repr(issued)
         server.seen.clear()
-        registry = _pod(tmp_path, config, token)
+        registry = Registry(_access(tmp_path, config, issued.content))
         assert registry.manifest(base).digest == base.digest
         with registry.repository(ImageReference(server.address, STAGING)) as repository:
             image(repository, "built", "result")
@@ -57,30 +70,75 @@ def test_what_a_token_allows(tmp_path: Path) -> None:
                 with pytest.raises(RegistryError, match="401"):
                     image(repository, "x", "x") if pushed else repository.manifest("latest")
         assert server.asked("/token") == 0, "the pod needs no credentials"
+        token = json.loads(issued.content)["auths"][server.address]["registrytoken"]
         assert {authorization for *_, authorization in server.seen} == {"", f"Bearer {token}"}
 
 
 def test_a_token_that_expires_too_early(tmp_path: Path) -> None:
-    with memory_registry(tmp_path, lifetime=HOUR) as server:
-        with pytest.raises(ConfigurationError, match=r"valid for 3600 s; a pod of this build may run for 3601 s"):
-            task_token(_config(tmp_path, server), CLUSTER, STAGING, [], HOUR + 1)
-    with memory_registry(tmp_path) as server:
-        with pytest.raises(ConfigurationError, match="valid for 60 s"):
-            task_token(_config(tmp_path, server), CLUSTER, STAGING, [], 61)
+    with memory_registry(tmp_path) as server, pytest.raises(ConfigurationError, match=r"valid for 60 s, which is too"):
+        _issued(_config(tmp_path, server))
 
 
 def test_a_registry_without_tokens(tmp_path: Path) -> None:
     with memory_registry(tmp_path, token=False) as server:
         with pytest.raises(RegistryError, match="has no token server"):
-            task_token(_config(tmp_path, server), CLUSTER, STAGING, [], 1)
+            _issued(_config(tmp_path, server))
 
 
 def test_credentials_for_the_token(tmp_path: Path) -> None:
-    """Those of ``[kubernetes] auth_file`` are used before the builder's own."""
+    """Those of ``[kubernetes] auth_file`` are used before the builder's own, and do not enter the pod."""
     with memory_registry(tmp_path, lifetime=HOUR) as server:
         config = _config(tmp_path, server)
         wrong = tmp_path / "wrong.json"
         wrong.write_text(json.dumps({"auths": {server.address: {"auth": "dTp3cm9uZw=="}}}))
+        cluster = replace(CLUSTER, auth_file=wrong)
+        assert AUTH_FILE not in pod_files(config, cluster, "")
         with pytest.raises(RegistryError, match="issued no token"):
-            task_token(config, replace(CLUSTER, auth_file=wrong), STAGING, [], 1)
-        assert task_token(config, replace(CLUSTER, task_token=False), STAGING, [], 1) == ""
+            _issued(config, cluster)
+        assert task_token(config, replace(cluster, task_token=False), STAGING) is None
+
+
+def test_a_token_is_replaced_in_the_middle_of_a_push(tmp_path: Path) -> None:
+    """The registry rejects the first token after the start of the push; the file has the next one some time later."""
+    with memory_registry(tmp_path, lifetime=HOUR, uses=4) as server, ThreadPoolExecutor(1) as executor:
+        config = _config(tmp_path, server)
+        first, second = _issued(config).content, _issued(config).content
+        pod = replace(_access(tmp_path, config, first), renewal_timeout=60.0)
+
+        def renew() -> None:
+            eventually(lambda: server.rejected > 0, lambda: server.seen, 60)
+            assert pod.auth_file is not None
+            server.expire(json.loads(first)["auths"][server.address]["registrytoken"])
+            pod.auth_file.write_bytes(second)
+
+        renewed = executor.submit(renew)
+        with Registry(pod).repository(ImageReference(server.address, STAGING)) as repository:
+            image(repository, "built", "result")
+        renewed.result()
+        assert server[STAGING].tags == ["result"]
+
+
+@pytest.mark.parametrize(("error", "waits"), [("", True), ("invalid_token", True), ("insufficient_scope", False)])
+def test_a_token_that_is_not_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, error: str, waits: bool
+) -> None:
+    with memory_registry(tmp_path, lifetime=HOUR, error=error) as server:
+        config = _config(tmp_path, server)
+        pod = replace(_access(tmp_path, config, _issued(config).content), renewal_timeout=0.01)
+        for access_, message in ((pod, waits), (pod.without_retries(), False)):
+            caplog.clear()
+            with pytest.raises(RegistryError, match="401"):
+                Registry(access_).manifest(ImageReference(server.address, "other", tag="x"))
+            assert ("waiting up to 0.01 s for a new one" in caplog.text) is message
+
+
+def test_credentials_are_not_awaited(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A token that the registry's server issued for a password is requested again, not waited for."""
+    with memory_registry(tmp_path, error="invalid_token") as server:
+        server.faults["GET /v2/other/manifests"] = [Fault(401)] * 4
+        config = _config(tmp_path, server)
+        with pytest.raises(RegistryError, match="401"):
+            Registry(replace(config.access, renewal_timeout=60.0)).manifest(
+                ImageReference(server.address, "other", tag="x")
+            )
+        assert "for a new one" not in caplog.text

@@ -70,6 +70,8 @@ class MemoryRegistry:
     :param token: whether it requires a bearer token
     :param uses: number of requests per token; 0 for no limit
     :param lifetime: seconds for which tokens are said to be valid; 0: not stated
+    :param error: of challenges to requests with a token (RFC 6750); empty for none
+    :param rejected: number of requests whose token was rejected
     :param page: maximum number of tags or repositories per page
     :param link: format of the link to the next page; ``{}`` is replaced by the page's address on the server
     :param names_digests: whether it sends the digest of a manifest in a header
@@ -82,6 +84,8 @@ class MemoryRegistry:
     token: bool = True
     uses: int = 0
     lifetime: int = 0
+    error: str = ""
+    rejected: int = 0
     page: int = 1000
     link: str = "{}"
     names_digests: bool = True
@@ -99,6 +103,11 @@ class MemoryRegistry:
     def asked(self, pattern: str) -> int:
         """Number of requests that matched ``METHOD /path``."""
         return sum(1 for method, path, _ in self.seen if re.search(pattern, f"{method} {path}"))
+
+    def expire(self, token: str) -> None:
+        """Reject a token from now on, and accept all others without a limit."""
+        del self._given[token]
+        self.uses = 0
 
     def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
         """Answer a request."""
@@ -118,6 +127,9 @@ class MemoryRegistry:
             self._token(request, urllib.parse.parse_qs(parts.query).get("scope", []), authorization)
         elif self.token and not self._authorized(request.command, parts.path, authorization):
             challenge = f'Bearer realm="https://{self.address}/token",service="tests"'
+            if authorization:
+                self.rejected += 1
+                challenge += f',error="{self.error}"' if self.error else ""
             send(request, 401, b"{}", {"WWW-Authenticate": challenge})
         else:
             self._registry(request, parts.path, query, body)

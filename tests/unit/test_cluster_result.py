@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from fedpkg_container.image import cluster_build
 from fedpkg_container.image.building.log import BuildLog
 from fedpkg_container.image.cluster_build import ClusterArchBuild
 from fedpkg_container.image.config import read_builder_config
+from fedpkg_container.image.inspect.describe import ImageContents
 from fedpkg_container.image.resolve.repositories import KojiTopdir
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.koji_types import FileMetadata
@@ -33,10 +35,11 @@ DIGEST = "sha256:" + "a" * 64
 
 @pytest.fixture
 def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterArchBuild:
-    """A build whose image has the expected labels."""
+    """A build whose image has the expected labels, and is described by the registry."""
     site = tmp_path / "site.conf"
     site.write_text("[registry]\ncandidate = registry.example.org\n")
     monkeypatch.setattr(cluster_build, "check_labels", lambda *_: None)
+    monkeypatch.setattr(cluster_build, "describe_image", _described)
     return ClusterArchBuild(
         spec=spec(6),
         config=read_builder_config(site),
@@ -52,10 +55,30 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ClusterArchBuild:
     )
 
 
+def _described(
+    _registry: object, arch: str, reference: ImageReference, contents: ImageContents, **more: Any
+) -> BuiltImage:
+    """The description that the registry confirms."""
+    assert not contents.packages
+    return BuiltImage(
+        arch, str(reference), reference.digest, "m of the registry", DIGEST, "config of the registry", [], [],
+        components=[], files=[], distribution=contents.distribution, **more,
+    )  # fmt: skip
+
+
+RPM = {"type": "rpm", "name": "n", "version": "1", "release": "1", "epoch": None, "arch": "noarch", "sigmd5": "0",
+       "signature": None}  # fmt: skip
+BUILDROOT = {"host": {"os": "x"}, "content_generator": {"name": "x", "version": "1"}, "container": {}, "tools": [],
+             "components": []}  # fmt: skip
+
+
 def _image(**changes: Any) -> BuiltImage:
     staging = str(ImageReference("registry.example.org", "staging/task-6").at(DIGEST))
     file = FileMetadata(filename="x", relpath="x", filesize=0, checksum="0", checksum_type="sha256", type="log")
-    image = BuiltImage("x86_64", staging, DIGEST, "m", DIGEST, "{}", [], [], [], [file], {"tools": []})
+    image = BuiltImage(
+        "x86_64", staging, DIGEST, "m", DIGEST, "{}", [], [], [RPM], [file], BUILDROOT,  # type: ignore[list-item, arg-type]
+        details=[{"license": "MIT"}], distribution={"id": "fedora"}, parent_id=DIGEST, warnings=["a\x1b[1m\nb"],
+    )  # fmt: skip
     return replace(image, **changes)
 
 
@@ -70,6 +93,10 @@ def test_the_image_that_was_requested(build: ClusterArchBuild) -> None:
     image = _read(build, json.dumps(_image().pack()).encode())
     assert image.digest == DIGEST
     assert image.files == [], "files are uploaded by the task"
+    assert (image.config, image.media_type) == ("config of the registry", "m of the registry")
+    assert (image.components, image.details) == ([RPM], [{"license": "MIT"}])
+    assert (image.parent_id, image.distribution) == (DIGEST, {"id": "fedora"})
+    assert image.warnings == ["a\ufffd[1m b"], "one printable line"
     assert image.buildroot["extra"] == {"pod_image": "registry.example.org/pod@sha256:1"}
 
 
@@ -97,12 +124,37 @@ def test_another_image(build: ClusterArchBuild, changes: dict[str, str]) -> None
         b'{"format": 2}',
         b"\xff",
         json.dumps({**_image().pack(), "digest": 1}).encode(),
-        json.dumps({**_image().pack(), "variants": 1}).encode(),
+        *(
+            json.dumps({**_image().pack(), name: value}).encode()
+            for name, value in {
+                "variants": 1,
+                "components": [1],
+                "details": [{"license": 1}],
+                "warnings": [{}],
+                "buildroot": {},
+                "parent_id": "../x",
+                "distribution": {"id": []},
+                "staged_image": None,
+                "arch": {},
+            }.items()
+        ),
+        json.dumps({**_image().pack(), "variants": {"oci": "sha256:../../x"}}).encode(),
+        json.dumps({**_image().pack(), "components": [{**RPM, "epoch": 2**40}]}).encode(),
+        json.dumps({**_image().pack(), "components": [{**RPM, "path": "../x"}]}).encode(),
+        b"[" * 100_000,
+        b"1" * 5000,
     ],
 )
 def test_what_is_no_description(build: ClusterArchBuild, text: bytes) -> None:
-    with pytest.raises(FedpkgContainerError):
+    with pytest.raises(FedpkgContainerError) as caught:
         _read(build, text)
+    assert len(caught.value.reason) < 400
+    assert caught.value.reason.isprintable()
+
+
+def test_an_artifact_without_a_description(build: ClusterArchBuild) -> None:
+    with pytest.raises(BuildFailedError, match="the pod for x86_64 described no image"):
+        build._image({}, PodResult(TerminationMessage(1, DIGEST), ""))
 
 
 def test_an_image_with_labels_of_another_build(build: ClusterArchBuild, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +170,20 @@ def test_an_image_with_labels_of_another_build(build: ClusterArchBuild, monkeypa
     with pytest.raises(RegistryError):
         _read(build, json.dumps(_image(variants={"oci": other}).pack()).encode())
     assert [image.digest for image in compared] == [DIGEST, other]
+
+
+def test_an_image_that_does_not_fit_on_the_builder(build: ClusterArchBuild, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pod can push an image of any size."""
+
+    def download(_repository: object, _digest: str, _name: object, directory: Path, tick: Callable[[], None]) -> Path:
+        tick()
+        return directory
+
+    monkeypatch.setattr(cluster_build, "save_archive", download)
+    config = replace(build.config, limits=replace(build.config.limits, free_space=2**62))
+    recorded = replace(build, config=config, spec=spec(6, upload_directory="x"))
+    with pytest.raises(BuildFailedError, match="of free disk space"):
+        recorded._upload_files(_image(), {})
 
 
 def test_the_repository_by_url(build: ClusterArchBuild) -> None:

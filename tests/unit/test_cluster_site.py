@@ -17,8 +17,9 @@ from ruamel.yaml import YAML
 from fedpkg_container.box.cluster.store import ApiError
 from fedpkg_container.cluster.config_keys import Volume
 from fedpkg_container.cluster.manifests import JOB, MAX_SECRET_SIZE, PodBuild, kind_of
+from fedpkg_container.cluster.renewal import Issued, RenewedFile
 from fedpkg_container.cluster.settings import ClusterConfig, Placement
-from fedpkg_container.cluster.site_manifests import RULES, SiteOptions, as_yaml, site_objects
+from fedpkg_container.cluster.site_manifests import RULES, TOKEN_RULES, SiteOptions, as_yaml, site_objects
 from fedpkg_container.cluster.tekton import tekton_task
 from fedpkg_container.errors import BuildFailedError, ConfigurationError
 from fedpkg_container.image.config import BuilderConfig, read_builder_config
@@ -235,6 +236,26 @@ def test_the_role_reads_no_secrets_and_starts_no_pods() -> None:
     assert not any(verb in ("*", "update", "patch", "deletecollection") for _, verb in verbs)
 
 
+def test_the_right_to_renew_tokens() -> None:
+    """Only a site that uses tokens has it."""
+    roles = []
+    for task_token in (False, True):
+        objects = site_objects(SiteOptions("builds", "account", task_token=task_token))
+        roles.append(next(each for each in objects if each["kind"] == "Role"))
+    without, with_token = (role["rules"] for role in roles)
+    assert [rule for rule in with_token if rule not in without] == list(TOKEN_RULES)
+    assert [rule["verbs"] for rule in TOKEN_RULES] == [["patch"]]
+    validate(roles[1])
+
+
+def test_a_secret_with_a_token_can_be_changed(tmp_path: Path) -> None:
+    file = RenewedFile("auth.json", lambda: Issued(b"", 0.0))
+    secret = _build(_cluster(tmp_path), renewed=file).secret(0, OWNER, Issued(b"token", 600.0))
+    validate(secret)
+    assert (secret["immutable"], base64.b64decode(secret["data"]["auth.json"])) == (False, b"token")
+    assert _build(_cluster(tmp_path)).secret(0, OWNER)["immutable"] is True
+
+
 def test_what_networks_reach() -> None:
     objects = site_objects(SiteOptions("builds", "account", ["192.0.2.7/32"], ["10.0.0.0/8"]))
     policies = {each["metadata"]["name"]: each["spec"] for each in objects if each["kind"] == "NetworkPolicy"}
@@ -341,8 +362,6 @@ def test_what_a_pod_gets_for_base_images_and_a_token(tmp_path: Path) -> None:
     text = pod_site(path, replace(cluster, base_images=Volume(claim="bases"), task_token=True))
     assert f"blob_cache = {contract.BLOB_CACHE}\n" in text
     assert f"auth_file = {contract.INPUT_DIRECTORY}/{contract.AUTH_FILE}\n" in text
-    content = pod_files(read_builder_config(path), cluster, "", "TOKEN")[contract.AUTH_FILE]
-    assert json.loads(content) == {"auths": {"registry.example.org": {"registrytoken": "TOKEN"}}}
 
 
 def test_a_pod_gets_settings_by_their_old_names(tmp_path: Path) -> None:

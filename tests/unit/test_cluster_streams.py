@@ -49,7 +49,8 @@ class _Stream:
         self._content = content
         self._interrupted = threading.Event()
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self, limit: int) -> Iterator[bytes]:
+        assert limit
         yield from self._content or []
         if self._content is None:
             self._interrupted.wait(60)
@@ -59,11 +60,11 @@ class _Stream:
 
 
 def _event(kind: str, version: str, **pod: Any) -> bytes:
-    return json.dumps({"type": kind, "object": {"metadata": {"resourceVersion": version}, **pod}}).encode()
+    return json.dumps({"type": kind, "object": {"metadata": {"name": "p", "resourceVersion": version}, **pod}}).encode()
 
 
 def _watch(client: _Client, events: queue.Queue[object]) -> PodWatch:
-    return PodWatch(cast(ClusterClient, client), "/pods", "a=b", events)
+    return PodWatch(cast(ClusterClient, client), "/pods", "a=b", "build", events)
 
 
 def _follow(client: _Client, events: queue.Queue[object], ended: threading.Event) -> LogFollow:
@@ -96,7 +97,7 @@ def test_a_reader_that_is_stopped_while_it_waits() -> None:
 
 
 def test_a_reader_that_is_stopped_while_the_queue_is_full() -> None:
-    client = _Client([[b"t1 1 a", b"t2 2 b", b"t3 3 c"]])
+    client = _Client([[b"2026-01-01T00:00:01.5Z 1 a", b"2026-01-01T00:00:02.5Z 2 b", b"2026-01-01T00:00:03.5Z 3 c"]])
     events: queue.Queue[object] = queue.Queue(1)
     follow = _follow(client, events, threading.Event())
     follow.start()
@@ -127,13 +128,21 @@ def test_a_watch_that_is_too_old_lists_again() -> None:
 
 
 def test_a_log_continues_from_the_last_line() -> None:
-    client, events, ended = _Client([[b"t1 1 a", b"t2 2 b"], []]), queue.Queue[object](), threading.Event()
+    client, events, ended = (
+        _Client([[b"2026-01-01T00:00:01.5Z 1 a", b"2026-01-01T00:00:02.5Z 2 b"], []]),
+        queue.Queue[object](),
+        threading.Event(),
+    )
     follow = _follow(client, events, ended)
     assert follow.read() is False
     ended.set()
     assert follow.read() is True
-    assert [query.get("sinceTime") for query in client.queries] == [None, "t2"]
-    assert list(events.queue) == [LogLine(b"1 a", "t1"), LogLine(b"2 b", "t2"), LogEnd()]
+    assert [query.get("sinceTime") for query in client.queries] == [None, "2026-01-01T00:00:02.5Z"]
+    assert list(events.queue) == [
+        LogLine(b"1 a", "2026-01-01T00:00:01.5Z"),
+        LogLine(b"2 b", "2026-01-01T00:00:02.5Z"),
+        LogEnd(),
+    ]
 
 
 def test_a_log_of_a_pod_that_is_gone() -> None:
@@ -154,7 +163,7 @@ def test_a_log_that_ended_before_its_container(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(streams, "FIRST_PAUSE", 0.001)
     created = ClusterError("ContainerCreating", status=400)
     client, events, ended = (
-        _Client([created, [], [], [b"t1 1 a"], [b"t1 1 a"]]),
+        _Client([created, [], [], [b"2026-01-01T00:00:01.5Z 1 a"], [b"2026-01-01T00:00:01.5Z 1 a"]]),
         queue.Queue[object](),
         threading.Event(),
     )

@@ -44,14 +44,14 @@ class Access:
         self.tokens[token] = (account, time.monotonic() + seconds)
 
     def authenticate(self, header: str) -> str:
-        """Return the account of a request."""
+        """Return the account of a request (a3: 401 when the token has expired)."""
         account, expiry = self.tokens.get(header.removeprefix("Bearer "), ("", 0.0))
         if not account or time.monotonic() > expiry:
             raise ApiError(401, "Unauthorized", "Unauthorized")
         return account
 
     def check(self, account: str, verb: str, group: str, resource: str, namespace: str) -> None:
-        """Check that a rule allows a request."""
+        """Check that a rule allows a request (a3: 403)."""
         with self._lock:
             self.used.add((verb, resource))
         rules = self.rules.get(account, [])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Chaos:
-    """Faults; all are off by default.
+    """Faults that clusters have (a3, a4); all are off by default.
 
     :param away: the API server drops every connection
     :param status: HTTP status of all requests, e.g. 503; 0 for none

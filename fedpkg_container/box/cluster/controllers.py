@@ -167,7 +167,10 @@ class Controllers:
         self._store.update("pods", namespace, name, {"spec": {"nodeName": node}, "status": scheduled})
 
     def _schedule(self, pod: Object) -> tuple[str, str]:
-        """Return the node with the fewest pods; an empty name, and the scheduler's message, if none can run the pod."""
+        """Return the node with the fewest pods (source: NodeResourcesBalancedAllocation).
+
+        An empty name, and the scheduler's message, if none can run the pod (a3: Unschedulable, with a message).
+        """
         arch = (pod["spec"].get("nodeSelector") or {}).get("kubernetes.io/arch", self._arch)
         if arch != self._arch:
             reason = "node(s) didn't match Pod's node affinity/selector"
@@ -180,7 +183,7 @@ class Controllers:
         return node, ""
 
     def _owners_exist(self, item: Object) -> bool:
-        """Whether an object without owners, or with one that exists, stays (garbage collector)."""
+        """Whether an object without owners, or with one that exists, stays (source: garbage collector)."""
         references = item["metadata"].get("ownerReferences") or []
         return not references or any(reference["uid"] in self._round.owners for reference in references)
 

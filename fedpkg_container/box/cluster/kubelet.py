@@ -26,6 +26,9 @@ from fedpkg_container.process import start_piped
 Runtime = Callable[[Sequence[str], Mapping[str, Path], Mapping[str, str], Path, Optional[Sequence[str]]], "Command"]
 #: Bytes of a termination message that are kept (a3).
 MESSAGE_SIZE = 4096
+#: Seconds between two updates of the volumes with Secrets (source: syncFrequency is one minute, and
+#: workerResyncIntervalJitterFactor adds up to half of it).
+SYNC_INTERVAL = 90.0
 #: umask of containers, whatever that of this process (source: OCI runtimes), and mode of an emptyDir (source: kubelet).
 UMASK, EMPTY_DIR_MODE = 0o022, 0o777
 
@@ -81,6 +84,7 @@ class Container:
     deadline: float
     reader: threading.Thread
     cleanup: Callable[[], None]
+    synchronized: float
     killed_at: float = 0.0
     reason: str = ""
 
@@ -104,7 +108,7 @@ class Kubelet:
         self.lost: set[str] = set()
 
     def output(self, uid: str) -> Output | None:
-        """Return the log of a pod's container; None if it has not started."""
+        """Return the log of a pod's container; None if it has not started (a3: 400)."""
         return self._outputs.get(uid)
 
     def stop(self) -> None:
@@ -116,7 +120,7 @@ class Kubelet:
             container.cleanup()
 
     def sync(self, pod: Object) -> None:
-        """Start the container of a pod, or report its end."""
+        """Start the container of a pod, or report its end (a3: states, reasons and exit codes)."""
         uid = pod["metadata"]["uid"]
         phase = (pod.get("status") or {}).get("phase")
         if phase in ("Succeeded", "Failed") or uid in self.lost:
@@ -133,6 +137,9 @@ class Kubelet:
             container.killed_at = time.monotonic() + _grace(pod)
         elif container.killed_at and time.monotonic() > container.killed_at:
             self._signal(container, signal.SIGKILL)
+        elif time.monotonic() > container.synchronized + SYNC_INTERVAL:
+            container.synchronized = time.monotonic()
+            self._update_secrets(pod)
 
     def terminate(self, pod: Object) -> bool:
         """End the container of a pod that is being deleted: SIGTERM, and SIGKILL after the grace period (a3)."""
@@ -166,7 +173,7 @@ class Kubelet:
         self._store.update("pods", namespace, name, {"metadata": {"deletionTimestamp": self._store.now()}})
 
     def lose_node(self, uid: str) -> None:
-        """End a pod's processes without a report, as when its node crashes."""
+        """End a pod's processes without a report, as when its node crashes (source: node lifecycle controller)."""
         self.lost.add(uid)
         self._signal(self._containers[uid], signal.SIGKILL)
         self._containers[uid].output.ended.wait(10)
@@ -204,7 +211,7 @@ class Kubelet:
         output = Output()
         reader = threading.Thread(target=_read, args=(process, output), daemon=True)
         deadline = time.monotonic() + pod["spec"].get("activeDeadlineSeconds", 10**9)
-        self._containers[uid] = Container(process, output, message, deadline, reader, command.cleanup)
+        self._containers[uid] = Container(process, output, message, deadline, reader, command.cleanup, time.monotonic())
         self._outputs[uid] = output
         reader.start()
         self._status(namespace, name, {"running": {"startedAt": self._store.now()}}, spec, phase="Running")
@@ -224,14 +231,22 @@ class Kubelet:
                 except ApiError:
                     return None
                 path.mkdir(exist_ok=True)
-                for name, content in secret["data"].items():
-                    (path / name).write_bytes(base64.b64decode(content))
-                    (path / name).chmod(volume["secret"].get("defaultMode", 0o644))
+                _write_secret(path, secret, volume)
             else:
                 path.mkdir(exist_ok=True)
                 path.chmod(EMPTY_DIR_MODE)
             paths[volume["name"]] = path
         return paths
+
+    def _update_secrets(self, pod: Object) -> None:
+        """Replace changed files in volumes with Secrets; those of an immutable or deleted one stay (source)."""
+        for volume in pod["spec"].get("volumes") or []:
+            if "secret" in volume:
+                with contextlib.suppress(ApiError):
+                    name = volume["secret"]["secretName"]
+                    secret = self._store.get("secrets", pod["metadata"]["namespace"], name)
+                    if not secret.get("immutable"):
+                        _write_secret(self._directory / pod["metadata"]["uid"] / volume["name"], secret, volume)
 
     def _report_end(self, pod: Object, container: Container) -> bool:
         """Report the end of a container; return whether its output has ended as well.
@@ -282,14 +297,26 @@ class Kubelet:
 
 def run_directly(
     arguments: Sequence[str],
-    _mounts: Mapping[str, Path],
+    mounts: Mapping[str, Path],
     environment: Mapping[str, str],
     message: Path,
     _capabilities: Sequence[str] | None,
 ) -> Command:
-    """Run a command on this machine, for scripts of tests that need no volumes but the message."""
-    variables = {**os.environ, **environment, "FEDPKG_CONTAINER_MESSAGE": str(message)}
+    """Run a command on this machine, for scripts of tests; its variables name the directories of its volumes here."""
+    paths = {name: str(mounts[value]) for name, value in environment.items() if value in mounts}
+    variables = {**os.environ, **environment, **paths, "FEDPKG_CONTAINER_MESSAGE": str(message)}
     return Command(arguments, variables)
+
+
+def _write_secret(directory: Path, secret: Object, volume: Mapping[str, Any]) -> None:
+    """Write the files of a Secret, with the directory's owner; a reader never sees a part of a file (source)."""
+    owner = directory.stat()
+    for name, content in secret["data"].items():
+        new = directory.with_name(f"{directory.name}.new")
+        new.write_bytes(base64.b64decode(content))
+        new.chmod(volume["secret"].get("defaultMode", 0o644))
+        os.chown(new, owner.st_uid, owner.st_gid)
+        new.replace(directory / name)
 
 
 def _capabilities(container: Mapping[str, Any]) -> Sequence[str] | None:

@@ -126,6 +126,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Handle DELETE."""
         self._handle("DELETE")
 
+    def do_PATCH(self) -> None:
+        """Handle PATCH."""
+        self._handle("PATCH")
+
     def _handle(self, method: str) -> None:
         chaos = self.cluster.chaos
         length = int(self.headers.get("Content-Length") or 0)
@@ -180,12 +184,25 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             if resource == "jobs":
                 created["apiVersion"], created["kind"] = "batch/v1", "Job"
             return 201, created
+        if method == "PATCH":
+            return 200, self._patch(resource, namespace, name, body)
         if method == "DELETE":
             return 200, self.cluster.controllers.delete(resource, namespace, name, body.get("propagationPolicy", ""))
         if name:
             return 200, store.get(resource, namespace, name)
         items = store.list(resource, namespace, query.get("labelSelector", ""), query.get("fieldSelector", ""))
         return 200, {"kind": "List", "metadata": {"resourceVersion": str(store.version)}, "items": items}
+
+    def _patch(self, resource: str, namespace: str, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Merge a patch into an object; the data of an immutable one cannot be changed (source: secret validation)."""
+        store = self.cluster.store
+        if self.headers.get("Content-Type") != "application/merge-patch+json":  # source: the only type that is imitated
+            raise ApiError(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
+        if store.get(resource, namespace, name).get("immutable") and "data" in body:
+            message = f'{resource} "{name}" is invalid: data: Forbidden: field is immutable when `immutable` is set'
+            raise ApiError(422, "Invalid", message)
+        store.update(resource, namespace, name, body)
+        return store.get(resource, namespace, name)
 
     def _send(self, code: int, content: Mapping[str, Any]) -> None:
         raw = json.dumps(content).encode()
@@ -288,8 +305,8 @@ def _log_line(line: OutputLine) -> bytes:
 def _verb(method: str, *, named: bool, watch: bool) -> str:
     if method == "POST":
         return "create"
-    if method == "DELETE":
-        return "delete"
+    if method in ("DELETE", "PATCH"):
+        return method.lower()
     if watch:
         return "watch"
     return "get" if named else "list"

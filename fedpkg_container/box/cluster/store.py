@@ -84,7 +84,7 @@ class Store:
             return copy.deepcopy(created)
 
     def get(self, resource: str, namespace: str, name: str) -> Object:
-        """Return an object."""
+        """Return an object (a3: 404)."""
         with self.changed:
             item = self.objects.get((resource, namespace, name))
             if item is None:
@@ -129,7 +129,7 @@ class Store:
             self.changed.notify_all()
 
     def changes_since(self, version: int) -> Iterator[Change]:
-        """Yield the changes after a version."""
+        """Yield the changes after a version (a3: an old one is Expired, 410)."""
         with self.changed:
             if version < self.oldest:
                 raise ApiError(410, "Expired", f"too old resource version: {version} ({self.oldest})")
@@ -151,7 +151,7 @@ def _merge(target: Object, changes: Object) -> None:
 
 
 def matches(item: Mapping[str, Any], labels: str, fields: str = "") -> bool:
-    """Whether an object matches selectors; only equality is supported."""
+    """Whether an object matches selectors; only equality is supported (a3: labelSelector, fieldSelector)."""
     item_labels = item["metadata"].get("labels") or {}
     for word in filter(None, labels.split(",")):
         name, _, value = word.partition("=")

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command and return the exit status."""
-    from fedpkg_container.cluster.check import TIMEOUT, check_cluster
+    from fedpkg_container.cluster.check import check_cluster
     from fedpkg_container.commands.terminal import print_json, print_lines, print_stderr
     from fedpkg_container.errors import BuildFailedError
     from fedpkg_container.image.config import config_path
@@ -36,11 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     config, cluster = read_config(arguments)
     site = pod_site(arguments.config or config_path(), cluster)
-    files = pod_files(config, cluster, "", task_token(config, cluster, f"{STAGING}/check", [], TIMEOUT))
+    files, token = pod_files(config, cluster, ""), task_token(config, cluster, f"{STAGING}/check")
     results: dict[str, dict[str, str]] = {}
     for arch in dict.fromkeys(arguments.arch or cluster.arches or _arches(cluster)):
         try:
-            results[arch] = check_cluster(cluster, arch, site, files, print_stderr)
+            results[arch] = check_cluster(cluster, arch, site, files, token, print_stderr)
         except BuildFailedError as error:  # the pods of other architectures may work
             results[arch] = {"pod": f"failed: {error.reason}"}
     if arguments.json:

@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         openshift=arguments.openshift or cluster.kind == OPENSHIFT_BUILD,
         builds=cluster.kind == OPENSHIFT_BUILD,
         tekton=arguments.tekton,
+        task_token=cluster.task_token,
     )
     objects = site_objects(options)
     if arguments.tekton:

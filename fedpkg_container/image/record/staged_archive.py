@@ -16,7 +16,7 @@ from fedpkg_container.engines.inside.export import ARCHIVE, Layer, archive
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.model.build import BuiltImage
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.digests import verify_chunks
+from fedpkg_container.registry.digests import validate_digest, verify_chunks
 from fedpkg_container.registry.manifests import MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 
@@ -57,11 +57,11 @@ def save_archive(
 def _diff_ids(config: bytes, manifest: Manifest) -> list[str]:
     try:
         diff_ids = json.loads(config)["rootfs"]["diff_ids"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         diff_ids = None
     if not isinstance(diff_ids, list) or len(diff_ids) != len(manifest.blobs) - 1:
         raise BuildFailedError(f"the configuration of {manifest.digest} does not list its layers")
-    return [str(diff_id) for diff_id in diff_ids]
+    return [validate_digest(diff_id) for diff_id in diff_ids]
 
 
 def _layer(repository: Repository, diff_id: str, blob: Descriptor, directory: Path, tick: Callable[[], None]) -> Layer:

@@ -12,10 +12,10 @@ from typing import Any
 from fedpkg_container.box.cluster.server import Cluster
 from fedpkg_container.cluster.client import ClusterClient, ClusterError
 from fedpkg_container.cluster.following import PodResult
-from fedpkg_container.cluster.job import ClusterBuild, delete_named, secrets_path
+from fedpkg_container.cluster.job import ClusterBuild, delete_named
 from fedpkg_container.cluster.manifests import JOB, PodBuild, hub_labels, selector
 from fedpkg_container.cluster.settings import ClusterConfig
-from fedpkg_container.cluster.streams import pods_path
+from fedpkg_container.cluster.streams import pods_path, secrets_path
 from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.model.build import BuildSpec
 from tests.support.waiting import eventually
@@ -149,8 +149,9 @@ class Target:
     def build(self, script: str, task_id: int = 7, **options: Any) -> ScriptedBuild:
         """A build that runs a script."""
         return ScriptedBuild(
-            task_id=task_id, hub=self.hub, spec=options.pop("spec", None) or spec(task_id), site="", files={},
-            timeout=options.pop("timeout", 600), config=options.pop("config", self.config), script=script,
+            task_id=task_id, hub=self.hub, spec=options.pop("spec", None) or spec(task_id), site="",
+            files=options.pop("files", {}), timeout=options.pop("timeout", 600), renewed=options.pop("renewed", None),
+            config=options.pop("config", self.config), script=script,
         )  # fmt: skip
 
     def start(
