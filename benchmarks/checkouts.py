@@ -70,9 +70,9 @@ def serve(folder: Path) -> None:
 def _packager(box: Box, folder: Path, workload: Workload, known: Mapping[str, Packager]) -> Packager:
     if workload.name in known:
         return known[workload.name]
-    directory = folder / workload.name
-    directory.mkdir()
-    return Packager.make(box, directory)
+    checkouts = folder / workload.name
+    checkouts.mkdir()
+    return Packager.make(box, checkouts)
 
 
 class Side:
@@ -101,15 +101,15 @@ class Side:
 
 
 @contextlib.contextmanager
-def side(checkout: Path, folder: Path) -> Iterator[Side]:
+def side(checkout: Path, directory: Path) -> Iterator[Side]:
     """Start a checkout's box.
 
-    :param folder: for the box, must exist
+    :param directory: for the box, must exist
     """
-    modules = folder / "modules"
+    modules = directory / "modules"
     modules.mkdir()
     (modules / "benchmarks").symlink_to(OWN / "benchmarks")
-    command: list[str | Path] = [checkout / ".venv/bin/python", "-m", "benchmarks.checkouts", "--serve", folder]
+    command: list[str | Path] = [checkout / ".venv/bin/python", "-m", "benchmarks.checkouts", "--serve", directory]
     if not (checkout / ".venv/bin/python").exists():
         raise SystemExit(f"{checkout} has no virtual environment in .venv: run make setup there")
     environment = {**os.environ, "PYTHONPATH": f"{modules}{os.pathsep}{checkout}"}

@@ -81,12 +81,14 @@ def test_a_source_is_what_builders_read(make_target: MakeTarget, packager: Any, 
 
 
 def test_a_destination_tag(make_target: MakeTarget, bench: TaskBench, packager: Any) -> None:
-    bench.remember(packager.buildContainer(SOURCE, make_target("open"), OPTIONS))
+    target = make_target("open")
+    task = bench.remember(packager.buildContainer(SOURCE, target, OPTIONS))
+    assert packager.getTaskInfo(task, request=True)["request"][:2] == [SOURCE, target]
 
 
 def test_a_build_tag(make_target: MakeTarget, builders: str, packager: Any) -> None:
     refusal = (
-        "policy violation (build_container): Nobody builds there"
+        "policy violation (build_container): builds are not allowed there"
         f" [rule: {WITHIN}buildtag contract-policy-*-never-build && user * :: deny]"
     )
     with no_new_task(packager), assert_refused(1004, refusal):
@@ -139,8 +141,8 @@ def test_the_channel_policy_decides(make_target: MakeTarget, bench: TaskBench, p
 def test_wrong_members(admin: Any, builders: str, packager_name: str) -> None:
     with assert_refused(1000, f"user/group already exists: {builders}"):
         admin.newGroup(builders)
-    with assert_refused(1000, "Not a user: contract-nobody"):
-        admin.addGroupMember(builders, "contract-nobody")
+    with assert_refused(1000, "Not a user: contract-unknown"):
+        admin.addGroupMember(builders, "contract-unknown")
     with assert_refused(1000, f"Not a group: {packager_name}"):
         admin.addGroupMember(packager_name, packager_name)
     with assert_refused(1000, "Groups cannot be members of other groups"):

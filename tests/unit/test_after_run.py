@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the hook after RUN mends, and what a RUN cannot make it do."""
+"""What the hook after RUN repairs, and what a RUN cannot make it do."""
 
 from __future__ import annotations
 
@@ -135,11 +135,15 @@ def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
 def test_what_is_no_file_is_passed_over(root: Path, folder: Path) -> None:
     os.mkfifo(root / "var/log/dnf.log")
     (root / HISTORY).mkdir(parents=True)
+    (root / "var/log/dnf.rpm.log").write_text("of this build\n")
     make_reproducible(root, EPOCH, 0, folder)
+    assert (root / "var/log/dnf.log").is_fifo()
+    assert (root / HISTORY).is_dir()
+    assert (root / "var/log/dnf.rpm.log").read_text() == "", "the others are still changed"
 
 
 def _hook(root: Path, folder: Path) -> str:
-    """Run it as the runtime does; what it complains of."""
+    """Run it as the runtime does; return its error messages."""
     bundle = folder.parent / "bundle"
     bundle.mkdir()
     (bundle / "config.json").write_text(json.dumps({"root": {"path": str(root)}}))
