@@ -7,8 +7,8 @@ STOCK := .stock-venv
 ANSIBLE := .ansible-venv
 PYTHON ?= /usr/bin/python3
 BASE ?=
-# Processes for the tests: twice the number of processors, as tests also wait, and at most 8.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? 2 * n : 8)))
+# Processes for the tests: three times the number of processors, as tests wait for a third of their time, and at most 8.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? 3 * n : 8)))
 
 # Percentage of lines below which make coverage fails.
 COVERAGE_FLOOR := 80

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import FrameType
 from typing import Any
 
@@ -65,6 +66,17 @@ def pytest_configure(config: pytest.Config) -> None:
         rootless.enter()  # while there is one thread
     except FedpkgContainerError as error:
         raise pytest.UsageError(f"{error.reason}: {error.solution}") from error
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exempt modules and tests from garbage collection, as they are kept until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -307,8 +307,7 @@ def _take_tasks(manager: TaskManager, woken: int) -> None:
         taken = False
         clear(woken)  # before the poll: later changes wake it again
         with rounds.one():
-            manager.updateBuildroots(nolocal=True)
-            manager.updateTasks()
+            manager.updateTasks()  # without updateBuildroots: no task of a box makes a buildroot
             taken = manager.getNextTask()
         if rounds.pause:
             time.sleep(rounds.pause)  # neither the hub nor a task shortens the pause after a failure

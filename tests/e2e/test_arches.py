@@ -28,17 +28,15 @@ from tests.support.packager import Packager, pull_specs
 from tests.support.site import site_settings
 from tests.support.waiting import slowed
 
-ARCHES = ("x86_64", "i386", "aarch64", "ppc64le", "s390x", "armhfp")
+ARCHES = ("x86_64", "i386", "aarch64", "s390x")
 #: Platforms in image configurations.
 PLATFORMS = {
     "x86_64": {"architecture": "amd64", "os": "linux"},
     "i386": {"architecture": "386", "os": "linux"},
     "aarch64": {"architecture": "arm64", "os": "linux", "variant": "v8"},
-    "ppc64le": {"architecture": "ppc64le", "os": "linux"},
     "s390x": {"architecture": "s390x", "os": "linux"},
-    "armhfp": {"architecture": "arm", "os": "linux", "variant": "v7"},
 }
-HOSTS = {"x86_64": "x86", "i386": "x86", "aarch64": "arm", "armhfp": "arm", "ppc64le": "big", "s390x": "big"}
+HOSTS = {"x86_64": "x86", "i386": "x86", "aarch64": "arm", "s390x": "big"}
 #: Seconds until canceled builds have ended.
 CANCELED_WITHIN = 10
 
@@ -196,14 +194,14 @@ def test_single_image_is_accepted_as_parent(packager: Packager, many: Box) -> No
 @pytest.mark.slow
 def test_finished_task_removes_unused_base_images(packager: Packager, many: Box) -> None:
     _commit(packager, "COPY page /page")
-    assert packager.build("--scratch", "--arches", "ppc64le").returncode == 0
-    shared = many.layout.builder("big") / "state" / "shared"
+    assert packager.build("--scratch", "--arches", "i386").returncode == 0
+    shared = many.layout.builder("x86") / "state" / "shared"
     for path in (*(shared / "records").iterdir(), *(shared / "images").iterdir()):
         os.utime(path, (time.time() - 31 * 24 * 3600,) * 2)
     (shared / "pruned").unlink()
-    assert packager.build("--scratch", "--arches", "s390x").returncode == 0
+    assert packager.build("--scratch", "--arches", "x86_64").returncode == 0
     (left,) = [json.loads(path.read_text())["image_id"] for path in (shared / "images").glob("*/image.json")]
-    base = ImageReference.parse(f"{many.layout.registry_address}/every:one-s390x")
+    base = ImageReference.parse(f"{many.layout.registry_address}/every:one-x86_64")
     assert registry_of(many).manifest(base).content["config"]["digest"] == f"sha256:{left}"
     nothing_left(many)
 

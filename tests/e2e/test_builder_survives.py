@@ -28,7 +28,7 @@ def only_first(box: Box) -> Iterator[None]:
     """The second builder does not run; afterwards both do."""
     box.builder(SECOND).stop()
     yield
-    restart(box)
+    restart(box, [SECOND])
 
 
 def _build(packager: Packager) -> None:
@@ -49,8 +49,9 @@ def test_a_process_whose_name_is_not_utf_8(packager: Packager, box: Box, tmp_pat
 
 
 @contextmanager
-def _impatient(service: Service, configuration: Path) -> Iterator[None]:
+def _impatient(box: Box, service: Service) -> Iterator[None]:
     """Have a builder give up a request to the hub after a few seconds."""
+    configuration = box.layout.builder(service.name) / "kojid.conf"
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(configuration)
     parser["kojid"].update({"max_retries": "1", "retry_interval": "1", "timeout": "5"})
@@ -59,7 +60,10 @@ def _impatient(service: Service, configuration: Path) -> Iterator[None]:
         parser.write(file)
     service.start()
     service.wait_ready()
-    yield
+    try:
+        yield
+    finally:
+        restart(box, [service.name])
 
 
 @pytest.mark.slow
@@ -70,7 +74,7 @@ def test_a_hub_that_does_not_answer_for_longer_than_the_client_library_waits(
 ) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     service = box.builder(FIRST)
-    with _impatient(service, box.layout.builder(FIRST) / "kojid.conf"):
+    with _impatient(box, service):
         pid, before = service.pid, len(service.log.read_text())
         hub = box.hub.pid or 0
         os.kill(hub, signal.SIGSTOP) if how == "silent" else box.hub.stop()

@@ -84,21 +84,13 @@ def test_full_build_is_recorded(packager: Packager, box: Box, tmp_path: Path) ->
 
 
 def test_nowait_returns_while_the_build_continues(packager: Packager, box: Box) -> None:
-    packager.commit(packager.dockerfile("RUN true"))
+    packager.commit(packager.dockerfile("RUN sleep 300"))
     done = packager.build("--scratch", "--nowait")
     assert done.returncode == 0
     assert done.stdout.startswith("Created task: ")
-    task_id = int(done.stdout.split()[2])
-    watched = packager.run("koji", "watch-task", str(task_id), check=False)
-    assert watched.returncode == 0, watched.stdout
-    assert "closed" in watched.stdout
-
-
-def test_quiet_scratch_build_for_one_architecture(packager: Packager) -> None:
-    packager.commit(packager.dockerfile("RUN true"))
-    done = packager.run("fedpkg", "-q", "container-build", "--scratch", "--arches", "x86_64")
-    assert len(done.stdout.splitlines()) == 2
-    assert f"/{packager.name}@sha256:" in done.stdout.splitlines()[1]
+    session = box.session(ADMIN)
+    state = session.getTaskInfo(int(done.stdout.split()[2]))["state"]
+    assert koji.TASK_STATES[state] in ("FREE", "ASSIGNED", "OPEN")
 
 
 def test_dry_run_option_in_both_positions(packager: Packager, box: Box) -> None:

@@ -35,20 +35,27 @@ def environment(used: dict[str, str], tmp_path: Path) -> dict[str, str]:
     return {**used, "XDG_CACHE_HOME": str(copy)}
 
 
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of container/hello on rawhide that contains one file."""
-    folder = make_checkout(tmp_path / "hello")
+    folder = make_checkout(tmp_path_factory.mktemp("checkout") / "hello")
     (folder / "some-file").touch()
     return folder
 
 
-@pytest.fixture(params=sorted(SETUP))
-def shell(request: pytest.FixtureRequest, environment: dict[str, str], checkout: Path) -> Iterator[Shell]:
+@pytest.fixture(scope="module", params=sorted(SETUP))
+def started(request: pytest.FixtureRequest, used: dict[str, str], checkout: Path) -> Iterator[Shell]:
     """Each shell, in the checkout."""
-    shell = Shell(request.param, environment, checkout)
+    shell = Shell(request.param, used, checkout)
     yield shell
     shell.close()
+
+
+@pytest.fixture
+def shell(started: Shell, environment: dict[str, str]) -> Shell:
+    """The same, with the cache of the test."""
+    started.run(f"export XDG_CACHE_HOME='{environment['XDG_CACHE_HOME']}'")
+    return started
 
 
 @pytest.fixture
@@ -134,15 +141,15 @@ def test_after_two_dashes(shell: Shell) -> None:
     assert shell.tab("fedpkg local -- some-f").words == ["fedpkg", "local", "--", "some-file"]
 
 
-def test_local_values_without_a_cache(shell: Shell, checkout: Path, tmp_path: Path) -> None:
+def test_local_values_without_a_cache(shell: Shell, checkout: Path) -> None:
     assert shell.tab("fedpkg container-build --target ").words[-1] == "rawhide-container-candidate"
     assert shell.tab("fedpkg container-build --target=raw").words[-1] == "--target=rawhide-container-candidate"
     assert shell.tab("fedpkg container-build --arches pp").words[-1] == "ppc64le"
     assert shell.tab("fedpkg switch-branch f").words[-1] == "f43"
     assert shell.tab("fedpkg --namespace cont").words[-1] == "container"
     assert shell.tab("fedpkg container-build-setup --set-autorebuild t").words[-1] == "true"
-    make_checkout(tmp_path / "other", "rpms/bash", "f44")
-    assert shell.tab("fedpkg --path ../other build --target ").words[-1] == "f44-candidate"
+    other = make_checkout(checkout.parent / f"other-{shell.name}", "rpms/bash", "f44")
+    assert shell.tab(f"fedpkg --path ../{other.name} build --target ").words[-1] == "f44-candidate"
 
 
 def test_nothing_is_offered_for_unknown_values(shell: Shell) -> None:

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.layout import ADMIN
 from fedpkg_container.model.platforms import platform_of
@@ -27,11 +29,14 @@ CMD ["true"]
 """
 
 
-def _base(packager: Packager) -> None:
-    """Build an image whose ENV its derived images use."""
+@pytest.fixture(scope="module")
+def derived(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Packager:
+    """A package whose first build is an image whose ENV its derived images use."""
+    packager = Packager.make(box, tmp_path_factory.mktemp("derived"))
     packager.commit(packager.dockerfile("ENV FGC=f41 DISTTAG=fc41"))
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
+    return packager
 
 
 def _anonymous_requests(box: Box) -> int:
@@ -43,8 +48,8 @@ def _text(packager: Packager) -> str:
     return GUIDELINES.format(registry=packager.box.layout.registry_address, name=packager.name)
 
 
-def test_dockerfile_of_the_guidelines(packager: Packager, box: Box) -> None:
-    _base(packager)
+def test_dockerfile_of_the_guidelines(derived: Packager, box: Box) -> None:
+    packager = derived
     packager.commit(_text(packager), files={"bin-amd64": "binary", "file-fc41": "file"})
     before = _anonymous_requests(box)
     checked = packager.run("fedpkg", "-v", "container-build", "--dry-run", check=False)
@@ -84,10 +89,10 @@ def test_label_that_nothing_completes_is_refused(packager: Packager) -> None:
     assert f"neither the Dockerfile nor {packager.base} sets it" in printed
 
 
-def test_source_with_a_variable_of_the_base_image_is_checked(packager: Packager) -> None:
-    _base(packager)
-    packager.commit(_text(packager), files={"bin-amd64": "binary"})
-    done = packager.build()
+def test_source_with_a_variable_of_the_base_image_is_checked(derived: Packager) -> None:
+    (derived.checkout / "file-fc41").unlink(missing_ok=True)
+    derived.commit(_text(derived), files={"bin-amd64": "another"})
+    done = derived.build()
     assert done.returncode != 0
     assert "COPY: file-fc41 does not exist" in done.stdout + done.stderr
 

@@ -22,6 +22,7 @@ from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN, PACKAGER
 from fedpkg_container.box.shell import environment
 from fedpkg_container.hub.session import log_out
+from tests.support import preloaded
 from tests.support.box_hub import submitting_box
 from tests.support.packager import Packager
 from tests.support.waiting import PATIENCE
@@ -36,11 +37,9 @@ ELSEWHERE = (
 )
 
 
-def run(env: Mapping[str, str], *command: str | Path) -> subprocess.CompletedProcess[str]:
+def run(env: Mapping[str, str], *command: str | Path, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """A command's outputs and exit status, without a terminal."""
-    return subprocess.run(
-        command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    return preloaded.run([*map(str, command)], env=env, cwd=cwd or Path.cwd(), timeout=PATIENCE)
 
 
 @dataclass(frozen=True)
@@ -102,10 +101,7 @@ def test_files_of_builds_are_downloaded(box: Box, tmp_path: Path) -> None:
     names |= {f"{rpm['nvr']}.{rpm['arch']}.rpm" for rpm in session.listRPMs(buildID=pages["build_id"])}
     log_out(session)
     for arguments in ((pages["nvr"],), ("--type", "image", image["nvr"])):
-        command = (KOJI, "download-build", "--noprogress", *arguments)
-        done = subprocess.run(
-            command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+        done = run(env, KOJI, "download-build", "--noprogress", *arguments, cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
     assert {path.name for path in tmp_path.iterdir()} == names
     assert len(names) > 1

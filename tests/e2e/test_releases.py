@@ -53,63 +53,57 @@ def test_newest_build_keeps_floating_tags(packager: Packager, box: Box) -> None:
     assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-9.1") != newer
 
 
-def test_isolated_builds_move_no_floating_tags(packager: Packager, box: Box) -> None:
-    packager.commit(packager.dockerfile("RUN true"))
-    assert f"{packager.name}-container-1.0-1 " in _built(packager)
-    first = _digest(box, packager.name, "latest")
-    _built(packager, "--isolated", "--build-release", "1.1.fix")
-    assert _digest(box, packager.name, "latest") == first
-    packager.commit(packager.dockerfile("RUN true", "ENV A=1"))
-    assert f"{packager.name}-container-1.0-2 " in _built(packager)
-    assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-2")
-
-
-def test_parallel_builds_get_different_releases(packager: Packager, box: Box) -> None:
+@pytest.fixture(scope="module")
+def twice(box: Box, tmp_path_factory: pytest.TempPathFactory) -> Packager:
+    """A package that was built twice at the same time."""
+    packager = Packager.make(box, tmp_path_factory.mktemp("twice"))
     packager.commit(packager.dockerfile("RUN true"))
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda _: packager.build(), range(2)))
     assert [each.returncode for each in done] == [0, 0], [each.stderr for each in done]
-    session = box.session(ADMIN)
-    releases = {each["release"] for each in session.listTagged(DEST_TAG, package=f"{packager.name}-container")}
-    log_out(session)
+    return packager
+
+
+def test_parallel_builds_get_different_releases(twice: Packager, box: Box) -> None:
+    tagged = _call(box, "listTagged", DEST_TAG)
+    releases = {each["release"] for each in tagged if each["package_name"] == f"{twice.name}-container"}
     assert releases == {"1", "2"}
-    assert _digest(box, packager.name, "latest") == _digest(box, packager.name, "1.0-2")
+    assert _digest(box, twice.name, "latest") == _digest(box, twice.name, "1.0-2")
 
 
-def test_repository_belongs_to_one_package(packager: Packager, box: Box, tmp_path_factory: Any) -> None:
-    intruder = Packager.make(box, tmp_path_factory.mktemp("intruder"))
-    intruder.commit(intruder.dockerfile("RUN true", name=packager.name))
-    packager.commit(packager.dockerfile("RUN true"))
-    _built(packager)
-    before = _digest(box, packager.name, "latest")
-    done = intruder.build()
+def test_isolated_builds_move_no_floating_tags(twice: Packager, box: Box) -> None:
+    before = _digest(box, twice.name, "latest")
+    _built(twice, "--isolated", "--build-release", "2.1.fix")
+    assert _digest(box, twice.name, "latest") == before != _digest(box, twice.name, "1.0-2.1.fix")
+
+
+def test_repository_belongs_to_one_package(twice: Packager, packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true", name=twice.name))
+    before = _digest(box, twice.name, "latest")
+    done = packager.build()
     assert done.returncode == 1
-    image = f"{box.layout.registry_address}/{packager.name}:latest"
+    image = f"{box.layout.registry_address}/{twice.name}:latest"
     assert (
-        f"{image} is an image of {packager.name}-container, but this package is {intruder.name}-container"
-        in done.stderr
+        f"{image} is an image of {twice.name}-container, but this package is {packager.name}-container" in done.stderr
     )
-    assert _digest(box, packager.name, "latest") == before
-    assert _call(box, "listBuilds", _call(box, "getPackageID", f"{intruder.name}-container")) == []
-    _built(packager)
+    assert _digest(box, twice.name, "latest") == before
+    assert _call(box, "listBuilds", _call(box, "getPackageID", f"{packager.name}-container")) == []
 
 
-def test_source_repository_builds_only_its_own_package(packager: Packager, box: Box, tmp_path_factory: Any) -> None:
-    packager.commit(packager.dockerfile("RUN true"))
-    _built(packager)
-    before = _digest(box, packager.name, "latest")
-    intruder = Packager.make(box, tmp_path_factory.mktemp("intruder"))
-    theirs = {"com.redhat.component": f"{packager.name}-container", "name": packager.name}
-    intruder.commit(intruder.dockerfile("RUN true", **theirs))
-    done = intruder.build("--build-release", "99")
+def test_source_repository_builds_only_its_own_package(twice: Packager, packager: Packager, box: Box) -> None:
+    before = _digest(box, twice.name, "latest")
+    theirs = {"com.redhat.component": f"{twice.name}-container", "name": twice.name}
+    packager.commit(packager.dockerfile("RUN true", **theirs))
+    done = packager.build("--build-release", "99")
     assert done.returncode == 1
-    assert f"{packager.name}-container, but the source repository container/{intruder.name} builds" in done.stderr
+    assert f"{twice.name}-container, but the source repository container/{packager.name} builds" in done.stderr
     assert "[label-repository]" in done.stderr
-    assert _digest(box, packager.name, "latest") == before
-    assert _call(box, "getBuild", f"{packager.name}-container-1.0-99") is None
-    _built(intruder, "--scratch")
-    with site_settings(box, {"components": {intruder.name: f"{packager.name}-container"}}):
-        _built(intruder, "--build-release", "99")
+    assert _digest(box, twice.name, "latest") == before
+    assert _call(box, "getBuild", f"{twice.name}-container-1.0-99") is None
+    _built(packager, "--scratch")
+    with site_settings(box, {"components": {packager.name: f"{twice.name}-container"}}):
+        assert f"{twice.name}-container-1.0-3 " in _built(packager), "the isolated build 2.1.fix does not count"
+    assert _digest(box, twice.name, "latest") == _digest(box, twice.name, "1.0-3") != before
 
 
 def test_repository_reserved_by_the_site(packager: Packager, box: Box) -> None:
@@ -120,34 +114,24 @@ def test_repository_reserved_by_the_site(packager: Packager, box: Box) -> None:
     assert f"{packager.name} is reserved for images of other-container, but this package is" in done.stderr
 
 
-@pytest.fixture
-def below(packager: Packager) -> Packager:
-    """Return a package with two builds, for another one to build on."""
-    for number in (1, 2):
-        packager.commit(packager.dockerfile(f"ENV NUMBER={number}"))
-        _built(packager)
-    return packager
-
-
-def test_parents_are_recorded_and_can_be_overridden(below: Packager, box: Box, tmp_path_factory: Any) -> None:
-    above = Packager.make(box, tmp_path_factory.mktemp("above"))
-    written = f"{box.layout.registry_address}/{below.name}:latest"
-    tools = f"FROM {above.base} AS tools\nRUN echo tool > /tool\n"
-    above.commit(tools + above.dockerfile("COPY --from=tools /tool /tool", base=written))
-    _built(above, "--koji-parent-build", f"{below.name}-container-1.0-1")
-    image = _call(box, "getBuild", f"{above.name}-container-1.0-1")["extra"]["image"]
-    first = _call(box, "getBuild", f"{below.name}-container-1.0-1")
-    pinned = f"{box.layout.registry_address}/{below.name}@{_digest(box, below.name, '1.0-1')}"
-    assert image["parent_images"] == [above.base, written]
+def test_parents_are_recorded_and_can_be_overridden(twice: Packager, packager: Packager, box: Box) -> None:
+    written = f"{box.layout.registry_address}/{twice.name}:latest"
+    tools = f"FROM {packager.base} AS tools\nRUN echo tool > /tool\n"
+    packager.commit(tools + packager.dockerfile("COPY --from=tools /tool /tool", base=written))
+    _built(packager, "--koji-parent-build", f"{twice.name}-container-1.0-1")
+    image = _call(box, "getBuild", f"{packager.name}-container-1.0-1")["extra"]["image"]
+    first = _call(box, "getBuild", f"{twice.name}-container-1.0-1")
+    pinned = f"{box.layout.registry_address}/{twice.name}@{_digest(box, twice.name, '1.0-1')}"
+    assert image["parent_images"] == [packager.base, written]
     assert image["parent_build_id"] == first["build_id"]
     assert image["parent_image_builds"][pinned] == {"id": first["build_id"], "nvr": first["nvr"]}
     assert len(image["parent_image_builds"]) == 2
     for nvr, status, said in (
         ("nosuch-1-1", 3, "build nosuch-1-1 does not exist"),
-        (first["nvr"], 1, f"is an image of {below.name}"),
+        (first["nvr"], 1, f"is an image of {twice.name}"),
     ):
-        above.commit(above.dockerfile("RUN true", "ENV A=" + nvr))
-        done = above.build("--scratch", "--koji-parent-build", nvr)
+        packager.commit(packager.dockerfile("RUN true", "ENV A=" + nvr))
+        done = packager.build("--scratch", "--koji-parent-build", nvr)
         assert done.returncode == status
         assert said in done.stderr
 

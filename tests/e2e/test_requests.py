@@ -21,7 +21,7 @@ from fedpkg_container.hub.submit import submit
 from fedpkg_container.model.build import BuildRequest
 from tests.support.packager import Packager
 from tests.support.proxy import lossy_proxy
-from tests.support.waiting import PATIENCE, slowed
+from tests.support.waiting import PATIENCE
 
 
 def _calls(box: Box, who: str = PACKAGER) -> list[str]:
@@ -128,7 +128,7 @@ def test_the_hub_refuses_bad_options_before_a_task_exists(box: Box) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Box, number: signal.Signals) -> None:
-    packager.commit(packager.dockerfile(f"RUN sleep {slowed(4):.0f}"))
+    packager.commit(packager.dockerfile("RUN sleep 300"))
     process = packager.start("--scratch")
     assert process.stdout is not None
     task_id = int(process.stdout.readline().split()[2])
@@ -141,18 +141,11 @@ def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Bo
     assert f"fedpkg container-status --watch {task_id}" in said
     assert f"fedpkg container-status --cancel {task_id}" in said
     assert "Traceback" not in said
-    if number == signal.SIGINT:
-        watched = packager.run("koji", "watch-task", "--quiet", str(task_id), check=False)
-        assert watched.returncode == 0
-    else:
-        assert box.session(ADMIN).getTaskInfo(task_id)["state"] in (
-            koji.TASK_STATES["OPEN"],
-            koji.TASK_STATES["CLOSED"],
-        )
+    assert box.session(ADMIN).getTaskInfo(task_id)["state"] == koji.TASK_STATES["OPEN"]
 
 
 def test_an_interrupt_right_after_the_submission(packager: Packager, box: Box) -> None:
-    packager.commit(packager.dockerfile(f"RUN sleep {slowed(3):.0f}"))
+    packager.commit(packager.dockerfile("RUN sleep 300"))
     process = packager.start("--scratch")
     assert process.stdout is not None
     task_id = int(process.stdout.readline().split()[2])

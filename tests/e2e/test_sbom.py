@@ -14,8 +14,6 @@ from typing import Any
 
 import koji
 import pytest
-from spdx_tools.spdx.parser.parse_anything import parse_file
-from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo.rpms import Package
@@ -42,6 +40,10 @@ INSTALL = f"COPY *.rpm /\nRUN rpm --nodeps --install {PAGES} /*.rpm"
 
 
 def test_sbom_and_dockerfiles_are_stored(packager: Packager, box: Box, tmp_path: Path) -> None:
+    # Not at the top: each worker would import them to collect the tests.
+    from spdx_tools.spdx.parser.parse_anything import parse_file
+    from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+
     foreign = Package("foreign", "Known to nobody", contents={"/usr/share/foreign": "foreign\n"}).build(tmp_path)
     shutil.copy(foreign, packager.checkout)
     dockerfile = packager.dockerfile(INSTALL)

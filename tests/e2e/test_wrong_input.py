@@ -264,12 +264,20 @@ def test_labels_with_invalid_nvr_or_repository(packager: Packager, labels: dict[
             "run-option",
             "Dockerfile:9: RUN option --security=insecure is not",
         ),
-        ("RUN --mount=type=ssh true", {}, "run-mount", "Dockerfile:9: RUN --mount has unsupported type ssh"),
-        (
+        # tests/unit/test_steps.py has these refusals too.
+        pytest.param(
+            "RUN --mount=type=ssh true",
+            {},
+            "run-mount",
+            "Dockerfile:9: RUN --mount has unsupported type ssh",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
             "COPY --from=oci:/var/x / /",
             {},
             "foreign-source",
             "files are copied from oci:/var/x",
+            marks=pytest.mark.slow,
         ),
         (
             "RUN true",

@@ -271,9 +271,12 @@ def test_run_has_no_more_processes_than_allowed(victim: Victim, process: subproc
 
 @pytest.mark.root
 def test_run_has_no_more_memory_than_allowed(victim: Victim, process: subprocess.Popen[bytes]) -> None:
-    done = victim.build(f"{SHELL}RUN x=$(yes | head -c {2 * MEMORY}); echo length: ${{#x}}\n")
+    use = "dd if=/dev/zero of=/dev/null count=1 bs="
+    script = f"{use}{MEMORY // 10} && echo less: used && {use}{2 * MEMORY} && echo more: used"
+    done = victim.build(f"{SHELL}RUN {script}\n")
     assert done.error != ""
-    assert "length" not in done.values()
+    assert done.values()["less"] == "used"
+    assert "more" not in done.values()
     assert is_running(process.pid)
 
 

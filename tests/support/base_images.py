@@ -4,7 +4,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
+import io
+import json
 import shutil
+import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +21,6 @@ from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.workspace import Workspaces
 from fedpkg_container.model.platforms import platform_of
-from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run
 from fedpkg_container.registry.skopeo import Access
 from tests.support.waiting import PATIENCE
@@ -80,16 +85,45 @@ def oci_archive(folder: Path, arches: Sequence[str], rpms: Sequence[Path], label
     return archive
 
 
-def docker_archive(
-    folder: Path, rpms: Sequence[Path], labels: Mapping[str, str] = LABELS, arch: str = "x86_64"
-) -> Path:
-    """A docker-archive, compressed as in Koji."""
+def docker_archive(folder: Path, rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
+    """A compressed docker-archive of x86_64, written without buildah: a tenth of the time."""
+    layer = _layer(tuple(rpms))
+    digest = hashlib.sha256(layer).hexdigest()
+    configuration = {
+        "architecture": "amd64",
+        "os": "linux",
+        "created": "1970-01-01T00:00:00Z",
+        "config": {"Labels": dict(labels)},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+    }
+    config = json.dumps(configuration).encode()
+    name = f"{hashlib.sha256(config).hexdigest()}.json"
+    listed = [{"Config": name, "RepoTags": ["base:1"], "Layers": [f"{digest}.tar"]}]
     archive = folder / "base.tar.gz"
-    with engine(folder / "store") as made:
-        image = built(made, arch, rpms, labels)
-        with made.exporting(image, [], archive=ImageReference("", "base", tag="1")) as exporting:
-            exporting.save(archive)
+    with tarfile.open(archive, "w:gz", compresslevel=1) as file:
+        for path, content in ((f"{digest}.tar", layer), (name, config), ("manifest.json", json.dumps(listed).encode())):
+            entry = tarfile.TarInfo(path)
+            entry.size = len(content)
+            file.addfile(entry, io.BytesIO(content))
     return archive
+
+
+@functools.cache
+def _layer(rpms: tuple[Path, ...]) -> bytes:
+    """A layer with a file, and RPMs."""
+    written = io.BytesIO()
+    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=written, mode="w") as file:
+        root = Path(folder)
+        (root / "arch").write_text("x86_64\n")
+        if rpms:
+            install(list(rpms), root)
+        file.add(root, ".", filter=_owned_by_root)
+    return written.getvalue()
+
+
+def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = entry.mtime = 0
+    return entry
 
 
 def _push(made: Buildah, image: str, target: str) -> None:

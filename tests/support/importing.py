@@ -75,7 +75,7 @@ def do_tagging(box: Box, ended: threading.Event) -> None:
     """Do the tagging tasks, as a builder does."""
     builder = box.session(box.layout.builders[0])
     builder.exclusiveSession(force=True)
-    while not ended.wait(0.05):
+    while not ended.wait(0.2):
         for task in builder.listTasks({"method": "tagBuild", "state": [koji.TASK_STATES["FREE"]], "decode": True}):
             builder.host.openTask(task["id"])
             builder.host.tagBuild(task["id"], *task["request"][:2])

@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import select
 import shutil
 import signal
@@ -28,16 +29,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-#: Entry points, by program name.
+#: Modules with the function ``main`` of programs, by name.
 _PROGRAMS = {
     "fedpkg": "fedpkg_container.cli",
     "fedpkg-container": "fedpkg_container.cli",
     "fedpkg-container-registry": "fedpkg_container.registry_cli",
+    "koji": "",  # a script
 }
 #: Packages whose modules are all loaded, and further modules loaded by short commands.
 _PACKAGES = ("commands", "distgit", "hub", "image.resolve", "model", "progress", "registry")
 _MODULES = ("koji", "pyrpkg.cli", "git", "requests", "rich.console", "ruamel.yaml", "jsonschema",
-            "fedpkg_container.completion.refresh")  # fmt: skip
+            "koji_cli.commands", "fedpkg_container.completion.refresh")  # fmt: skip
 #: Variables that an interpreter reads at startup.
 _AT_START = ("PYTHON", "LANG", "LC_")
 
@@ -119,7 +121,7 @@ def _load() -> None:
         package = importlib.import_module(f"{fedpkg_container.__name__}.{name}")
         for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(each.name)
-    for name in (*_MODULES, *_PROGRAMS.values()):
+    for name in (*_MODULES, *filter(None, _PROGRAMS.values())):
         importlib.import_module(name)
 
 
@@ -206,7 +208,9 @@ def main() -> None:
     sys.argv = argv
     sys.path[0] = str(Path(argv[0]).parent)
     _fork_updates()
-    sys.exit(importlib.import_module(_PROGRAMS[Path(argv[0]).name]).main())
+    if module := _PROGRAMS[Path(argv[0]).name]:
+        sys.exit(importlib.import_module(module).main())
+    runpy.run_path(argv[0], run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,15 +16,16 @@ from fedpkg_container import cluster_cli
 from fedpkg_container.box.cli import _parser as box_parser
 from fedpkg_container.registry.promotion.journal_entry import PROMOTE, UNPROMOTE, JournalEntry
 from fedpkg_container.registry_cli import make_parser
+from tests.support import preloaded
 from tests.support.tabs import completing, offered
 from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.programs
 
 PROGRAMS = {
-    "fedpkg-container-registry": ("fedpkg_container.registry_cli", make_parser),
-    "fedpkg-container-box": ("fedpkg_container.box.cli", box_parser),
-    "fedpkg-container-cluster": ("fedpkg_container.cluster_cli", cluster_cli.make_parser),
+    "fedpkg-container-registry": make_parser,
+    "fedpkg-container-box": box_parser,
+    "fedpkg-container-cluster": cluster_cli.make_parser,
 }
 #: Arguments that may be paths although their type is not Path: an archive; a command after --.
 PATHS = {"image", "directory", "tree"}
@@ -38,12 +38,12 @@ def _tab(line: str, folder: Path) -> list[str]:
     environment = {
         **os.environ,
         "HOME": str(folder),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         **completing(line, output),
     }
     for name in ("XDG_CONFIG_HOME", "FEDPKG_CONTAINER_REGISTRY_CONF"):
         environment.pop(name, None)
-    command = [sys.executable, "-m", PROGRAMS[line.split()[0]][0]]
-    subprocess.run(command, env=environment, cwd=folder, timeout=PATIENCE, check=False, stdout=subprocess.DEVNULL)
+    preloaded.run([line.split()[0]], cwd=folder, env=environment, timeout=PATIENCE)
     return offered(output)
 
 
@@ -66,7 +66,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("line", "action"),
-    [case for program, (_, make) in PROGRAMS.items() for case in _values(make(), program)],
+    [case for program, make in PROGRAMS.items() for case in _values(make(), program)],
     ids=lambda value: value.strip() if isinstance(value, str) else "",
 )
 def test_files_are_offered_for_paths_only(line: str, action: argparse.Action, folder: Path) -> None:

@@ -12,8 +12,10 @@ import pytest
 
 from fedpkg_container.completion import parsers, snapshot
 from fedpkg_container.completion.values import Context
+from tests.support import preloaded, tabs
 from tests.support.checkouts import make_checkout
 from tests.support.tabs import clean_environment, tab
+from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.programs
 
@@ -63,8 +65,11 @@ LINES = [
 
 @pytest.mark.parametrize("line", LINES)
 def test_snapshot_and_client_offer_the_same(line: str, environment: dict[str, str], checkout: Path) -> None:
-    cold, loaded = tab(line, environment, checkout)
-    assert "pyrpkg" in loaded
+    answer = checkout / ".answer"  # as in tab: it is offered where a file is allowed
+    variables = {**environment, **tabs.completing(line, answer)}
+    preloaded.run(["fedpkg"], cwd=checkout, env=variables, timeout=PATIENCE)
+    cold = tabs.offered(answer)
+    assert _snapshot(environment).exists()
     warm, loaded = tab(line, environment, checkout)
     assert warm == cold
     assert not loaded & HEAVY

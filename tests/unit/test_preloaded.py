@@ -24,6 +24,7 @@ ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ
         ("fedpkg-container", "container-build", "--dry-run", "--offline"),
         ("fedpkg-container", "container-build", "--help"),
         ("fedpkg-container-registry", "promote", "\udcff"),
+        ("koji", "help", "build"),
         ("git", "status"),
     ],
 )

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from spdx_tools.spdx.parser.parse_anything import parse_file
-from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
 from fedpkg_container.image.record.sbom import SbomSubject, spdx_document
 from fedpkg_container.model.build import BuiltImage
@@ -76,6 +74,10 @@ def described(*rpms: tuple[RPMComponent, dict[str, str]], **changes: Any) -> Sbo
 
 def read(facts: SbomSubject, folder: Path) -> dict[str, Any]:
     """Return the document, after validation by SPDX's library."""
+    # Not at the top: each worker would import them to collect the tests.
+    from spdx_tools.spdx.parser.parse_anything import parse_file
+    from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+
     path = folder / "x.spdx.json"
     path.write_bytes(spdx_document(facts))
     problems = validate_full_spdx_document(parse_file(str(path)))

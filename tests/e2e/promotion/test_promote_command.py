@@ -266,7 +266,9 @@ def test_passwords_are_not_disclosed(password: str, desk: Desk, folder: Path, tm
     assert "Authorization" not in shown
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL]
+)
 def test_interrupted_command_can_be_repeated(number: signal.Signals, desk: Desk, folder: Path) -> None:
     """Interrupted while it sends layers to a registry that does not read them completely."""
     candidate = desk.build(layers=3, size=3_000_000)
