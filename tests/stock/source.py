@@ -122,8 +122,10 @@ def _install(folder: Path) -> Installed:
     shutil.copytree(
         PROJECT / "fedpkg_container", copy / "fedpkg_container", ignore=shutil.ignore_patterns("__pycache__")
     )
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, copy)
+    for name in ("docs/man", "completion"):
+        shutil.copytree(PROJECT / name, copy / name)
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--target", str(site)]
     run([PYTHON, "-m", "pip", "install", *options, copy], timeout=INSTALL_TIMEOUT)
     plugins = site / "fedpkg_container" / "koji_plugins"
