@@ -23,7 +23,7 @@ help:
 	@echo "make demo        start a box, build, promote, mirror, pull and run an image; CLUSTER=1: build in pods"
 	@echo "make check       linters, types, import rules, documentation and tests"
 	@echo "make unit        the tests that start no program; expects .venv"
-	@echo "make check-slow  long tests, and property tests with many examples"
+	@echo "make check-slow  long tests, property tests with many examples, and make check-audit if PyPI answers"
 	@echo "make coverage    line coverage of the tests of make check"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild] [PACKAGES=build/deb]"
 	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
@@ -99,6 +99,7 @@ coverage: setup
 
 check-slow: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=thorough -m "slow or hypothesis"
+	AUDIT=optional tests/wheels/run $(abspath $(BIN)/python)
 
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
