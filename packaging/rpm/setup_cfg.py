@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Print the setup.cfg that says what pyproject.toml does, for a setuptools before 61: that of EPEL 9 is 53.
+"""Print the contents of pyproject.toml as setup.cfg, for a setuptools before 61: that of EPEL 9 is 53.
 
 The parser of TOML is the standard library's, or the one in pip.
 """

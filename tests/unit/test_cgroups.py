@@ -52,7 +52,7 @@ def test_a_limit_of_0_is_none(version: int, tmp_path: Path) -> None:
 def test_groups_that_cannot_be_made_are_reported(
     version: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As in a container, whose control groups are read-only, or have processes of their own."""
+    """As in a container, whose control groups are read-only, or contain processes themselves."""
     hierarchy = cgroups.ROOT / "memory" if version == 1 else cgroups.ROOT
     (hierarchy / cgroups.name(tmp_path / "build-1")).write_text("in the way")
     assert cgroups.create(tmp_path / "build-1", memory=1000000, processes=64) == ()
