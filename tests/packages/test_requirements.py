@@ -19,7 +19,13 @@ from tests.support.waiting import PATIENCE
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "packaging" / "rpm" / "fedpkg-container.spec"
 #: Distribution → its macro and version.
-RELEASES = {"Fedora 42": "fedora 42", "Fedora 43": "fedora 43", "EPEL 9": "rhel 9", "EPEL 10": "rhel 10"}
+RELEASES = {
+    "Fedora 42": "fedora 42",
+    "Fedora 43": "fedora 43",
+    "EPEL 9": "rhel 9",
+    "EPEL 10": "rhel 10",
+    "others": "other 1",
+}
 
 
 def test_requirements_of_the_spec_are_those_of_the_extras() -> None:
