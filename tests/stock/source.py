@@ -95,11 +95,13 @@ class KojiSource:
 def unpack(packages: Path, folder: Path) -> Installed:
     """Unpack the packages of the modules and plugins of hub and builders, as ``make rpm`` or ``make deb`` built them.
 
+    That of the box too: its web server runs the hub here, in the place of httpd.
+
     :raises FedpkgContainerError: a package is missing
     """
     root = folder / "root"
     root.mkdir()
-    for name in ("python3-fedpkg-container", "fedpkg-container-hub", "fedpkg-container-builder"):
+    for name in ("python3-fedpkg-container", *(f"fedpkg-container-{part}" for part in ("hub", "builder", "box"))):
         found = [*packages.glob(f"{name}[-_][0-9]*.deb"), *packages.glob(f"{name}[-_][0-9]*.rpm")]
         if len(found) != 1:
             raise FedpkgContainerError(
