@@ -58,7 +58,7 @@ def test_the_spec_of_a_release(release: str) -> None:
     """Its own macros are replaced: only the conditions of the spec are tested."""
     name = RELEASES[release].split()[0]
     undefined = [option for each in {"fedora", "rhel"} - {name} for option in ("--undefine", each)]
-    options = ["--load", SPEC.with_name("macros.other"), *undefined, "--define", RELEASES[release]]
+    options = ["--load", str(SPEC.with_name("macros.other")), *undefined, "--define", RELEASES[release]]
     parsed = subprocess.run(
         ["rpmspec", *options, "--parse", SPEC],
         capture_output=True, text=True, timeout=PATIENCE, check=True,
