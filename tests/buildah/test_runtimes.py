@@ -22,7 +22,12 @@ def test_a_runtime_runs_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     if shutil.which(runtime) is None:
         pytest.skip(f"{runtime} is not installed")
     monkeypatch.setattr(isolation, "RUNTIMES", (runtime,))
-    assert isolation.probe(Workspaces(tmp_path / "state")) == Isolation(runtime)
+    try:
+        assert isolation.probe(Workspaces(tmp_path / "state")) == Isolation(runtime)
+    except FedpkgContainerError as error:
+        if "cgroups in hybrid mode not supported" in error.reason:
+            pytest.skip(f"{runtime} supports no machine that uses both versions of control groups")
+        raise
 
 
 def test_a_runtime_that_does_not_work_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
