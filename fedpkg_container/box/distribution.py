@@ -48,12 +48,12 @@ class Distribution:
         certificate = self.authority.issue("stable", server=True)
         ca, client = self.authority.certificate_path, self.authority.issue(registry.FRONT)
         configuration = registry.write_configuration(self.places.stable, address, certificate, ca)
-        made = self._service(
+        service = self._service(
             "stable",
             [registry.program(), "serve", configuration],
             lambda: answers(f"https://{address}/v2/", 200, ca=ca, client=client),
         )
-        return replace(made, environment=registry.ENVIRONMENT)
+        return replace(service, environment=registry.ENVIRONMENT)
 
     @cached_property
     def mirror(self) -> Service:

@@ -9,7 +9,7 @@ from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
-from fedpkg_container.registry.manifests import MANIFEST, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import MANIFEST, OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.signing.formats import (
     BUNDLE_ANNOTATIONS,
@@ -28,7 +28,6 @@ MAX_SIGNATURES = 100
 MAX_SIGNATURE_SIZE = 1024 * 1024
 #: cosign 3 lists its bundles in the index under the fallback tag with the type of their empty configuration.
 _POSSIBLE_TYPES = ("", referrers.EMPTY_TYPE)
-_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -49,26 +48,26 @@ def read_signatures(repository: Repository, image: str, formats: Sequence[str]) 
     :param formats: those to look for
     :raises RegistryError: if the registry cannot be read
     """
-    found = list(_bundles(repository, image)) if BUNDLE in formats else []
-    return [*found, *(_tagged(repository, image) if TAG in formats else ())]
+    signatures = list(_bundles(repository, image)) if BUNDLE in formats else []
+    return [*signatures, *(_tagged(repository, image) if TAG in formats else ())]
 
 
 def _bundles(repository: Repository, image: str) -> Iterator[Signature]:
-    listed = [
+    artifacts = [
         artifact
         for artifact in referrers.referrers(repository, image)
         if artifact.artifact_type.startswith(BUNDLE_TYPES) or artifact.artifact_type in _POSSIBLE_TYPES
     ]
-    for artifact in listed[:MAX_SIGNATURES]:
+    for artifact in artifacts[:MAX_SIGNATURES]:
         try:
             manifest = repository.manifest(artifact.digest)
         except NoSuchImageError:  # listed but deleted
             continue
         for layer in manifest.blobs[1:2]:
             if layer.media_type.startswith(BUNDLE_TYPES) and manifest.subject == image:
-                found = read_bundle(_content(repository, layer))
-                if found:
-                    yield found
+                bundle = read_bundle(_content(repository, layer))
+                if bundle:
+                    yield bundle
 
 
 def _tagged(repository: Repository, image: str) -> Iterator[Signature]:
@@ -160,8 +159,8 @@ def missing_layers(
     present: Iterable[Mapping[str, Any]], layers: Iterable[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
     """Return the signatures that a list of descriptors lacks: the same document with the same signature."""
-    known = set(map(_signature_of, present))
-    return [layer for layer in layers if _signature_of(layer) not in known]
+    signatures = set(map(_signature_of, present))
+    return [layer for layer in layers if _signature_of(layer) not in signatures]
 
 
 def _signature_of(layer: Mapping[str, Any]) -> tuple[str, str]:
@@ -189,7 +188,7 @@ def _signature_manifest(
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             **existing,
-            "config": repository.push_described(raw, config_type or _CONFIG_TYPE),
+            "config": repository.push_described(raw, config_type or OCI_CONFIG),
             "layers": layers,
         }
     )
