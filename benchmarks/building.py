@@ -35,7 +35,7 @@ NOTE = "the time of the task on the builder beside buildah bud and buildah push 
 #: How much longer a build may take than buildah alone: seconds, and a part of what that takes.
 ALLOWED, ALLOWED_PART = 2.0, 0.05
 #: Words at the start of a line of the log → the step that starts there: of the build, of the arch, and again of the
-#: build, which knows by the times of the arch's task when that began and ended.
+#: build, which knows by the times of the arch's task when that started and ended.
 _BEFORE = {"fetching": "source, parents, reservation"}
 _ARCH = {
     "pulling": "base image",
@@ -83,7 +83,7 @@ def furnished(folder: Path, builders: int = 1) -> Iterator[Box]:
 
 
 class Bare:
-    """buildah alone, with a store of its own that has the base image."""
+    """buildah alone, with a separate store that has the base image."""
 
     def __init__(self, box: Box, packager: Packager, folder: Path) -> None:
         self._box, self._packager = box, packager
@@ -106,14 +106,14 @@ class Bare:
 
 @dataclass
 class Steps:
-    """When the steps of a build began, seen by the lines of its logs on the hub."""
+    """When the steps of a build started, by the lines of its logs on the hub."""
 
     topdir: Path
     task: int
     began: dict[str, float] = field(default_factory=dict)
 
     def watch(self, ended: threading.Event) -> None:
-        """Note when a step's line appears, until told that the build has ended."""
+        """Record when a step's line appears, until the build has ended."""
         while not ended.wait(LOOK):
             now = time.time()
             for path in self._logs():
@@ -194,7 +194,7 @@ def accounted(box: Box) -> Iterator[None]:
     """Have the kernel add up what a builder and all processes that it starts use: in a control group.
 
     What it adds up for parents that wait leaves out what bubblewrap runs, which it does not wait for. There is no such
-    figure where control groups are version 2 alone: workers are in groups of their own there.
+    figure where control groups are version 2 alone: workers are in separate groups there.
     """
     pid = box.builder(box.layout.builders[0]).pid
     group = CPU_GROUPS / GROUP.format(pid)

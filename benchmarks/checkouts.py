@@ -101,15 +101,15 @@ class Side:
 
 
 @contextlib.contextmanager
-def side(checkout: Path, folder: Path) -> Iterator[Side]:
+def side(checkout: Path, directory: Path) -> Iterator[Side]:
     """Start a checkout's box.
 
-    :param folder: for the box, must exist
+    :param directory: for the box, must exist
     """
-    modules = folder / "modules"
+    modules = directory / "modules"
     modules.mkdir()
     (modules / "benchmarks").symlink_to(OWN / "benchmarks")
-    command: list[str | Path] = [checkout / ".venv/bin/python", "-m", "benchmarks.checkouts", "--serve", folder]
+    command: list[str | Path] = [checkout / ".venv/bin/python", "-m", "benchmarks.checkouts", "--serve", directory]
     if not (checkout / ".venv/bin/python").exists():
         raise SystemExit(f"{checkout} has no virtual environment in .venv: run make setup there")
     environment = {**os.environ, "PYTHONPATH": f"{modules}{os.pathsep}{checkout}"}

@@ -17,7 +17,7 @@ LINES = {"container-build --": "--scratch", "cont": "container-build"}
 def measure(stage: Stage, runs: int) -> Iterator[Row]:
     """Time TABs after options and commands, and the first one of all, when nothing is cached."""
     env = stage.user("completion")
-    caches = stage.folder / "completion-cache"
+    caches = stage.directory / "completion-cache"
 
     def tab(program: Sequence[str], line: str, *, cold: bool = False) -> float:
         if cold:

@@ -13,7 +13,7 @@ from benchmarks.stage import Stage
 from benchmarks.table import Row
 from benchmarks.watching import READS_NO_LOGS, Logs
 
-#: Seconds that a client may take to notice: rpkg asks every 60.
+#: Seconds that a client may take to notice: rpkg polls every 60.
 PATIENCE = 90.0
 #: Seconds between the ends of our runs, so that these fall on different moments of a tick.
 STAGGER = 1.3
@@ -28,7 +28,7 @@ def measure(stage: Stage, logs: Logs, after: float, *, quick: bool) -> Iterator[
     with ExitStack() as stack:
 
         def follow(user: str, program: tuple[str, ...], *, growing: bool = False) -> tuple[Client, int]:
-            env, output = stage.user(user), stage.folder / f"{user}.out"
+            env, output = stage.user(user), stage.directory / f"{user}.out"
             command = [*program, "container-build", "--scratch"]
             client = stack.enter_context(running(command, cwd=stage.checkout, env=env, output=output))
             task_id = stage.builder.take(user)

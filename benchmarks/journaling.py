@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A large promotion journal, and the list of a registry with many repositories: ``python -m benchmarks.journaling``.
 
-Each step is a process of its own: its processor time and peak memory, less those of a process that only imports the
+Each step is a separate process: its processor time and peak memory, less those of a process that only imports the
 same modules, beside those of parsing the whole journal, which is what every command did before there was an index.
 """
 
@@ -97,7 +97,7 @@ STEPS: dict[str, Callable[[Path], None]] = {
 
 
 def measure(step: str, path: Path) -> tuple[float, float]:
-    """Run a step in a process of its own; return seconds of processor time, and peak memory in MB."""
+    """Run a step in a separate process; return seconds of processor time, and peak memory in MB."""
     command = [sys.executable, "-m", "benchmarks.journaling", step, str(path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     seconds, peak = json.loads(done.stdout)

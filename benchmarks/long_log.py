@@ -15,13 +15,13 @@ from benchmarks.stage import Stage
 from benchmarks.table import Row
 
 MB = 1_000_000
-#: Bytes a second of the log that is followed while it grows.
+#: Bytes per second of the log that is followed while it grows.
 RATE = 10 * MB
-#: Seconds for koji, which asks for 16 KiB at a time, and for ours.
+#: Seconds for koji, which requests 16 KiB at a time, and for ours.
 KOJI_WINDOW, PATIENCE = 8.0, 120.0
 #: A piece of a log.
 _LINE = b"STEP 7/12: " + b"x" * 88 + b"\n"
-#: What a line starts with that says when it was written.
+#: Start of a line that contains the time at which it was written.
 _STAMP = "written at "
 
 
@@ -33,11 +33,11 @@ def measure(stage: Stage, size: int) -> Iterator[Row]:
         for _ in range(size // MB):
             log.write(_LINE * (MB // len(_LINE)))
     stage.builder.close(task_id)
-    output = stage.folder / "log.out"
-    with running(["koji", "watch-logs", str(task_id)], cwd=stage.folder, env=env, output=output) as koji:
+    output = stage.directory / "log.out"
+    with running(["koji", "watch-logs", str(task_id)], cwd=stage.directory, env=env, output=output) as koji:
         koji_rate, koji_peak = _rate(koji, KOJI_WINDOW), koji.peak
     command = [*OURS, "container-status", "--watch", "--progress", "plain", str(task_id)]
-    with running(command, cwd=stage.folder, env=env, output=output) as ours:
+    with running(command, cwd=stage.directory, env=env, output=output) as ours:
         took = ours.end(PATIENCE) - ours.began
         if output.stat().st_size < size * 0.99:
             raise UnexpectedEndError(f"only {output.stat().st_size} of {size} bytes were shown\n{ours.tail()}")
@@ -51,11 +51,11 @@ def measure(stage: Stage, size: int) -> Iterator[Row]:
 
 def _growing(stage: Stage, env: dict[str, str], size: int) -> Iterator[Row]:
     """Follow a log while it is written, and compare what is shown with when it was written."""
-    task_id, output = _task(stage, env), stage.folder / "growing.out"
+    task_id, output = _task(stage, env), stage.directory / "growing.out"
     log = stage.builder.log(task_id)
     log.touch()
     command = [*OURS, "container-status", "--watch", "--progress", "plain", str(task_id)]
-    with running(command, cwd=stage.folder, env=env, output=output) as ours:
+    with running(command, cwd=stage.directory, env=env, output=output) as ours:
         writer = threading.Thread(target=_write, args=(log, size), daemon=True)
         writer.start()
         delays = list(_delays(output, writer))
@@ -106,7 +106,7 @@ def _task(stage: Stage, env: dict[str, str]) -> int:
 
 
 def _rate(client: Client, seconds: float) -> float:
-    """Bytes a second that a program prints, until it ends or for so many seconds."""
+    """Bytes per second that a program prints, until it ends or for this number of seconds."""
     while time.monotonic() < client.began + seconds and client.ended is None:
         time.sleep(0.05)
     return client.output.stat().st_size / ((client.ended or time.monotonic()) - client.began)

@@ -4,8 +4,8 @@
 Both copy all tags and all arches of a docker-registry over TLS. skopeo gets its list of repositories in a file, so that
 one process does it all. Ours waits until every blob is on the disk (fsync), skopeo does not. A first run starts with
 nothing, a repeated one of ours with what the first has left. skopeo refuses to write to a directory that it has written
-before ("Refusing to overwrite destination directory"): whoever repeats it removes the copy, which is not counted, and
-gets all of it again. What came is compared: the digests of all blobs, each of which is read and hashed.
+before ("Refusing to overwrite destination directory"): a repeated run removes the copy, which is not counted, and
+fetches all of it again. The results are compared: the digests of all blobs, each of which is read and hashed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.mirrored import Mirrored, mirrored
 from tests.support.storage import Storage
 
 MB = 1 << 20
-NOTE = "skopeo sync --all --src yaml --dest dir, which begins anew each time; all tags and arches of a docker-registry"
+NOTE = "skopeo sync --all --src yaml --dest dir, which starts again each time; all tags and arches of a docker-registry"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def _releases(repositories: int, builds: int) -> Workload:
 
 
 def _apart(images: int) -> Workload:
-    """Images that share nothing, with one tag each: the most that skopeo can be asked to do as well as we."""
+    """Images that share nothing, with one tag each: all that both skopeo and our command can do."""
 
     def make(storage: Storage) -> None:
         for number in range(images):

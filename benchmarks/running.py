@@ -108,7 +108,7 @@ class Client:
         return self.output.read_bytes()[-2000:].decode(errors="replace")
 
     def stop(self) -> None:
-        """End it when it still runs; its build goes on."""
+        """Kill it if it is still running; its build continues."""
         if self.process.poll() is None:
             self.process.kill()
         self._waiter.join(timeout=SOON)

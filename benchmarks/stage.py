@@ -33,14 +33,14 @@ BACKGROUND_TIMEOUT = 60.0
 class Stage:
     """A box without registry and builders: its hub and dist-git.
 
-    :param box: whose hub is asked
-    :param packager: somebody with a checkout that can be built
-    :param folder: for what a benchmark writes
+    :param box: whose hub receives the requests
+    :param packager: a user with a checkout that can be built
+    :param directory: for files of benchmarks
     """
 
     box: Box
     packager: Packager
-    folder: Path
+    directory: Path
 
     @property
     def checkout(self) -> Path:
@@ -48,7 +48,7 @@ class Stage:
         return self.packager.checkout
 
     def user(self, name: str) -> dict[str, str]:
-        """The environment of a user of the hub; one for each client, so that the access log tells them apart."""
+        """The environment of a user of the hub; one for each client, so that the access log distinguishes them."""
         session = self.box.session(ADMIN)
         if session.getUser(name) is None:
             session.createUser(name)
@@ -71,7 +71,7 @@ class Stage:
             command, variables = (Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
         except OSError:  # it has ended
             return False
-        return b"fedpkg_container.completion" in command and str(self.folder).encode() in variables
+        return b"fedpkg_container.completion" in command and str(self.directory).encode() in variables
 
     @property
     def log_position(self) -> int:
@@ -133,9 +133,9 @@ class Builder:
 
     def log(self, task_id: int) -> Path:
         """A log of a task; it is written where the hub keeps it, so that the writer costs the hub nothing."""
-        folder = self.box.layout.topdir / "work" / str(koji.pathinfo.taskrelpath(task_id))
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / "container-build.log"
+        directory = self.box.layout.topdir / "work" / str(koji.pathinfo.taskrelpath(task_id))
+        directory.mkdir(parents=True, exist_ok=True)
+        return directory / "container-build.log"
 
     def close(self, task_id: int) -> float:
         """End a task well; the moment, by the monotonic clock, at which the hub knew it."""
@@ -145,9 +145,9 @@ class Builder:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
+def stage(directory: Path) -> Iterator[Stage]:
     """A stage in an empty directory, and its servers for as long as it is needed."""
-    with submitting_box(folder) as box:
-        packager = Packager.make(box, folder)
+    with submitting_box(directory) as box:
+        packager = Packager.make(box, directory)
         packager.commit(packager.dockerfile("RUN true", base="registry.example.com/base:1"))
-        yield Stage(box, packager, folder)
+        yield Stage(box, packager, directory)

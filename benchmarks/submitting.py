@@ -15,7 +15,7 @@ SUBMIT = ("container-build", "--scratch", "--nowait")
 
 
 def measure(stage: Stage, runs: int) -> Iterator[Row]:
-    """Submit scratch builds with both in turn, each logging in with a certificate of its own."""
+    """Submit scratch builds with both in turn, each logging in with a separate certificate."""
     users = {"submit-rpkg": RPKG, "submit-ours": OURS}
     environments = {user: stage.user(user) for user in users}
     background: dict[str, int] = {}

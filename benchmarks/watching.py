@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Watching: how many requests a minute a client makes of the hub."""
+"""Watching: how many requests per minute a client sends to the hub."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from benchmarks.table import Row
 
 #: Seconds between two lines of a log that grows.
 LINE_EVERY = 0.5
-#: Seconds after which our client asks no less often, when nothing happens.
+#: Seconds after which the polling interval of our client is longest, when nothing happens.
 SLOWED = 30.0
 READS_NO_LOGS = "rpkg reads no logs: what it does is the same as in the row with nothing happening"
 
 
 class Logs:
-    """Logs that grow by a line now and then, until they are told to rest."""
+    """Logs that grow by a line now and then, until they are stopped."""
 
     def __init__(self) -> None:
         self._growing: set[Path] = set()
@@ -73,12 +73,12 @@ class Timing:
     @property
     def caveat(self) -> str:
         """What is to be known of a count that starts early."""
-        return "" if self.settle > SLOWED else ", begun before ours had slowed down"
+        return "" if self.settle > SLOWED else ", started before ours had slowed down"
 
 
 @dataclass(frozen=True)
 class Watchers:
-    """Clients that watch, each as a user of its own."""
+    """Clients that watch, each as a separate user."""
 
     stage: Stage
     clients: dict[str, Client]
@@ -120,7 +120,7 @@ def watchers(stage: Stage, logs: Logs, timing: Timing, *, quick: bool) -> Iterat
                 if quick and kind == "rpkg":
                     continue
                 user = f"watch-{kind}-{tasks}"
-                env, output = stage.user(user), stage.folder / f"{user}.out"
+                env, output = stage.user(user), stage.directory / f"{user}.out"
                 command = [*program, "container-build", "--scratch"]
                 clients[user] = stack.enter_context(running(command, cwd=stage.checkout, env=env, output=output))
                 task_id = stage.builder.take(user, children=tasks - 1)

@@ -2,8 +2,8 @@
 """Check the language of documentation, docstrings, comments and messages: ``python -m tests.prose``.
 
 Part of ``make lint``. The patterns are the words that docs/glossary.md lists as not used, as far as a pattern can find
-them. Code is not checked: code blocks and code spans of Markdown, ``literals`` of docstrings, names, and string
-literals without spaces. Paths below docs/, and links in Markdown, must lead to files.
+them. Code is not checked: code blocks and code spans of Markdown, ``literals`` of docstrings, Python's None, names,
+and string literals without spaces. Paths below docs/, and links in Markdown, must lead to files.
 
 Files that are not clean yet are listed in ``prose-allowlist.txt``. The list may only shrink: a listed file that is
 clean or that does not exist is an error. ``--prune`` removes such lines. A section of a Markdown file between
@@ -151,7 +151,7 @@ def python_prose(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_literals(text: str) -> str:
-    return re.sub(r"``[^`]+``|`[^`]+`|'[^'\s]+'", _blank, text)
+    return re.sub(r"``[^`]+``|`[^`]+`|'[^'\s]+'|(?<=\bis )None\b", _blank, text)
 
 
 def _blank(match: re.Match[str]) -> str:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
+import io
 import socket
 import ssl
 import threading
+import time
 import weakref
 from collections.abc import Iterable, Iterator
 from http.cookiejar import DefaultCookiePolicy
@@ -178,35 +180,59 @@ class _Response(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self._limited = _limited_time(sock)
+        self.fp = io.BufferedReader(_SocketReader(sock, self.fp.detach()))
 
     def begin(self) -> None:
         """Receive the headers."""
-        with self._limited:
+        assert isinstance(self.fp.raw, _SocketReader)
+        with self.fp.raw.limited():
             super().begin()
 
 
-@contextlib.contextmanager
-def _limited_time(sock: socket.socket) -> Iterator[None]:
-    """Let the timeout of a socket apply to the whole block, and not to each part that is received in it.
+class _SocketReader(io.RawIOBase):
+    """The raw stream of a socket, which can limit the time of several reads without a thread for each response."""
 
-    :raises socket.timeout: if the block takes longer
-    """
-    late = threading.Event()
+    def __init__(self, sock: socket.socket, stream: io.RawIOBase) -> None:
+        super().__init__()
+        self._sock, self._stream = sock, stream
+        self._end: float | None = None
 
-    def stop() -> None:
-        late.set()
-        _shut_down(sock)
+    @contextlib.contextmanager
+    def limited(self) -> Iterator[None]:
+        """Let the timeout of the socket apply to the whole block, and not to each part that is received in it."""
+        timeout = self._sock.gettimeout()
+        self._end = time.monotonic() + (timeout or MAX_HEADER_TIME)
+        try:
+            yield
+        finally:
+            self._end = None
+            with contextlib.suppress(OSError):  # already closed
+                self._sock.settimeout(timeout)
 
-    timer = threading.Timer(sock.gettimeout() or MAX_HEADER_TIME, stop)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if late.is_set():
-            raise socket.timeout("timed out")
+    def readinto(self, buffer: Any) -> int | None:
+        """Read what has arrived, or wait for it.
+
+        :raises socket.timeout: if that takes longer than the timeout, or the limited block
+        """
+        if self._end is not None:
+            remaining = self._end - time.monotonic()
+            if remaining <= 0:
+                raise socket.timeout("timed out")
+            self._sock.settimeout(remaining)
+        return self._stream.readinto(buffer)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def fileno(self) -> int:
+        """Return the descriptor of the socket."""
+        return self._stream.fileno()
+
+    def close(self) -> None:
+        """Close the stream; the socket is closed with its connection."""
+        self._stream.close()
+        super().close()
 
 
 def _shut_down(sock: socket.socket) -> None:

@@ -7,8 +7,8 @@ Against any other hub: set CONTRACT_HUB_URL, CONTRACT_HUB_ADMIN, CONTRACT_HUB_PA
 (each account `user:password` or the path of a PEM file with certificate and key), and CONTRACT_HUB_CA where a
 private authority signed the hub's certificate. CONTRACT_HUB_LEVEL, ``1.35``, leaves out what only newer hubs answer.
 That hub needs the plugin hub_containerbuild, the channel container-binary, the policies of policy.conf, and the host
-enabled with arch x86_64; no builder may run as that host meanwhile. The tests create everything else under names of
-their own and leave no task open and no NVR reserved.
+enabled with arch x86_64; no builder may run as that host meanwhile. The tests create everything else under separate
+names and leave no task open and no NVR reserved.
 """
 
 from __future__ import annotations

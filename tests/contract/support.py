@@ -25,7 +25,7 @@ HTTP_DEADLINE = 120
 #: Options that `buildContainer` accepts, as short as they can be.
 OPTIONS: dict[str, Any] = {"git_branch": "main"}
 
-#: A source for tasks that nobody executes.
+#: A source for tasks that no builder executes.
 SOURCE = "git+https://example.com/container/contract#0123456789abcdef0123456789abcdef01234567"
 
 

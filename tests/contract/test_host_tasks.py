@@ -149,7 +149,7 @@ def test_freeing_a_canceled_task(bench: TaskBench, admin: Any) -> None:
 def test_refusing_frees_the_task(bench: TaskBench, admin: Any, host: Any, host_name: str, soft: bool) -> None:
     task_id = bench.free_task()
     admin.assignTask(task_id, host_name)
-    assert host.host.refuseTask(task_id, soft=soft, msg="no room") is None
+    assert host.host.refuseTask(task_id, soft=soft, msg="no capacity") is None
     info = host.getTaskInfo(task_id)
     assert (koji.TASK_STATES[info["state"]], info["host_id"]) == ("FREE", None)
 

@@ -88,7 +88,7 @@ def test_a_destination_tag(make_target: MakeTarget, bench: TaskBench, packager: 
 
 def test_a_build_tag(make_target: MakeTarget, builders: str, packager: Any) -> None:
     refusal = (
-        "policy violation (build_container): Nobody builds there"
+        "policy violation (build_container): builds are not allowed there"
         f" [rule: {WITHIN}buildtag contract-policy-*-never-build && user * :: deny]"
     )
     with no_new_task(packager), assert_refused(1004, refusal):
@@ -141,8 +141,8 @@ def test_the_channel_policy_decides(make_target: MakeTarget, bench: TaskBench, p
 def test_wrong_members(admin: Any, builders: str, packager_name: str) -> None:
     with assert_refused(1000, f"user/group already exists: {builders}"):
         admin.newGroup(builders)
-    with assert_refused(1000, "Not a user: contract-nobody"):
-        admin.addGroupMember(builders, "contract-nobody")
+    with assert_refused(1000, "Not a user: contract-unknown"):
+        admin.addGroupMember(builders, "contract-unknown")
     with assert_refused(1000, f"Not a group: {packager_name}"):
         admin.addGroupMember(packager_name, packager_name)
     with assert_refused(1000, "Groups cannot be members of other groups"):

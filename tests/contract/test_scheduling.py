@@ -11,7 +11,7 @@ import pytest
 from tests.contract.support import OPTIONS, SOURCE
 from tests.contract.tasks import TaskBench
 
-#: A hub hands tasks out at an interval of its own, one minute by default.
+#: A hub hands tasks out at a separate interval, one minute by default.
 SCHEDULER_DEADLINE = 150
 
 pytestmark = pytest.mark.timeout(2 * SCHEDULER_DEADLINE)

@@ -24,7 +24,7 @@ _NUMBERS = itertools.count()
 
 @pytest.fixture
 def name(running: Distribution, image: LayeredImage) -> str:
-    """A repository of its own, which registry and mirror have."""
+    """A separate repository, which registry and mirror have."""
     name = f"broken/image-{next(_NUMBERS)}"
     image.push(f"{running.registry}/{name}:1", running.access)
     image.export(running.mirror.tree, name)

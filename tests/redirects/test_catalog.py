@@ -31,7 +31,7 @@ def showing(kind: Kind, folder: Path, site: Path) -> Iterator[Distribution]:
     """A front end with the catalog of a registry that has a build with SBOMs and a signature."""
     with distribution(kind, folder, catalog=site) as made:
         it = Cataloged(folder, made.registry, made.access)
-        labels = labels_of("hello-container", "1.0", summary="Says hello")
+        labels = labels_of("hello-container", "1.0", summary="Prints hello")
         it.push("f42/hello", "1.0-1", "latest", labels=labels, sbom=spdx([("bash", "5.2-1")]), signed=True)
         summary = it.update()
         assert (summary.repositories, summary.images, summary.fetched, summary.errors) == (1, 1, 1, [])
@@ -42,7 +42,7 @@ def showing(kind: Kind, folder: Path, site: Path) -> Iterator[Distribution]:
 def test_pages_of_a_real_registry(showing: Distribution, site: Path) -> None:
     """This registry has no referrers API: SBOMs and signatures are in indexes under tags."""
     it = Cataloged(site.parent, showing.registry, showing.access)
-    assert "f42/hello Says hello latest 1.0-1 amd64, arm64" in it.page().text.replace("1.0-1 latest", "latest 1.0-1")
+    assert "f42/hello Prints hello latest 1.0-1 amd64, arm64" in it.page().text.replace("1.0-1 latest", "latest 1.0-1")
     (page,) = [it.page(path) for path in it.files() if "sha256-" in path]
     assert "hello-container-1.0-1" in page.text and "1 signature, 2 SBOMs" in page.text
     assert "bash 5.2-1 all" in page.text

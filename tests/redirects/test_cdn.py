@@ -19,7 +19,7 @@ from tests.support.web_servers import free_port, running_nginx
 
 #: It follows no redirects, as CDNs do, and names itself in Via.
 _CACHE = """\
-proxy_cache_path "{folder}/cache" keys_zone=cdn:1m;
+proxy_cache_path "{directory}/cache" keys_zone=cdn:1m;
 server {{
     listen 127.0.0.1:{port};
     location / {{
@@ -34,23 +34,23 @@ server {{
 
 
 @contextmanager
-def _cdn(folder: Path, origin: str, port: int, via: str) -> Iterator[AccessLog]:
-    servers = _CACHE.format(folder=folder, port=port, origin=origin, via=via)
-    with running_nginx(folder, servers, port, more=" $upstream_cache_status") as log:
+def _cdn(directory: Path, origin: str, port: int, via: str) -> Iterator[AccessLog]:
+    servers = _CACHE.format(directory=directory, port=port, origin=origin, via=via)
+    with running_nginx(directory, servers, port, more=" $upstream_cache_status") as log:
         yield log
 
 
 @contextmanager
-def _behind_cdn(kind: Kind, folder: Path) -> Iterator[Distribution]:
-    mirror = Mirror(folder / "tree", free_port(), AccessLog(folder / "cdn" / "access.log"))
-    with distribution(kind, folder, mirror=mirror) as made:
+def _behind_cdn(kind: Kind, directory: Path) -> Iterator[Distribution]:
+    mirror = Mirror(directory / "tree", free_port(), AccessLog(directory / "cdn" / "access.log"))
+    with distribution(kind, directory, mirror=mirror) as made:
         yield made
 
 
 def test_cdn_fetches_each_blob_once(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
-    with open_folder() as folder, _behind_cdn(kind, folder) as made:
+    with open_folder() as directory, _behind_cdn(kind, directory) as made:
         image.push(f"{made.registry}/a:1", made.access)
-        with _cdn(folder / "cdn", made.address, made.mirror.port, f"edge.{VIA}.example") as log:
+        with _cdn(directory / "cdn", made.address, made.mirror.port, f"edge.{VIA}.example") as log:
             pull(made, "a:1", tmp_path / "first")
             assert {each.more for each in log.requests()} == {"MISS"}
             log.forget()
@@ -62,8 +62,8 @@ def test_cdn_fetches_each_blob_once(kind: Kind, image: LayeredImage, tmp_path: P
 
 def test_unknown_cdn_is_redirected_in_a_loop(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
     """Show why the rule is necessary."""
-    with open_folder() as folder, _behind_cdn(kind, folder) as made:
+    with open_folder() as directory, _behind_cdn(kind, directory) as made:
         image.push(f"{made.registry}/a:1", made.access)
-        with _cdn(folder / "cdn", made.address, made.mirror.port, "edge.other.example"):
+        with _cdn(directory / "cdn", made.address, made.mirror.port, "edge.other.example"):
             with pytest.raises(ProgramError, match="stopped after 10 redirects"):
                 pull(made, "a:1", tmp_path / "first")

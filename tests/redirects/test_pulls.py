@@ -63,7 +63,7 @@ def test_skopeo_works_as_without_front_end(running: Distribution, tmp_path: Path
         with pytest.raises(ProgramError, match="manifest unknown"):
             skopeo(running, "inspect", f"docker://{name}:1")
         answers.append((found["Digest"], found["Layers"], found["Labels"], listed["Tags"], raw, config))
-        if address == running.registry:  # the mirror has it by the name that is asked for next
+        if address == running.registry:  # the mirror has it by the name that is requested next
             image.export(running.mirror.tree, "works/through")
     assert answers[0] == answers[1]
 

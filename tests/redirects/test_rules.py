@@ -68,7 +68,7 @@ def test_directory_does_not_count_as_switch(running: Distribution) -> None:
 
 
 def test_one_exclusion_is_sufficient(running: Distribution) -> None:
-    """Every combination: Fedora once joined them by OR, so that all had to hold before a request was let through."""
+    """Every combination: Fedora once joined them by OR, so that all had to hold before a request was accepted."""
     for via, host, source, off in itertools.product((False, True), repeat=4):
         headers = {"Via": f"1.1 {VIA}" if via else "1.1 other", "Host": NO_CDN if host else "127.0.0.1"}
         if off:

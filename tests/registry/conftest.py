@@ -12,6 +12,9 @@ import pytest
 from tests.support.hubs import Hub, Hubs, hubs
 from tests.support.memory_registry import MemoryRegistry
 from tests.support.registry_clients import Serve, another_server, hurry, serving
+from tests.support.system_trust import system_trust
+
+__all__ = ["system_trust"]
 
 
 @pytest.fixture(autouse=True)

@@ -72,7 +72,7 @@ def test_token_server_at_local_address_is_refused(serve: Serve, tmp_path: Path, 
         with client(tmp_path, server) as repository, pytest.raises(ClosedAddressError, match=CLOSED) as caught:
             repository.manifest("latest")
         messages.append(caught.value.reason.replace(address, "ADDRESS"))
-    assert messages[0] == messages[1]  # an open port is not told from a closed one
+    assert messages[0] == messages[1]  # an open port cannot be distinguished from a closed one
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

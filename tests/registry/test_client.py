@@ -251,7 +251,7 @@ def test_compressed_manifests(serve: Serve) -> None:
     packed = {"Content-Encoding": "gzip"}
     server.faults["GET"] = [Fault(200, packed, gzip.compress(latest(server)))]
     assert repository.manifest(digest_of(latest(server))).raw == latest(server)
-    server.faults["GET"] = [Fault(200, packed, gzip.compress(b" " * 50_000_000))]
+    server.faults["GET"] = [Fault(200, packed, gzip.compress(b" " * 2 * MAX_MANIFEST_SIZE))]
     with pytest.raises(RegistryError, match="longer than"):
         repository.manifest("latest")
     server.faults["GET"] = [Fault(200, packed, b"not packed at all")] * ATTEMPTS

@@ -32,7 +32,7 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Helper:
     def made(name: str, answer: str, *, status: int = 0) -> None:
         path = programs / f"docker-credential-{name}"
         (tmp_path / "answer").write_text(answer)
-        noting = f'echo "$@" >> {tmp_path}/asked; cat >> {tmp_path}/asked; cat {tmp_path}/answer'
+        noting = f'echo "$@" >> {tmp_path}/requests; cat >> {tmp_path}/requests; cat {tmp_path}/answer'
         path.write_text(f"#!/bin/sh\n{noting}; exit {status}\n")
         path.chmod(0o755)
 
@@ -51,7 +51,7 @@ def test_helper_for_one_registry(serve: Serve, helper: Helper, tmp_path: Path) -
     path = auth_file(tmp_path, credHelpers={server.address: "vault"})
     with RegistryHTTP(server.address, certificates=tmp_path / "certs", auth_file=path) as http:
         assert Repository(http, "hello").manifest("latest").raw == latest(server)
-    assert (tmp_path / "asked").read_text() == f"get\n{server.address}"
+    assert (tmp_path / "requests").read_text() == f"get\n{server.address}"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_helper_for_all_registries(registry: str, server: str, helper: Helper, t
     path = auth_file(tmp_path, auths={registry.partition("/")[0]: {}}, credsStore="desktop")
     found = find(f"{registry}/hello", path)
     assert found and (found.user, found.password) == (USER, PASSWORD)
-    assert (tmp_path / "asked").read_text() == f"get\n{server}"
+    assert (tmp_path / "requests").read_text() == f"get\n{server}"
 
 
 def test_helper_without_credentials(helper: Helper, tmp_path: Path) -> None:

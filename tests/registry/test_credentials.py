@@ -182,7 +182,7 @@ def test_untrusted_certificate_is_not_retried(tmp_path: Path, serve: Serve) -> N
         pytest.raises(RegistryError, match="certificate") as raised,
     ):
         Repository(http, "hello").manifest("latest")
-    assert not isinstance(raised.value, RegistryUnavailableError), "asking again would not help"
+    assert not isinstance(raised.value, RegistryUnavailableError), "a retry would not help"
     assert time.monotonic() - begun < PATIENCE
 
 
@@ -199,7 +199,7 @@ def test_redirect_target_that_requests_credentials_gets_none(
     server.faults["/blobs/"] = [Fault(302, {"Location": place})] * 5
     with pytest.raises(RegistryError, match="HTTP 401"):
         repository.blob(config)
-    assert elsewhere.seen == [("GET", f"/v2/hello/blobs/{config.digest}", "")], "and it was asked for no token"
+    assert elsewhere.seen == [("GET", f"/v2/hello/blobs/{config.digest}", "")], "and no token was requested from it"
 
 
 def test_storage_credentials_are_not_disclosed(serve: Serve, elsewhere: MemoryRegistry) -> None:

@@ -37,7 +37,7 @@ channel.queue_declare("test", durable=True)
 channel.queue_bind("test", "amq.topic", "#")
 while True:
     method, properties, body = channel.basic_get("test", auto_ack=True)
-    if method is None:
+    if not method:
         break
     print(json.dumps([method.routing_key, properties.message_id, json.loads(body)]))
 """
@@ -47,10 +47,10 @@ while True:
 class Broker:
     """A RabbitMQ on a separate port.
 
-    :param folder: of its data
+    :param directory: of its data
     """
 
-    folder: Path
+    directory: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
 
@@ -61,26 +61,26 @@ class Broker:
     def start(self) -> None:
         assert SERVER
         own = {
-            "HOME": str(self.folder),
+            "HOME": str(self.directory),
             "PATH": f"{os.environ['PATH']}:/usr/sbin",
             "RABBITMQ_NODENAME": f"test{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(free_port()),
-            "RABBITMQ_MNESIA_BASE": str(self.folder),
-            "RABBITMQ_LOG_BASE": str(self.folder),
-            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self.directory),
+            "RABBITMQ_LOG_BASE": str(self.directory),
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "plugins"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(free_port()),
         }
-        with (self.folder / "output").open("ab") as output:
+        with (self.directory / "output").open("ab") as output:
             self.process = subprocess.Popen([SERVER], env=own, stdout=output, stderr=output, start_new_session=True)
-        eventually(self.answers, (self.folder / "output").read_text)
+        eventually(self.answers, (self.directory / "output").read_text)
 
     def answers(self) -> bool:
         assert self.process
-        assert self.process.poll() is None, (self.folder / "output").read_text()
+        assert self.process.poll() is None, (self.directory / "output").read_text()
         return self.consume(check=False) is not None
 
     def stop(self) -> None:
@@ -99,10 +99,10 @@ class Broker:
 
 @pytest.fixture
 def broker() -> Iterator[Broker]:
-    with tempfile.TemporaryDirectory(prefix="rabbitmq") as folder:
-        made = Broker(Path(folder), free_port())
+    with tempfile.TemporaryDirectory(prefix="rabbitmq") as directory:
+        made = Broker(Path(directory), free_port())
         if os.geteuid() == 0:
-            Path(folder).chmod(0o777)  # the server runs as another user
+            Path(directory).chmod(0o777)  # the server runs as another user
         made.start()
         try:
             yield made

@@ -26,7 +26,7 @@ from fedpkg_container.registry.repository import Repository
 from tests.support import memory_registry
 from tests.support.memory_registry import DRIP, ENDLESS, HANG, LATE, RESET, Fault, Held, MemoryRegistry, fail
 from tests.support.registry_clients import Serve, latest
-from tests.support.waiting import PATIENCE, slowed
+from tests.support.waiting import PATIENCE, eventually, slowed
 
 
 def test_lost_response_after_blob_upload(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ def test_too_slow_transfer_fails(serve: Serve, tmp_path: Path) -> None:
     large = dataclasses.replace(config, size=1_000_000)  # takes longer than the timeout on any machine
     with slow, pytest.raises(RegistryUnavailableError, match="transfer too slow"):
         Repository(slow, "hello").blob(large)
-    assert len(server.faults["GET"]) == 6, "it is asked twice each time"
+    assert len(server.faults["GET"]) == 6, "two requests each time"
 
 
 def test_slow_content_is_yielded_in_small_chunks(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,12 @@ def test_canceled_client_stops_waiting(serve: Serve, monkeypatch: pytest.MonkeyP
     server, repository = serve(token=False)
     monkeypatch.setattr(memory_registry, "HANGS", 60.0)
     server.faults["GET"] = [Fault(kind=HANG)]
-    threading.Timer(0.3, repository.http.cancel).start()
+
+    def cancel() -> None:
+        eventually(lambda: bool(server.seen), lambda: server.seen)
+        repository.http.cancel()
+
+    threading.Thread(target=cancel).start()
     with pytest.raises(RegistryError, match="request canceled"):
         repository.manifest("latest")
     with pytest.raises(RegistryError, match="request canceled"):
@@ -273,5 +278,5 @@ def test_registries_without_referrers_api_use_the_fallback_tag(serve: Serve, sta
     assert referrers.list_referrers(repository, digest).by_tag
     referrers.add_referrers(repository, digest, [repository.manifest(attached).descriptor])
     assert [each.digest for each in referrers.referrers(repository, digest)] == [attached]
-    asked = 2 if status == 401 else 1  # after an authentication challenge once more
-    assert len(server.faults["/referrers/"]) == 10 - asked, "it is asked once"
+    requests = 2 if status == 401 else 1  # after an authentication challenge once more
+    assert len(server.faults["/referrers/"]) == 10 - requests, "one request"

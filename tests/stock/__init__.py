@@ -7,20 +7,20 @@
 
 What runs, all of it on loopback and below temporary directories:
 
-- PostgreSQL with the schema of the tree, in a cluster of its own, on a unix socket;
+- PostgreSQL with the schema of the tree, in a separate cluster, on a unix socket;
 - the hub's WSGI application of the tree behind cheroot, over TLS with client certificates, its ``PluginPath`` the
   tree's directory of plugins with ours appended;
 - the tree's ``builder/kojid`` in the foreground, unmodified. It reads ``/etc/kojid`` and ``/etc/mock/koji``: it is
-  started in a mount namespace of its own, where a layer that vanishes with it lies over ``/etc``;
+  started in a separate mount namespace, where a layer that vanishes with it lies over ``/etc``;
 - registry, dist-git and certificates of the box (``fedpkg_container/box``).
 
 Accounts, channel, tags and target are made by the ``koji`` commands of docs/howto/site.md, which are read from there.
 
 It needs root, and packages that nothing else here needs. They are looked for, and named where they are missing:
 Debian's postgresql and python3-librepo, Fedora's postgresql-server and python3-librepo. Koji's other libraries, and
-what a hub and a builder need for our plugins, are in ``requirements.txt``, in a virtual environment of their own.
+what a hub and a builder need for our plugins, are in ``requirements.txt``, in a separate virtual environment.
 
-It differs from a production Koji: ``RunInterval = 0`` and ``sleeptime = 1`` (builds start at once), kojid is told
-of 64 processors (it takes no task while the load is above four times their number), no notifications,
+It differs from a production Koji: ``RunInterval = 0`` and ``sleeptime = 1`` (builds start at once), kojid sees
+64 processors (it takes no task while the load is above four times their number), no notifications,
 cheroot in the place of httpd, certificates in the place of Kerberos, and mock is not there (nothing builds RPMs).
 """

@@ -35,5 +35,5 @@ def box(source: KojiSource, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture
 def packager(box: StockBox, tmp_path: Path) -> Packager:
-    """Somebody with a checkout of a container of their own."""
+    """A packager with a checkout of a separate container."""
     return Packager.make(box, tmp_path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Starts kojid in a mount namespace of its own: it finds its files in /etc, and the machine keeps its own /etc."""
+"""Starts kojid in a separate mount namespace: it finds its files in /etc, and the machine keeps its own /etc."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def main() -> None:
     """Lay files over /etc, and become kojid."""
     parser = argparse.ArgumentParser(description="A stock kojid; to be started by unshare --mount")
     parser.add_argument("--etc", type=Path, required=True, help="files that kojid finds in /etc")
-    parser.add_argument("--layers", type=Path, required=True, help="an empty folder")
-    parser.add_argument("--log", type=Path, required=True, help="the folder that kojid finds as /var/log")
+    parser.add_argument("--layers", type=Path, required=True, help="an empty directory")
+    parser.add_argument("--log", type=Path, required=True, help="the directory that kojid finds as /var/log")
     parser.add_argument("kojid", type=Path)
     arguments = parser.parse_args()
     run(["mount", "-t", "tmpfs", "tmpfs", arguments.layers], timeout=TIMEOUT)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A PostgreSQL cluster of its own, on a unix socket."""
+"""A separate PostgreSQL cluster, on a unix socket."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Postgres:
     """
 
     def __init__(self, log: Path, pid_file: Path) -> None:
-        # Not below the box's directory, which nobody but root may enter.
+        # Not below the box's directory, which only root may enter.
         self.folder = Path(tempfile.mkdtemp(prefix="stock-postgres-"))
         self.log = log
         self.pid_file = pid_file

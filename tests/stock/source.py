@@ -54,7 +54,7 @@ class KojiSource:
     """A source tree of Koji.
 
     :param root: where it is
-    :param version: as its library says
+    :param version: of its library
     :param installed: our package: its modules and plugins
     """
 
@@ -63,22 +63,22 @@ class KojiSource:
     installed: Installed
 
     @classmethod
-    def open(cls, root: Path, folder: Path) -> KojiSource:
+    def open(cls, root: Path, directory: Path) -> KojiSource:
         """Look at a tree, and for everything that running it needs, and install our package.
 
-        :param folder: for what is installed
-        :raises FedpkgContainerError: it is no source tree of Koji, or packages are missing; all are named
+        :param directory: of the installation
+        :raises FedpkgContainerError: it is not a source tree of Koji, or packages are missing; all are named
         """
         if not (root / "builder" / "kojid").is_file() or not (root / "kojihub").is_dir():
             raise FedpkgContainerError(
-                f"{root} is no source tree of Koji 1.34 or newer", solution="make check-stock KOJI=/path/to/koji"
+                f"{root} is not a source tree of Koji 1.34 or newer", solution="make check-stock KOJI=/path/to/koji"
             )
         _check_system()
         said = run(
             [PYTHON, "-c", "import koji; print(koji.__version__)"], env={"PYTHONPATH": str(root)}, cwd=root, timeout=60
         )
         packages = os.environ.get(PACKAGES_VARIABLE)
-        return cls(root, said.text.strip(), unpack(Path(packages), folder) if packages else _install(folder))
+        return cls(root, said.text.strip(), unpack(Path(packages), directory) if packages else _install(directory))
 
     @property
     def level(self) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The contract tests, asked of a stock hub."""
+"""The contract tests, run against a stock hub."""
 
 from __future__ import annotations
 

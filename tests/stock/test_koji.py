@@ -54,7 +54,7 @@ def test_kojid_made_the_repository_and_dnf_installs_from_it(packager: Packager, 
 
 
 def test_what_koji_shows_of_a_build(packager: Packager, box: StockBox, tmp_path: Path) -> None:
-    packager.commit(packager.dockerfile("RUN echo said by a step"))
+    packager.commit(packager.dockerfile("RUN echo printed by a step"))
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr
     nvr = f"{packager.name}-container-1.0-1"
@@ -68,7 +68,7 @@ def test_what_koji_shows_of_a_build(packager: Packager, box: StockBox, tmp_path:
     assert "State: closed" in box.koji("taskinfo", str(task_id))
     box.koji("download-logs", "--recurse", "--dir", str(tmp_path), str(task_id))
     logs = "".join(path.read_text() for path in tmp_path.rglob("*.log"))
-    assert "said by a step" in logs
+    assert "printed by a step" in logs
     listed = box.koji("list-tagged", "--latest", "--quiet", site.DEST_TAG, f"{packager.name}-container")
     assert nvr in listed
 
@@ -145,7 +145,7 @@ def test_kojid_is_stopped_in_the_middle_of_a_build(packager: Packager, box: Stoc
 
 
 def test_kojid_has_no_mount_left(box: StockBox) -> None:
-    """kojid lives in a mount namespace of its own, which the other tests do not see."""
+    """kojid lives in a separate mount namespace, which the other tests do not see."""
     nothing_left(box)
     name = box.layout.builders[0]
     assert mounts_below(box.layout.builder(name) / "state", box.builder(name).pid or 0) == []

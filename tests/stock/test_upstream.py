@@ -90,7 +90,7 @@ def client(box: StockBox, plugins: Path, tmp_path: Path) -> UpstreamClient:
 
 
 def _ended(box: StockBox, task_id: int) -> str:
-    """Wait for a task; what its fault says, and nothing when there is none."""
+    """Wait for a task; return the message of its fault, or an empty text."""
     session = box.session(PACKAGER)
     states = [koji.TASK_STATES[name] for name in ("CLOSED", "FAILED")]
     eventually(lambda: session.getTaskInfo(task_id)["state"] in states, lambda: session.getTaskInfo(task_id), 90)
@@ -132,7 +132,7 @@ def test_upstreams_client_builds_and_shows_the_result(
     assert "Task Result" in done.stdout
 
 
-#: Options of upstream's client, and what comes of them; docs/internals/upstream.md has all of them.
+#: Options of upstream's client, and their effects; docs/internals/upstream.md has all of them.
 ACCEPTED = [
     ["--scratch", "--arch-override", MACHINE, "--channel-override", "container-binary"],
     ["--isolated", "--release", "7.1", "--arch-override", MACHINE],

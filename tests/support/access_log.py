@@ -41,15 +41,15 @@ class Request:
 class AccessLog:
     """The log of a server.
 
-    :param begin: start offset, bytes
+    :param start: start offset, bytes
     """
 
     path: Path
-    begin: int = 0
+    start: int = 0
 
     def forget(self) -> None:
         """Skip the requests so far."""
-        self.begin = self._settled()
+        self.start = self._settled()
 
     def _settled(self) -> int:
         """Wait until the log stops growing; return its size, bytes. Servers log shortly after the last read."""
@@ -63,7 +63,7 @@ class AccessLog:
         """Return the requests so far."""
         self._settled()
         with self.path.open() as file:
-            file.seek(self.begin)
+            file.seek(self.start)
             found = [_LINE.fullmatch(line.rstrip("\n")) for line in file]
         return [
             Request(

@@ -59,10 +59,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Victim:
-    """A builder.
-
-    :param folder: its directory; the file ``secret`` in it has the secret
-    """
+    """A builder; the file ``secret`` in its directory ``folder`` has the secret."""
 
     folder: Path
     isolation: Isolation

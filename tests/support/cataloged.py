@@ -26,6 +26,7 @@ from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.memory_registry import MemoryRegistry, memory_registry
 from tests.support.registries import access
+from tests.support.storage import stored
 
 SBOM, SIGNATURE = "application/spdx+json", "application/vnd.dev.sigstore.bundle.v0.3+json"
 Packages = Sequence[tuple[str, str]]
@@ -70,6 +71,7 @@ def push(
     :param sbom: document for each architecture
     :param size: of the layer of each architecture
     """
+    repository = stored(repository)
     members = []
     for arch in arches:
         config = {"architecture": arch, "os": "linux", "created": created, "config": {"Labels": dict(labels)}}

@@ -150,32 +150,32 @@ def open_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def running_mirror(folder: Path, *, options: str = "", port: int = 0) -> Iterator[Mirror]:
-    """Run a mirror of ``folder/tree``; its log includes Authorization."""
-    tree = folder / "tree"
+def running_mirror(directory: Path, *, options: str = "", port: int = 0) -> Iterator[Mirror]:
+    """Run a mirror of ``directory/tree``; its log includes Authorization."""
+    tree = directory / "tree"
     (tree / "v2").mkdir(parents=True, exist_ok=True)
     port = port or free_port()
     server = nginx.files(tree, port, options=options)
-    with running_nginx(folder / "mirror", server, port, more=" authorization=$http_authorization") as log:
+    with running_nginx(directory / "mirror", server, port, more=" authorization=$http_authorization") as log:
         yield Mirror(tree, port, log)
 
 
 @contextlib.contextmanager
-def running_front_end(kind: Kind, folder: Path, front: FrontEnd) -> Iterator[AccessLog]:
+def running_front_end(kind: Kind, directory: Path, front: FrontEnd) -> Iterator[AccessLog]:
     """A web server with our configuration."""
     ports = [int(each.rpartition(":")[2]) for each in (*front.listen, *front.plain_listen)]
     if kind == "nginx":
-        with running_nginx(folder, _NGINX_AROUND + render(kind, front), ports[0]) as log:
+        with running_nginx(directory, _NGINX_AROUND + render(kind, front), ports[0]) as log:
             yield log
     else:
-        with running_httpd(folder, _HTTPD_AROUND + render(kind, front), ports) as log:
+        with running_httpd(directory, _HTTPD_AROUND + render(kind, front), ports) as log:
             yield log
 
 
 @contextlib.contextmanager
 def distribution(
     kind: Kind,
-    folder: Path,
+    directory: Path,
     *,
     sees_tree: bool = False,
     password: bool = False,
@@ -184,18 +184,18 @@ def distribution(
 ) -> Iterator[Distribution]:
     """Run a registry, a mirror and a front end.
 
-    :param folder: a world-readable directory
+    :param directory: a world-readable directory
     :param sees_tree: whether the front end sees the mirror's files
     :param password: whether the registry requires one
     :param mirror: an already running one
     :param catalog: directory of the catalog
     """
-    authority = Authority(folder / "pki")
+    authority = Authority(directory / "pki")
     with contextlib.ExitStack() as servers:
-        registry = servers.enter_context(registries.docker_registry(folder, authority=authority, password=password))
-        mirror = mirror or servers.enter_context(running_mirror(folder))
-        front = replace(_settings(folder, authority, registry, mirror, sees_tree=sees_tree), catalog=catalog)
-        log = servers.enter_context(running_front_end(kind, folder / kind, front))
+        registry = servers.enter_context(registries.docker_registry(directory, authority=authority, password=password))
+        mirror = mirror or servers.enter_context(running_mirror(directory))
+        front = replace(_settings(directory, authority, registry, mirror, sees_tree=sees_tree), catalog=catalog)
+        log = servers.enter_context(running_front_end(kind, directory / kind, front))
         (address,) = front.listen
         secret = registries.PASSWORD if password else ""
         yield Distribution(
@@ -203,16 +203,16 @@ def distribution(
             address=address,
             log=log,
             registry=registry,
-            registry_log=folder / f"registry-{registry.partition(':')[2]}.log",
+            registry_log=directory / f"registry-{registry.partition(':')[2]}.log",
             mirror=mirror,
             switch=front.switch,
-            access=registries.access(folder, registry, address, password=secret),
+            access=registries.access(directory, registry, address, password=secret),
             plain_port=front.plain_addresses[0].port,
             context=ssl.create_default_context(cafile=str(authority.certificate_path)),
         )
 
 
-def _settings(folder: Path, authority: Authority, registry: str, mirror: Mirror, *, sees_tree: bool) -> FrontEnd:
+def _settings(directory: Path, authority: Authority, registry: str, mirror: Mirror, *, sees_tree: bool) -> FrontEnd:
     certificate = authority.issue("front", server=True)
     return FrontEnd(
         names=("127.0.0.1",),
@@ -223,7 +223,7 @@ def _settings(folder: Path, authority: Authority, registry: str, mirror: Mirror,
         registry_ca=authority.certificate_path,
         mirror=mirror.url,
         tree=mirror.tree if sees_tree else None,
-        switch=folder / "redirects-off",
+        switch=directory / "redirects-off",
         via=(VIA, "cloudfront"),
         networks=(f"{BUILDER}/32", "2001:db8::/32"),
         listen=(f"127.0.0.1:{free_port()}",),

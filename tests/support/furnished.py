@@ -38,19 +38,19 @@ PAGES = Package("hello-web-pages", "A page", contents={"/usr/share/hello-web/ind
 
 
 def furnish(
-    box: Box, folder: Path, *, dnf: bool = False, more: Sequence[Package] = (), shared: Path | None = None
+    box: Box, directory: Path, *, dnf: bool = False, more: Sequence[Package] = (), shared: Path | None = None
 ) -> None:
     """Set up a running box.
 
-    :param folder: for RPMs
+    :param directory: for RPMs
     :param dnf: whether the base image has dnf, which makes it ten times as large
     :param more: further packages of the repository
     :param shared: directory of all workers: the RPMs and the image are built once in it
     """
-    made = _make_once(shared, dnf=dnf) if shared else _Prerequisites.make(folder, dnf=dnf)
+    made = _make_once(shared, dnf=dnf) if shared else _Prerequisites.make(directory, dnf=dnf)
     session = box.session(ADMIN)
     site.create_target(session, base.COMPONENT)
-    site.import_rpms(session, [*made.rpms, *made.pages, *(package.build(folder) for package in more)])
+    site.import_rpms(session, [*made.rpms, *made.pages, *(package.build(directory) for package in more)])
     site.regenerate(session)
     base.publish(box, made.rpms, archive=made.archive)
     log_out(session)
@@ -65,21 +65,21 @@ class _Prerequisites:
     archive: Path | None = None
 
     @classmethod
-    def make(cls, folder: Path, *, dnf: bool) -> _Prerequisites:
-        return cls([each.build(folder) for each in base.packages(dnf=dnf)], [PAGES.build(folder)])
+    def make(cls, directory: Path, *, dnf: bool) -> _Prerequisites:
+        return cls([each.build(directory) for each in base.packages(dnf=dnf)], [PAGES.build(directory)])
 
 
 def _make_once(shared: Path, *, dnf: bool) -> _Prerequisites:
     """Return the prerequisites in a directory, which the first worker makes."""
-    folder = shared / f"prerequisites{'-dnf' if dnf else ''}"
-    folder.mkdir(exist_ok=True)
-    done = folder / "made.json"
-    with locked(folder / "lock", wait=True):
+    directory = shared / f"prerequisites{'-dnf' if dnf else ''}"
+    directory.mkdir(exist_ok=True)
+    done = directory / "made.json"
+    with locked(directory / "lock", wait=True):
         if not done.exists():
-            made = _Prerequisites.make(folder, dnf=dnf)
-            with engine(folder / "store") as used:
+            made = _Prerequisites.make(directory, dnf=dnf)
+            with engine(directory / "store") as used:
                 built = base.make_archive(used, made.rpms, NVR(base.COMPONENT, "1", "1"))
-                archive = shutil.copy(built, folder / built.name)
+                archive = shutil.copy(built, directory / built.name)
             done.write_text(
                 json.dumps({"rpms": _texts(made.rpms), "pages": _texts(made.pages), "archive": archive}, default=str)
             )

@@ -9,7 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.nvr import NVR
+from fedpkg_container.registry.digests import digest_of
+from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.referrers import fallback_tag
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.profiled_registry import ProfiledRegistry, profiled_registry
@@ -29,12 +33,31 @@ class Hub:
 
     :param server: the target
     :param reached: access to it
+    :param candidates: the candidate registry
     """
 
     bench: Bench
     profile: Profile
     server: ProfiledRegistry
     reached: Access
+    candidates: ProfiledRegistry
+
+    def tags(self) -> dict[str, str]:
+        """Return the tags of the image in the target → digests, without those of referrers."""
+        held = self.server[NAME]
+        return {tag: digest_of(held.manifests[tag]) for tag in held.tags if not tag.startswith("sha256-")}
+
+    def pushed(self, candidate: Candidate) -> dict[str, bytes]:
+        """Return all content of a candidate, without requests: manifests, blobs and referrers, by digest."""
+        held, found, wanted = self.candidates[candidate.image.repository], dict[str, bytes](), [candidate.image.digest]
+        while wanted:
+            manifest = Manifest.read(held.manifests[wanted.pop()])
+            found[manifest.digest] = manifest.raw
+            found.update({blob.digest: held.blobs[blob.digest] for blob in manifest.blobs})
+            listed = held.manifests.get(fallback_tag(manifest.digest))
+            for each in (manifest, *([Manifest.read(listed)] if listed else [])):
+                wanted += [member.digest for member in each.manifests]
+        return found
 
     def stored(self) -> str:
         """Store an image with SBOMs and signatures in the target without promoting it; return its digest."""
@@ -58,27 +81,27 @@ class Hubs:
     candidates: ProfiledRegistry
 
     @contextlib.contextmanager
-    def make(self, folder: Path, name: str, **changes: object) -> Iterator[Hub]:
+    def make(self, directory: Path, name: str, **changes: object) -> Iterator[Hub]:
         """Run a site.
 
-        :param folder: of its files
+        :param directory: of its files
         :param name: of the target's profile; ``changes`` to it
         """
         profile = replace(PROFILES[name], **changes)  # type: ignore[arg-type]
         with profiled_registry(self.certificate, profile) as server:
             timeout = RETRY_TIMEOUT if profile.late else 0.0
             reached = replace(self.trusted, retry_timeout=timeout, attempts=3)
-            site = make_site(folder, self.candidates.address, server.address, access=reached)
+            site = make_site(directory, self.candidates.address, server.address, access=reached)
             targets = {key: replace(target, access=reached) for key, target in site.targets.items()}
-            yield Hub(Bench(folder, replace(site, targets=targets)), profile, server, reached)
+            yield Hub(Bench(directory, replace(site, targets=targets)), profile, server, reached, self.candidates)
 
 
 @contextlib.contextmanager
-def hubs(folder: Path) -> Iterator[Hubs]:
+def hubs(directory: Path) -> Iterator[Hubs]:
     """Run the candidate registry.
 
-    :param folder: of certificates
+    :param directory: of certificates
     """
-    certificate = Authority(folder / "pki").issue("registry", server=True)
+    certificate = Authority(directory / "pki").issue("registry", server=True)
     with profiled_registry(certificate, replace(DOCKER_REGISTRY_2, rejects=())) as candidates:
-        yield Hubs(certificate, access(folder), candidates)
+        yield Hubs(certificate, access(directory), candidates)

@@ -8,6 +8,7 @@ The markers ``box`` and ``programs`` are set by directories and fixtures. A modu
 from __future__ import annotations
 
 import sys
+from multiprocessing import util
 from typing import Any
 
 import git  # noqa: F401, starts git when it is imported: not within the first test that uses it
@@ -44,4 +45,12 @@ def _audit(event: str, _arguments: tuple[Any, ...]) -> None:
         pytest.fail(f"{_guarded[0]} starts a program and has no marker `programs`")
 
 
+def _spawn(*arguments: Any, **named: Any) -> Any:
+    """Start a process of multiprocessing, which has no audit event for that."""
+    _audit("subprocess.Popen", ())
+    return _SPAWN(*arguments, **named)
+
+
+_SPAWN = util.spawnv_passfds
+util.spawnv_passfds = _spawn
 sys.addaudithook(_audit)

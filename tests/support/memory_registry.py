@@ -20,7 +20,8 @@ from typing import Any, Union
 from fedpkg_container.box.pki import Authority
 from fedpkg_container.box.tls_server import tls_server
 from fedpkg_container.registry.digests import digest_of
-from fedpkg_container.registry.manifests import OCI_INDEX
+from fedpkg_container.registry.manifests import OCI_INDEX, Manifest
+from tests.support import storage
 from tests.support.registries import PASSWORD, USER
 
 #: Duration of a hang, seconds.
@@ -287,11 +288,38 @@ def send(
         request.wfile.write(body)
 
 
+class MemoryStorage(storage.Storage):
+    """The contents of a registry in memory, written without requests.
+
+    :param confirms_subject: whether the registry confirms the subject of a manifest
+    """
+
+    def __init__(self, registry: MemoryRegistry, *, confirms_subject: bool) -> None:
+        super().__init__(Path(), confirms_subject)
+        object.__setattr__(self, "registry", registry)
+
+    def blob(self, repository: str, content: bytes, media_type: str = storage.LAYER) -> dict[str, Any]:
+        digest = digest_of(content)
+        self.registry[repository].blobs[digest] = content  # type: ignore[attr-defined]
+        return {"mediaType": media_type, "digest": digest, "size": len(content)}
+
+    def manifest(self, repository: str, manifest: Manifest, *tags: str) -> Manifest:
+        for name in (manifest.digest, *tags):
+            self.registry[repository].manifests[name] = manifest.raw  # type: ignore[attr-defined]
+        return manifest
+
+    def find(self, repository: str, name: str) -> bytes:
+        try:
+            return bytes(self.registry[repository].manifests[name])  # type: ignore[attr-defined]
+        except KeyError as error:
+            raise FileNotFoundError(name) from error
+
+
 @contextlib.contextmanager
-def memory_registry(folder: Path, **settings: Any) -> Iterator[MemoryRegistry]:
+def memory_registry(directory: Path, **settings: Any) -> Iterator[MemoryRegistry]:
     """A registry in memory, over TLS.
 
-    :param folder: has the CA of its certificate, as needed by ``registries.access``
+    :param directory: has the CA of its certificate, as needed by ``registries.access``
     """
     registry = MemoryRegistry(**settings)
 
@@ -307,7 +335,10 @@ def memory_registry(folder: Path, **settings: Any) -> Iterator[MemoryRegistry]:
         def log_message(self, *_: object) -> None:
             pass
 
-    authority = Authority(folder / "pki")
+    authority = Authority(directory / "pki")
     certificate = authority.issue("registry", server=True)
-    with tls_server(Handler, certificate, authority.certificate_path) as registry.address:
+    with contextlib.ExitStack() as stack:
+        registry.address = stack.enter_context(tls_server(Handler, certificate, authority.certificate_path))
+        if not registry.token:  # a client that pushes with requests has tokens afterwards, which tests count
+            stack.enter_context(storage.running_in(registry.address, MemoryStorage(registry, confirms_subject=True)))
         yield registry

@@ -18,7 +18,7 @@ from fedpkg_container.box.tls_server import tls_server
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import OCI_INDEX, Manifest
 from tests.support import storage
-from tests.support.memory_registry import Held, MemoryRegistry, send, send_blob
+from tests.support.memory_registry import Held, MemoryRegistry, MemoryStorage, send, send_blob
 from tests.support.registry_profiles import (
     ALL,
     API,
@@ -41,7 +41,7 @@ _EMPTY_INDEX = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifest
 Request = http.server.BaseHTTPRequestHandler
 
 
-def error(code: str, message: str = "as its profile says") -> bytes:
+def error(code: str, message: str = "according to its profile") -> bytes:
     """The body of an error."""
     return json.dumps({"errors": [{"code": code, "message": message}]}).encode()
 
@@ -173,7 +173,7 @@ class ProfiledRegistry(MemoryRegistry):
             send(request, 202, b"")
 
     def _change(self, repository: str, name: str, before: bytes | None) -> None:
-        """Show what was there before a change for some time."""
+        """Show the previous manifest for some time after a change."""
         if self.profile.late:
             self._seen_instead[repository, name] = before, time.monotonic() + self.profile.late
 
@@ -196,30 +196,6 @@ def _members(held: Held) -> set[str]:
     """Return the digests to which the indexes of a repository refer."""
     manifests = [Manifest.read(held.manifests[digest]) for digest in held.digests]
     return {member.digest for manifest in manifests for member in manifest.manifests}
-
-
-class MemoryStorage(storage.Storage):
-    """The contents of a registry in memory, written without requests."""
-
-    def __init__(self, registry: MemoryRegistry) -> None:
-        super().__init__(Path())
-        object.__setattr__(self, "registry", registry)
-
-    def blob(self, repository: str, content: bytes, media_type: str = storage.LAYER) -> dict[str, Any]:
-        digest = digest_of(content)
-        self.registry[repository].blobs[digest] = content  # type: ignore[attr-defined]
-        return {"mediaType": media_type, "digest": digest, "size": len(content)}
-
-    def manifest(self, repository: str, manifest: Manifest, *tags: str) -> Manifest:
-        for name in (manifest.digest, *tags):
-            self.registry[repository].manifests[name] = manifest.raw  # type: ignore[attr-defined]
-        return manifest
-
-    def find(self, repository: str, name: str) -> bytes:
-        try:
-            return bytes(self.registry[repository].manifests[name])  # type: ignore[attr-defined]
-        except KeyError as error:
-            raise FileNotFoundError(name) from error
 
 
 @contextlib.contextmanager
@@ -249,5 +225,6 @@ def profiled_registry(certificate: Path, profile: Profile) -> Iterator[ProfiledR
         registry.address = stack.enter_context(tls_server(handler(registry.answer), certificate))
         if profile.blobs != OWN or profile.referrers == AWAY:
             registry.storage = stack.enter_context(tls_server(handler(registry.answer_for_storage), certificate))
-        stack.enter_context(storage.running_in(registry.address, MemoryStorage(registry)))
+        contents = MemoryStorage(registry, confirms_subject=profile.subject_header)
+        stack.enter_context(storage.running_in(registry.address, contents))
         yield registry

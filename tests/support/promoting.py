@@ -140,10 +140,7 @@ def cosign(repository: Repository, digest: str, *signatures: bytes, ending: str 
 
 @dataclass
 class Bench:
-    """A site under test, with its registries.
-
-    :param folder: output directory
-    """
+    """A site under test, with its registries; ``folder`` is the output directory."""
 
     folder: Path
     site: DistributionSite

@@ -355,34 +355,47 @@ BEHAVIORS = (
 )
 PROFILES = {profile.name: profile for profile in (*PRODUCTS, *BEHAVIORS)}
 CASES = tuple((name, verb) for name, profile in PROFILES.items() for verb in profile.verbs)
-#: Behaviors of copying, which other verbs than promote meet only because their tests promote too.
+#: Behaviors of copying, which other verbs than promote meet because their tests promote too.
 _COPYING = {"mount", "start_upload", "blobs", "head_blob", "rejects", "subject_header", "catalog"}
-#: Verbs whose tests promote builds, and behaviors that they do not concern: a quick run has one case of each other
-#: behavior.
-PROMOTING = {
+#: Behaviors of writing.
+_WRITING = {"mount", "start_upload", "rejects", "subject_header", "immutable", "delete", "late", "read_only"}
+#: Behaviors that do not concern a verb: a quick run has one case of each other behavior.
+UNCONCERNED = {
     "promote": {"delete", "catalog"},
     "promote --stage": _COPYING,
     "promote --sign": {"mount", "start_upload", "blobs", "head_blob", "catalog", "delete"},
     "unpromote": {*_COPYING, "referrers", "delete"},
     "unpromote --delete": _COPYING,
+    "list": {*_WRITING, "blobs", "head_blob", "referrers"},
+    "mirror": _WRITING - {"read_only"},
+    "prune": {"mount", "start_upload", "blobs", "head_blob", "rejects", "subject_header", "immutable"},
+    "import-base": {"delete", "catalog", "mount"},
 }
 #: Fields of a profile that are not behaviors.
 _DESCRIPTIONS = {"name", "title", "sources", "setting", "verbs", "outcomes"}
 
 
 def _shown(name: str, verb: str) -> set[tuple[str, str, object]]:
-    """Behaviors with which a case tests its verb, and its outcome; pages of any size are one behavior."""
+    """Behaviors with which a case tests its verb, and its outcome.
+
+    Pages of any size are one behavior; for other verbs than promote, so are the statuses of registries that do not move
+    a tag, or have no referrers API.
+    """
     profile = PROFILES[name]
-    left_out = _DESCRIPTIONS | PROMOTING[verb]
-    values = {each.name: getattr(profile, each.name) for each in fields(profile) if each.name not in left_out}
-    values |= {"page": profile.page < _PLAIN.page, "late": profile.late > 0}
-    return {(verb, key, value) for key, value in values.items()} | {(verb, "outcome", profile.outcomes.get(verb, ""))}
+    values = {each.name: getattr(profile, each.name) for each in fields(profile)}
+    values |= {"page": profile.page < _PLAIN.page, "late": profile.late > 0, "outcome": profile.outcomes.get(verb, "")}
+    if verb != "promote":
+        has_status = isinstance(profile.referrers, int)
+        values |= {"immutable": profile.immutable > 0, "referrers": "status" if has_status else profile.referrers}
+    return {
+        (verb, key, value) for key, value in values.items() if key not in _DESCRIPTIONS | UNCONCERNED.get(verb, set())
+    }
 
 
 def quick_cases() -> set[tuple[str, str]]:
-    """All cases but those of promoting verbs whose behaviors and outcome other cases of the verb show too."""
-    chosen = {case for case in CASES if case[1] not in PROMOTING}
-    shown = {case: _shown(*case) for case in CASES if case[1] in PROMOTING}
+    """All cases but those whose behaviors and outcome other cases of the verb show too."""
+    chosen = set[tuple[str, str]]()
+    shown = {case: _shown(*case) for case in CASES}
     missing = set[tuple[str, str, object]]().union(*shown.values())
     while missing:
         best = max(shown, key=lambda case: len(shown[case] & missing))

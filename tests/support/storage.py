@@ -24,9 +24,13 @@ CONFIG = "application/vnd.docker.container.image.v1+json"
 
 @dataclass(frozen=True)
 class Storage:
-    """The directory of a docker-registry (``storage: filesystem: rootdirectory``), which it reads for every request."""
+    """The directory of a docker-registry (``storage: filesystem: rootdirectory``), which it reads for every request.
+
+    :param confirms_subject: whether the registry confirms the subject of a manifest; otherwise there is a tag for it
+    """
 
     root: Path
+    confirms_subject: bool = False
 
     @classmethod
     def of(cls, folder: Path, host: str) -> Storage:
@@ -170,4 +174,5 @@ class _StoredRepository(Repository):
 
     def put_manifest(self, name: str, manifest: Manifest) -> Response:
         self.storage.manifest(self.name, manifest, *(() if ":" in name else (name,)))
-        return Response(201, {}, b"")
+        confirmed = self.storage.confirms_subject and manifest.subject
+        return Response(201, {"OCI-Subject": manifest.subject} if confirmed else {}, b"")

@@ -16,7 +16,7 @@ TIMEOUT = 240
 #: Writes the names of all loaded modules to the file in MODULES, at exit.
 _REPORT = """
 import sys
-sys.path[0] = "/usr/bin"  # as for an installed program, not the folder where it is called
+sys.path[0] = "/usr/bin"  # as for an installed program, not the directory where it is called
 import os
 def leave(status, leave=os._exit):
     open(os.environ["MODULES"], "w").write("\\n".join(sys.modules))

@@ -42,10 +42,10 @@ def redirecting() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def trickling(beginning: bytes, part: bytes, pause: float) -> Iterator[str]:
+def trickling(start: bytes, part: bytes, pause: float) -> Iterator[str]:
     """A server that starts every response with fixed bytes, then sends parts endlessly, after pauses; its URL.
 
-    :param beginning: of the response, its headers or some of them
+    :param start: of the response, its headers or some of them
     :param pause: seconds
     """
     ended = threading.Event()
@@ -54,7 +54,7 @@ def trickling(beginning: bytes, part: bytes, pause: float) -> Iterator[str]:
         def handle(self) -> None:
             with contextlib.suppress(OSError):
                 self.request.recv(65536)
-                self.request.sendall(beginning)
+                self.request.sendall(start)
                 while not ended.wait(pause):
                     self.request.sendall(part)
 

@@ -26,20 +26,22 @@ _LOADED = (
     "socache_shmcb ssl rewrite proxy proxy_http headers deflate"
 ).split()
 _HTTPD = """\
-ServerRoot "{folder}"
-PidFile "{folder}/httpd.pid"
-DefaultRuntimeDir "{folder}"
+ServerRoot "{directory}"
+PidFile "{directory}/httpd.pid"
+DefaultRuntimeDir "{directory}"
 ServerName localhost
 {user}
 {modules}
 TypesConfig /dev/null
 {listen}
-ErrorLog "{folder}/httpd.log"
+ErrorLog "{directory}/httpd.log"
 LogLevel warn
 LogFormat "{log_format}" requests
-CustomLog "{folder}/access.log" requests
-Include "{folder}/site.conf"
+CustomLog "{directory}/access.log" requests
+Include "{directory}/site.conf"
 """
+#: User of httpd's processes if root starts it.
+_UNPRIVILEGED = "nobody"
 
 
 def free_port() -> int:
@@ -49,63 +51,63 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running_nginx(folder: Path, servers: str, port: int, *, more: str = "") -> Iterator[AccessLog]:
+def running_nginx(directory: Path, servers: str, port: int, *, more: str = "") -> Iterator[AccessLog]:
     """Run nginx with these servers; yield its log.
 
     :param port: open after startup
     :param more: added to the log's format
     """
-    command = nginx.command(folder, servers, log_format=nginx.LOG_FORMAT + more)
-    with _running(command, folder / "nginx.log", port):
-        yield AccessLog(folder / "access.log")
+    command = nginx.command(directory, servers, log_format=nginx.LOG_FORMAT + more)
+    with _running(command, directory / "nginx.log", port):
+        yield AccessLog(directory / "access.log")
 
 
 @contextlib.contextmanager
-def running_httpd(folder: Path, site: str, ports: Sequence[int]) -> Iterator[AccessLog]:
+def running_httpd(directory: Path, site: str, ports: Sequence[int]) -> Iterator[AccessLog]:
     """Run httpd with these virtual hosts; yield its log.
 
     root's httpd runs its workers as another user: parent directories must be accessible to all.
     """
-    with _running(httpd_command(folder, site, ports), folder / "httpd.out", ports[0]):
-        yield AccessLog(folder / "access.log")
+    with _running(httpd_command(directory, site, ports), directory / "httpd.out", ports[0]):
+        yield AccessLog(directory / "access.log")
 
 
-def httpd_command(folder: Path, site: str, ports: Sequence[int]) -> Sequence[str | Path]:
+def httpd_command(directory: Path, site: str, ports: Sequence[int]) -> Sequence[str | Path]:
     """Write the configuration of an httpd; return its command."""
-    folder.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True)
     modules = next(each for each in _MODULES if each.exists())
     built_in = {"unixd", "log_config"} - {each.stem[len("mod_") :] for each in modules.glob("mod_*.so")}
     loaded = [name for name in _LOADED if name not in built_in]
-    (folder / "site.conf").write_text(site)
-    (folder / "httpd.conf").write_text(
+    (directory / "site.conf").write_text(site)
+    (directory / "httpd.conf").write_text(
         _HTTPD.format(
-            folder=folder,
-            user=f"User nobody\nGroup #{pwd.getpwnam('nobody').pw_gid}" if os.geteuid() == 0 else "",
+            directory=directory,
+            user=f"User {_UNPRIVILEGED}\nGroup #{pwd.getpwnam(_UNPRIVILEGED).pw_gid}" if os.geteuid() == 0 else "",
             modules="\n".join(f'LoadModule {name}_module "{modules}/mod_{name}.so"' for name in loaded),
             listen="\n".join(f"Listen 127.0.0.1:{port}" for port in ports),
             log_format=HTTPD_FORMAT,
         )
     )
     program = next(each for each in _PROGRAMS if Path(each).exists())
-    return [program, "-f", folder / "httpd.conf", "-DFOREGROUND"]
+    return [program, "-f", directory / "httpd.conf", "-DFOREGROUND"]
 
 
-def check_nginx(folder: Path, servers: str) -> None:
+def check_nginx(directory: Path, servers: str) -> None:
     """Check nginx's configuration.
 
     :raises ProgramError: if it is invalid
     """
     # It opens the ports, which may be privileged: in a separate network namespace an ordinary user may, too.
-    with attached(NONE, folder) as network:
-        run([*network.enter, *nginx.command(folder, servers), "-t", "-q"], timeout=PATIENCE)
+    with attached(NONE, directory) as network:
+        run([*network.enter, *nginx.command(directory, servers), "-t", "-q"], timeout=PATIENCE)
 
 
-def check_httpd(folder: Path, site: str) -> None:
+def check_httpd(directory: Path, site: str) -> None:
     """Check httpd's configuration.
 
     :raises ProgramError: if it is invalid
     """
-    run([*httpd_command(folder, site, [8443]), "-t"], timeout=PATIENCE)
+    run([*httpd_command(directory, site, [8443]), "-t"], timeout=PATIENCE)
 
 
 @contextlib.contextmanager

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the hook after RUN mends, and what a RUN cannot make it do."""
+"""What the hook after RUN repairs, and what a RUN cannot make it do."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_what_is_no_file_is_passed_over(root: Path, folder: Path) -> None:
 
 
 def _hook(root: Path, folder: Path) -> str:
-    """Run it as the runtime does; what it complains of."""
+    """Run it as the runtime does; return its error messages."""
     bundle = folder.parent / "bundle"
     bundle.mkdir()
     (bundle / "config.json").write_text(json.dumps({"root": {"path": str(root)}}))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The benchmark's table: its ratios say who is better, whatever the unit."""
+"""The benchmark's table: its ratios show which is better, in any unit."""
 
 from __future__ import annotations
 

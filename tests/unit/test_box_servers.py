@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The box's own servers: clients that are silent, slow or send too much stop nobody else."""
+"""The box's own servers: clients that are silent, slow or send too much do not stop other clients."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from tests.support.waiting import PATIENCE, eventually
 
 def _application(environ: dict[str, str], start: Callable[..., object]) -> Iterable[bytes]:
     start("200 OK", [("Content-Type", "text/plain")])
-    return [f"{environ['wsgi.url_scheme']} {environ.get('SSL_CLIENT_S_DN_CN', 'nobody')}".encode()]
+    return [f"{environ['wsgi.url_scheme']} {environ.get('SSL_CLIENT_S_DN_CN', 'anonymous')}".encode()]
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ def _get(server: Server, authority: Authority, cert: Path | None = None) -> str:
     return answer.text
 
 
-def test_who_connects_and_says_nothing_delays_nobody(server: Server, authority: Authority) -> None:
+def test_who_connects_and_says_nothing_delays_no_client(server: Server, authority: Authority) -> None:
     with ExitStack() as connections:
         silent = [connections.enter_context(socket.create_connection(server.bind_addr)) for _ in range(5)]
-        assert _get(server, authority) == "https nobody"
+        assert _get(server, authority) == "https anonymous"
         for each in silent:
             each.setblocking(False)
             with pytest.raises(BlockingIOError):
@@ -71,16 +71,16 @@ def test_a_client_that_takes_no_part_in_the_handshake_is_let_go(
                 while connection.recv(1024):
                     pass
     monkeypatch.undo()
-    assert _get(server, authority) == "https nobody"
+    assert _get(server, authority) == "https anonymous"
 
 
 def test_a_client_is_known_by_its_certificate(server: Server, authority: Authority) -> None:
     with requests.Session() as session:
-        session.cert = str(authority.issue("somebody"))
+        session.cert = str(authority.issue("user"))
         for _ in range(2):
             url = f"https://127.0.0.1:{server.bind_addr[1]}/"
             answer = session.get(url, verify=str(authority.certificate_path), timeout=PATIENCE)
-            assert answer.text == "https somebody", "for each request of a connection"
+            assert answer.text == "https user", "for each request of a connection"
 
 
 @pytest.mark.parametrize("leaves", [True, False])

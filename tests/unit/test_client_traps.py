@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The client in unusual surroundings and with options that do not fit: one line that says what is wrong."""
+"""The client in unusual surroundings and with options that do not fit: one line that states what is wrong."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def checkout(tmp_path: Path) -> LocalCheckout:
 def _run(
     checkout: LocalCheckout, *arguments: str | bytes, script: str = 'exec "$@"', **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the client by a shell, in a process of its own."""
+    """Run the client by a shell, in a separate process."""
     done = subprocess.run(
         ["/bin/sh", "-c", script, "sh", CLIENT, *arguments],
         cwd=checkout.folder,

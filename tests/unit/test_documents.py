@@ -124,9 +124,9 @@ def test_every_key_of_container_yaml_is_documented() -> None:
 def test_every_code_of_a_finding_is_in_the_table_of_checks() -> None:
     package = MAN.parents[1] / "fedpkg_container"
     used: set[str] = set()
-    for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            used |= _codes(node)
+    for text in (path.read_text() for path in package.rglob("*.py")):
+        if "Finding(" in text or any(f'"{code}"' in text for code in CHECKS):  # parsing all takes a second
+            used = used.union(*map(_codes, ast.walk(ast.parse(text))))
     assert used == set(CHECKS)
 
 

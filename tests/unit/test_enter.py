@@ -18,7 +18,7 @@ ALLOWED = {1, 2, 10, 16, 17}
 
 
 def _decide(machine: str, arch: int, number: int, argument: int) -> int:
-    """What the filter says to a system call: the few instructions of classic BPF that it has."""
+    """The result of the filter for a system call: an interpreter of its few instructions of classic BPF."""
     order = ">" if machine == "s390x" else "<"
     data = struct.pack(f"{order}IIQQ", number, arch, 0, argument)  # struct seccomp_data
     program = enter.socket_filter(machine, "big" if order == ">" else "little")

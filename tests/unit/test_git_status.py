@@ -51,11 +51,11 @@ def test_changes_of_all_kinds(clone: Path) -> None:
     (clone / "kept").write_text("2")
     _git(clone, "mv", "moved", "a new name")
     (clone / "not there\nbefore").write_text("x")
-    (clone / "folder").mkdir()
-    (clone / "folder" / "in it").write_text("x")
+    (clone / "directory").mkdir()
+    (clone / "directory" / "in it").write_text("x")
     status = _read(clone)
     assert sorted(status.changed) == ["a new name", "kept"]
-    assert sorted(status.untracked) == ["folder/in it", "not there\nbefore"]
+    assert sorted(status.untracked) == ["directory/in it", "not there\nbefore"]
 
 
 def test_ahead_and_behind(clone: Path, tmp_path: Path) -> None:

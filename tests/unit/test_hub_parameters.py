@@ -133,7 +133,7 @@ def _watched(hub: Hub, body: bytes, caller: str | None, **environ: Any) -> bytes
 
 
 def _assert_expected(log: pytest.LogCaptureFixture | None) -> None:
-    """Refused rows (two of the same name) are Koji's own answer; all else has to be a fault of its own."""
+    """Refused rows (two of the same name) are Koji's own response; all else must be a separate fault."""
     assert log is not None
     for record in log.records:
         if record.levelno >= logging.ERROR:
@@ -308,7 +308,7 @@ def test_every_parameter_declares_its_type() -> None:
 
 
 #: Examples per call: there are more than a hundred calls, which share the code that reads values.
-EXAMPLES = 10 if settings().max_examples == QUICK else settings().max_examples
+EXAMPLES = 5 if settings().max_examples == QUICK else settings().max_examples
 
 
 @pytest.mark.parametrize("name", [*sorted(set(calls.load() or dispatch.CALLS)), "buildContainer", "multiCall"])  # type: ignore[func-returns-value]

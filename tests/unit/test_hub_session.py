@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sessions with a hub that does not respond, or is none: what is sent, how long it takes, and the advice."""
+"""Sessions with a hub that does not respond, or is not a hub: what is sent, how long it takes, and the advice."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Ranges of subordinate IDs, by what the files of the machine say."""
+"""Ranges of subordinate IDs, from the files of the machine."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def _page(*, encoding: str = "utf-8", terminal: bool = False, width: int | None 
 
 ROWS = [
     Row((Cell("hello-1-10", "strong"), state_cell("COMPLETE"), Cell("by me")), state="COMPLETE", indent=2),
-    Row((Cell("x"), state_cell("FAILED"), Cell("by somebody else")), state="FAILED", indent=2),
+    Row((Cell("x"), state_cell("FAILED"), Cell("by another user")), state="FAILED", indent=2),
     Row((Cell("a long reason that is not in a column"),), indent=6),
 ]
 
@@ -63,14 +63,14 @@ def test_koji_words_of_states(state: str, text: str) -> None:
 def test_columns_are_aligned() -> None:
     assert _page().table(ROWS) == [
         "  ✔ hello-1-10  complete  by me",
-        "  ✘ x           failed    by somebody else",
+        "  ✘ x           failed    by another user",
         "      a long reason that is not in a column",
     ]
 
 
 def test_lines_fit_a_narrow_terminal() -> None:
     lines = _page(width=26).table(ROWS[:2])
-    assert lines == ["  ✔ hello-1-10  complete", "      by me", "  ✘ x  failed", "      by somebody else"]
+    assert lines == ["  ✔ hello-1-10  complete", "      by me", "  ✘ x  failed", "      by another user"]
     assert _page(width=20).table([Row((Cell("one"), Cell(""), Cell("two")))]) == ["one    two"]
 
 
@@ -88,7 +88,7 @@ def test_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.delenv("NO_COLOR", raising=False)
     line = _page(terminal=True, width=80).table(ROWS)[1]
-    assert line == "  \x1b[1;31m✘\x1b[0m x           \x1b[1;31mfailed\x1b[0m    by somebody else"
+    assert line == "  \x1b[1;31m✘\x1b[0m x           \x1b[1;31mfailed\x1b[0m    by another user"
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b" not in "".join(_page(terminal=True, width=80).table(ROWS))
 
@@ -111,4 +111,4 @@ def test_long_last_cell_is_wrapped_below_itself() -> None:
 
 
 def test_tables_with_the_same_columns() -> None:
-    assert _page().tables([ROWS[:1], ROWS[1:2]])[1] == ["  ✘ x           failed    by somebody else"]
+    assert _page().tables([ROWS[:1], ROWS[1:2]])[1] == ["  ✘ x           failed    by another user"]

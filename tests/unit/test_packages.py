@@ -154,7 +154,7 @@ def test_a_directory_that_becomes_a_link_while_it_is_copied(
 def test_a_copy_that_becomes_a_link_while_it_is_made(
     workspace: Workspace, outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is written where a link of the worker's leads: it replaces what is in a directory of its own."""
+    """Nothing is written where a link of the worker's leads: it replaces the contents of a separate directory."""
     make = tempfile.mkdtemp
 
     def made(*arguments: Any, **options: Any) -> str:

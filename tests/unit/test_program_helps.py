@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What our programs say of themselves."""
+"""The help texts of our programs."""
 
 from __future__ import annotations
 

@@ -98,6 +98,7 @@ def _append(path: Path, number: int) -> None:
         Journal(path).append(entry(f"hello-{number}-{each}"))
 
 
+@pytest.mark.programs
 def test_concurrent_writers(tmp_path: Path) -> None:
     path = tmp_path / "record.jsonl"
     context = multiprocessing.get_context("forkserver")
@@ -117,6 +118,7 @@ def _hold(path: Path, name: str, held: Any, seconds: float) -> None:
         time.sleep(seconds)
 
 
+@pytest.mark.programs
 def test_locks_are_named_and_released_at_exit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "lock"
     context = multiprocessing.get_context("forkserver")

@@ -38,6 +38,10 @@ def test_python_prose_is_checked(place: str, line: int) -> None:
     assert _found("a.py", PYTHON.format(**{**clean, place: BAD})) == [(line, "ask"), (line, "mend")]
 
 
+def test_none_is_code() -> None:
+    assert _found("a.py", '"state is None"\n"it is none"\n') == [(2, "is none")]
+
+
 def test_markdown_prose_is_checked() -> None:
     text = f"# Title\n\nThe file\ngoes\non. {BAD}\n\n| a | tag of Koji |\n"
     assert _found("a.md", text) == [(4, "goes on"), (5, "ask"), (5, "mend"), (7, "tag of Koji")]

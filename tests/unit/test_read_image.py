@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which layers an image has, by what a store says: whatever it says, there is an answer or an error."""
+"""Which layers an image has according to a store: for any contents of the store, a result or an error."""
 
 from __future__ import annotations
 

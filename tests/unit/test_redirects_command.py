@@ -68,11 +68,11 @@ def test_configuration_is_printed(kind: str, tmp_path: Path) -> None:
 
 
 def test_files_of_other_sections_need_not_exist(tmp_path: Path) -> None:
-    text = SITE.replace("koji_tags", "certificates = /no/such/folder\nauth_file = auth.json\nkoji_tags")
+    text = SITE.replace("koji_tags", "certificates = /no/such/directory\nauth_file = auth.json\nkoji_tags")
     done = _run(_site(tmp_path, text + SECTION), "--nginx")
     assert done.returncode == 2
     assert "auth_file = auth.json: not an absolute path" in done.stderr
-    assert "/no/such/folder" not in done.stderr
+    assert "/no/such/directory" not in done.stderr
     path = _site(tmp_path, text.replace("auth.json", "/no/such/auth.json") + SECTION)
     assert _run(path, "--nginx").returncode == 0
     with pytest.raises(ConfigurationError) as caught:

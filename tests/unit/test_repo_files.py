@@ -77,7 +77,7 @@ def test_denied_addresses_are_not_requested(address: str) -> None:
 
 def test_own_addresses_are_denied_and_others_allowed() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attempt:
-        attempt.connect(("192.0.2.1", 9))  # sends nothing: asks which address would be used
+        attempt.connect(("192.0.2.1", 9))  # sends nothing, but selects the address that would be used
         own = attempt.getsockname()[0]
     assert not AddressGuard().allows(own)
     assert AddressGuard().allows("192.0.2.1")

@@ -62,7 +62,7 @@ def test_permanent_errors_are_not_retried(error: RegistryError) -> None:
 
 
 class _Hub:
-    """A hub that says of a task what it is told to say."""
+    """A hub that returns a given state of a task."""
 
     def __init__(self) -> None:
         self.state = koji.TASK_STATES["OPEN"]
@@ -79,7 +79,7 @@ def test_canceled_task_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     cancellation.check()
     hub.state = koji.TASK_STATES["CANCELED"]
     cancellation.check()
-    assert hub.asked == 1, "it asks now and then only"
+    assert hub.asked == 1, "it polls only now and then"
     monkeypatch.setattr("fedpkg_container.hub.cancellation.CHECK_INTERVAL", 0.0)
     cancellation._next = 0.0
     with pytest.raises(Interrupted, match="canceled"):

@@ -57,7 +57,7 @@ def test_configured_isolation(tmp_path: Path) -> None:
 def test_all_invalid_options_are_reported(tmp_path: Path) -> None:
     text = """\
 [registry]
-certificates = /no/such/folder
+certificates = /no/such/directory
 password = secret
 formats = oci zip
 [engine]
@@ -80,7 +80,7 @@ a = b
         read_builder_config(_write(tmp_path, text))
     for problem in (
         "line 1: [registry] candidate is missing: registry to which images are pushed, host and port",
-        "[registry] certificates = /no/such/folder: no such file or directory",
+        "[registry] certificates = /no/such/directory: no such file or directory",
         "[registry] password: unknown setting (known: allowed_hosts, auth_file, blob_cache, candidate, ",
         "line 4: [registry] formats = zip: must be one or more of v2s2, oci",
         "[engine] base_images_keep = -1: must be a number of days, at least 0",

@@ -74,13 +74,13 @@ def test_it_is_restarted_as_it_was_started(service: Service, supervisor: Supervi
     eventually(lambda: (tmp_path / "said").read_text().splitlines() == lines, (tmp_path / "said").read_text)
 
 
-@pytest.mark.parametrize("how", ["stopped", "released and killed", "asked to stop"])
+@pytest.mark.parametrize("how", ["stopped", "released and killed", "stopping"])
 def test_what_was_stopped_stays_stopped(service: Service, supervisor: Supervisor, how: str) -> None:
     service.start()
     supervisor.look()
     if how == "stopped":
         service.stop()
-    elif how == "asked to stop":
+    elif how == "stopping":
         service.ask_to_stop()
         eventually(lambda: service.pid is None, lambda: service.pid)
     else:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Known vulnerabilities: the list in the documentation is that of the code, and what nothing holds off is named."""
+"""Known vulnerabilities: the documentation has the list of the code, and those that nothing prevents are named."""
 
 from __future__ import annotations
 

@@ -17,12 +17,12 @@ from fedpkg_container.distgit.yaml_edit import dump_flow, set_value, unset_value
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 
 FILE = """\
-# Copyright: everybody
+# Copyright: the authors
 platforms:   # see the wiki
     # slow ones are left out
     not:
     - s390x    # no machine
-    # ask again in spring
+    # try again in spring
     - ppc64le
 
 tags: [ latest,"1.0" ]   # floating
@@ -42,7 +42,7 @@ compose: {packages:  [httpd], inherit: true}   # quick
 #: The list in it.
 ITEMS = """\
     - s390x    # no machine
-    # ask again in spring
+    # try again in spring
     - ppc64le
 """
 
@@ -67,7 +67,7 @@ def _unset(text: str, keys: str) -> str:
         ("flatpak.text", "short", ">-\n    folded\n    text\n", "short\n"),
         ("flatpak.extra", "x", "    text\n", "    text\n  extra: x\n"),
         ("platforms.only", ["x86_64"], "    - ppc64le\n", "    - ppc64le\n    only: [x86_64]\n"),
-        ("platforms.not", ["ppc64le", "a"], ITEMS, "    # ask again in spring\n    - ppc64le\n    - a\n"),
+        ("platforms.not", ["ppc64le", "a"], ITEMS, "    # try again in spring\n    - ppc64le\n    - a\n"),
         ("platforms.not", "a", f"    not:\n{ITEMS}", "    not: a\n"),
         ("set_release_env", "R", "# quick\n", "# quick\nset_release_env: R\n"),
         ("go.modules", [{"module": "m"}], "# quick\n", "# quick\ngo:\n  modules: [{module: m}]\n"),

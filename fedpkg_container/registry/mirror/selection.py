@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 #: State keys: position in the journal, selected repositories, clock reading of the last full run and of the last
 #: refresh of referrers.
-_POSITION, _WANTED, _FULL, REFERRERS = "position", "wanted", "full", "referrers asked for"
+_POSITION, _WANTED, _FULL, REFERRERS = "position", "wanted", "full", "referrers refreshed"
 
 
 @dataclass(frozen=True)
