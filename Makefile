@@ -16,19 +16,22 @@ COVERAGE_FLOOR := 80
 # Every process of the tests would compile its modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup system demo check static check-slow check-stock check-systems check-cluster check-wheels check-oldest check-audit coverage bench lint types layers docs pages test unit pictures rpm deb lint-ansible format clean
+.PHONY: help setup system demo check static check-slow check-stock check-systems check-packages check-cluster check-wheels check-oldest check-audit coverage bench lint types layers docs pages test unit pictures rpm deb lint-ansible format clean
 
 help:
 	@echo "make setup       install system packages and the virtual environment; implied by the other targets"
 	@echo "make demo        start a box, build, promote, mirror, pull and run an image; CLUSTER=1: build in pods"
 	@echo "make check       linters, types, import rules, documentation and tests"
 	@echo "make unit        the tests that start no program; expects .venv"
-	@echo "make check-slow  long tests, and property tests with many examples"
+	@echo "make check-slow  long tests, property tests with many examples, and make check-audit if PyPI answers"
 	@echo "make coverage    line coverage of the tests of make check"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild] [PACKAGES=build/deb]"
 	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
-	@echo "make check-systems [SUITES='trixie sid']"
+	@echo "make check-systems [SUITES='trixie sid'] [STEPS='setup demo check']"
 	@echo "                 make demo and make check in other releases of Debian, as root; needs debootstrap"
+	@echo "make check-packages"
+	@echo "                 build the packages of this distribution, run its linter, install and remove them, as root;"
+	@echo "                 for a system that may be changed: make check-systems SUITES=trixie STEPS=check-packages"
 	@echo "make check-wheels [PYTHONS='/path/to/python3.9 …']"
 	@echo "                 install the wheel in an empty environment of each Python, and run programs and unit tests"
 	@echo "make check-oldest the same with the oldest versions of the dependencies that are allowed"
@@ -96,6 +99,7 @@ coverage: setup
 
 check-slow: setup
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --hypothesis-profile=thorough -m "slow or hypothesis"
+	AUDIT=optional tests/wheels/run $(abspath $(BIN)/python)
 
 check-stock: setup $(STOCK)/.complete
 	@test -n '$(KOJI)' || { echo "KOJI is not set: make check-stock KOJI=/path/to/koji" >&2; exit 2; }
@@ -108,7 +112,10 @@ check-cluster: setup
 	    CLUSTER_NAMESPACE='$(or $(NAMESPACE),fedpkg-container)' $(BIN)/python -m pytest tests/cluster
 
 check-systems:
-	tests/systems/run $(SUITES)
+	$(if $(STEPS),STEPS='$(STEPS)') tests/systems/run $(SUITES)
+
+check-packages:
+	tests/packages/run
 
 check-wheels:
 	tests/wheels/run $(PYTHONS)

@@ -95,7 +95,7 @@ class Box:
         servers = (registry.front(address, behind, self.authority), nginx.files(layout.topdir, layout.ports.files))
         command = nginx.command(layout.registry / "front", "".join(servers))
         service = self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
-        return replace(service, backend=storage)
+        return replace(service, backend=replace(storage, environment=registry.ENVIRONMENT))
 
     @cached_property
     def distgit(self) -> Service:

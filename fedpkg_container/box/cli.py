@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedpkg_container import __version__
-from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_directory
+from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, check_owner, default_directory
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.commands import program
 from fedpkg_container.commands.usage_errors import report_briefly
@@ -154,6 +154,7 @@ def _prune(arguments: argparse.Namespace) -> int:
 
 
 def _existing(arguments: argparse.Namespace) -> Layout:
+    check_owner(arguments.directory)
     if not (arguments.directory / "box.ini").exists():
         raise UsageError(f"there is no box in {arguments.directory}", solution=f"create one: {_program(arguments)} up")
     return Layout.open(arguments.directory)
@@ -243,8 +244,9 @@ def _down(arguments: argparse.Namespace) -> int:
     from fedpkg_container.box.box import Box
     from fedpkg_container.engines import rootless
 
+    layout = _existing(arguments)
     rootless.enter()
-    box = Box(_existing(arguments))
+    box = Box(layout)
     was_running = any(service.pid is not None for service in box.services)
     stopped = "stopped the box in" if was_running else "the box was not running:"
     if arguments.remove:

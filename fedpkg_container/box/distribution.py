@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -47,11 +48,12 @@ class Distribution:
         certificate = self.authority.issue("stable", server=True)
         ca, client = self.authority.certificate_path, self.authority.issue(registry.FRONT)
         configuration = registry.write_configuration(self.places.stable, address, certificate, ca)
-        return self._service(
+        service = self._service(
             "stable",
             [registry.program(), "serve", configuration],
             lambda: answers(f"https://{address}/v2/", 200, ca=ca, client=client),
         )
+        return replace(service, environment=registry.ENVIRONMENT)
 
     @cached_property
     def mirror(self) -> Service:

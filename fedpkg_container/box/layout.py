@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import io
 import os
+import pwd
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,6 +40,24 @@ def _section(name: str) -> str:
 
 #: Variable with the directory of the box.
 DIRECTORY_VARIABLE = "FEDPKG_CONTAINER_BOX"
+
+
+def check_owner(directory: Path) -> None:
+    """Raise UsageError if a directory belongs to another user, also for root, whose files its owner could not use."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        owner = directory.stat().st_uid
+        if owner != os.geteuid():
+            raise UsageError(
+                f"{directory} belongs to {_user_name(owner)}; a box can only be used by its owner",
+                solution="create a separate box: name another directory with --directory",
+            )
+
+
+def _user_name(number: int) -> str:
+    try:
+        return f"user {pwd.getpwuid(number).pw_name}"
+    except KeyError:
+        return f"user ID {number}"
 
 
 def default_directory() -> Path:
@@ -174,10 +194,11 @@ class Layout:
         """A box's directory; created, with ports selected, if it does not exist.
 
         :param builders: builders of a new box; None for one of this machine's architecture
-        :raises UsageError: it contains other files
+        :raises UsageError: it contains other files, or belongs to another user
         """
         directory = directory.absolute()
         settings = directory / "box.ini"
+        check_owner(directory)
         if directory.exists() and not directory.is_dir():
             raise UsageError(f"{directory} is not a directory", solution="name a directory with --directory")
         if not settings.exists():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import re
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -186,6 +187,10 @@ def is_bearer(header: str) -> bool:
     return header.partition(" ")[0].lower() == "bearer"
 
 
+#: Host and port in a prepared URL, with IDNA names. Not all versions of urllib3 refuse others.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]+)?")
+
+
 def _repository(scopes: Sequence[str]) -> str:
     """Return the repository of the first scope that has one; empty if none has."""
     return next((item.split(":")[1] for item in scopes if item.startswith("repository:")), "")
@@ -195,7 +200,8 @@ def _token_server(realm: str) -> str:
     """Return host and port of a token server, without user name; empty unless the realm is an HTTPS URL."""
     try:
         parts = urlsplit(realm)
-        requests.Request("GET", realm).prepare()
+        prepared = urlsplit(requests.Request("GET", realm).prepare().url or "")
     except (ValueError, requests.RequestException):
         return ""
-    return parts.netloc.rpartition("@")[2] if parts.scheme == "https" else ""
+    is_valid = parts.scheme == "https" and _HOST.fullmatch(prepared.netloc.rpartition("@")[2])
+    return parts.netloc.rpartition("@")[2] if is_valid else ""

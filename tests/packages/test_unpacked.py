@@ -18,6 +18,7 @@ FILES = {
     "python3-fedpkg-container": ["usr/lib/python3/dist-packages/fedpkg_container/__init__.py"],
     "fedpkg-container-hub": ["usr/lib/koji-hub-plugins/hub_containerbuild.py"],
     "fedpkg-container-builder": ["usr/lib/koji-builder-plugins/builder_containerbuild.py"],
+    "fedpkg-container-box": ["usr/lib/python3/dist-packages/fedpkg_container/box/tls.py"],
 }
 
 pytestmark = [
@@ -48,6 +49,7 @@ def test_modules_and_plugins_are_found(packages: Path, tmp_path: Path) -> None:
     (tmp_path / "unpacked").mkdir()
     found = unpack(packages, tmp_path / "unpacked")
     assert (found.site / "fedpkg_container" / "__init__.py").is_file()
+    assert (found.site / "fedpkg_container" / "box" / "tls.py").is_file(), "tests/stock/hub_server.py imports it"
     assert [path.name for path in found.hub_plugins.iterdir()] == ["hub_containerbuild.py"]
     assert [path.name for path in found.builder_plugins.iterdir()] == ["builder_containerbuild.py"]
 

@@ -189,7 +189,7 @@ def test_keys_and_their_passwords(form: str, records: _Recorder, tmp_path: Path,
     password.write_text(f"wrong {secret}")
     with pytest.raises(FedpkgContainerError) as caught:
         open_signer(SigningSettings(str(path), password))
-    shown = "".join(traceback.format_exception(caught.value))
+    shown = "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
     assert SECRET not in shown
     assert PEM_LINE.search(shown) is None
 

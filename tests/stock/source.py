@@ -95,11 +95,13 @@ class KojiSource:
 def unpack(packages: Path, folder: Path) -> Installed:
     """Unpack the packages of the modules and plugins of hub and builders, as ``make rpm`` or ``make deb`` built them.
 
+    That of the box too: its web server runs the hub here, in the place of httpd.
+
     :raises FedpkgContainerError: a package is missing
     """
     root = folder / "root"
     root.mkdir()
-    for name in ("python3-fedpkg-container", "fedpkg-container-hub", "fedpkg-container-builder"):
+    for name in ("python3-fedpkg-container", *(f"fedpkg-container-{part}" for part in ("hub", "builder", "box"))):
         found = [*packages.glob(f"{name}[-_][0-9]*.deb"), *packages.glob(f"{name}[-_][0-9]*.rpm")]
         if len(found) != 1:
             raise FedpkgContainerError(
@@ -122,8 +124,10 @@ def _install(folder: Path) -> Installed:
     shutil.copytree(
         PROJECT / "fedpkg_container", copy / "fedpkg_container", ignore=shutil.ignore_patterns("__pycache__")
     )
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(PROJECT / name, copy)
+    for name in ("docs/man", "completion"):
+        shutil.copytree(PROJECT / name, copy / name)
     options = ["--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation", "--target", str(site)]
     run([PYTHON, "-m", "pip", "install", *options, copy], timeout=INSTALL_TIMEOUT)
     plugins = site / "fedpkg_container" / "koji_plugins"

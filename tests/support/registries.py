@@ -16,7 +16,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from fedpkg_container.box.pki import Authority
-from fedpkg_container.box.registry import program
+from fedpkg_container.box.registry import ENVIRONMENT, program
 from fedpkg_container.process import run_in_background
 from fedpkg_container.registry.manifests import MANIFEST
 from fedpkg_container.registry.skopeo import Access, Registry
@@ -85,7 +85,7 @@ def docker_registry(
     configuration = folder / f"registry-{port}.yml"
     with configuration.open("w") as file:
         YAML(typ="safe").dump(settings, file)
-    with run_in_background([program(), "serve", configuration], log=folder / f"registry-{port}.log"):
+    with run_in_background([program(), "serve", configuration], log=folder / f"registry-{port}.log", env=ENVIRONMENT):
         deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shlex
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from fedpkg_container.box.cli import _parser, _run
 from fedpkg_container.box.demo.__main__ import what_is_kept
 from fedpkg_container.box.layout import Layout
 from fedpkg_container.box.shell import environment
+from fedpkg_container.errors import UsageError
 from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.programs
@@ -120,3 +122,30 @@ def test_ctrl_c_suggests_what_to_do(
     said = capsys.readouterr().err
     assert said.startswith("error: interrupted\n       run the command again, or stop the box: ")
     assert said.endswith(f" -d {folder} down\n")
+
+
+@pytest.mark.parametrize(
+    "command", [["up"], ["status"], ["shell"], ["prune"], ["create-repo", "container/hello"], ["down", "--remove"]]
+)
+def test_a_box_of_another_user_is_refused_at_once(
+    command: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also for root, which could read it, and would leave files that its owner could not use."""
+    owner, before = pwd.getpwuid(os.geteuid()).pw_name, sorted(folder.rglob("*"))
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    assert _run(_parser().parse_args(["-d", str(folder), *command])) == 2
+    assert capsys.readouterr().err == (
+        f"error: {folder} belongs to user {owner}; a box can only be used by its owner\n"
+        "       create a separate box: name another directory with --directory\n"
+    )
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_an_owner_without_an_account_is_named_by_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(number: int) -> None:
+        raise KeyError(number)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
+    with pytest.raises(UsageError, match=rf"belongs to user ID {folder.stat().st_uid}; "):
+        Layout.open(folder)

@@ -25,6 +25,16 @@ def test_targets_exist(name: str) -> None:
         assert "check" in called
 
 
+@pytest.mark.parametrize("name", WORKFLOWS[:2])
+def test_a_forge_runs_all_of_it(name: str) -> None:
+    """On the systems and the Pythons of the users."""
+    text = (ROOT / name).read_text()
+    called = set(re.findall(r"(?:run:|- |&& ) ?make ([a-z-]+)\b", text))
+    assert {"check", "demo", "check-packages", "check-wheels", "check-oldest", "check-audit", "lint-ansible"} <= called
+    for word in ("3.9", "3.11", "3.13", "3.14", "fedora:42", "fedora:43", "fedora:rawhide", "debian:13", "debian:sid"):
+        assert re.search(rf"{re.escape(word)}[\s\"\]]", text), word
+
+
 @pytest.mark.parametrize("name", WORKFLOWS[:3])
 def test_a_workflow_is_yaml(name: str) -> None:
     assert isinstance(YAML(typ="safe").load(ROOT / name), dict)
