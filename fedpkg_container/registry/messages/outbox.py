@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 #: Version of the stored state, and its maximum size, bytes.
 _FORMAT = 1
-_MAX_SIZE = 1 << 16
+_MAX_SIZE = 1 << 20
 _SENDING = "the messages"
 
 
