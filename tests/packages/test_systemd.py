@@ -138,6 +138,12 @@ def test_waiting_for_mirrors_is_no_failure() -> None:
     assert service["SuccessExitStatus"] == str(NotMirroredError("", {}).exit_code)
 
 
+def test_the_man_page_lists_all_units() -> None:
+    page = (ROOT / "docs" / "man" / "fedpkg-container-registry.1").read_text().replace("\\", "")
+    listed = set(re.findall(r"^\.B (fedpkg-container-[a-z-]+@?)", page, re.MULTILINE))
+    assert listed - {"fedpkg-container-registry"} == {path.stem for path in SERVICES}
+
+
 def test_garbage_collection_sets_no_variable_of_the_registry() -> None:
     """Its names start with REGISTRY_."""
     service = _unit(UNITS / "fedpkg-container-garbage-collect.service")["Service"]
