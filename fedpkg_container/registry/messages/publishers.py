@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from fedpkg_container import logs
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run
 from fedpkg_container.registry.messages.message import Message
@@ -92,6 +93,7 @@ class FedoraMessagingPublisher:
                 f"[messages] fedora_messaging needs the Python module {error.name}",
                 solution="install python3-fedora-messaging, or set [messages] command instead",
             ) from error
+        logs.demote("fedora_messaging", "pika", "twisted")  # they log tracebacks of what is raised, too
         try:
             if not config.conf.loaded:
                 config.conf.load_config(str(self.configuration))
@@ -99,7 +101,7 @@ class FedoraMessagingPublisher:
             sent.id = message.id
             api.publish(sent, timeout=self.timeout)
         except (MessagingError, AMQPError) as error:
-            raise self._failed(printable_line(str(error)) or type(error).__name__) from error
+            raise self._failed(_reason(error)) from error
         except OSError as error:
             raise self._failed(os_error_text(error)) from error
 
@@ -108,3 +110,9 @@ class FedoraMessagingPublisher:
             f"fedora-messaging could not publish to the exchange: {reason}",
             solution=f"check {self.configuration} and the broker",
         )
+
+
+def _reason(error: Exception) -> str:
+    """Return the text of an error of fedora-messaging, which may only be in its cause, or the name of its class."""
+    texts = (printable_line(str(text)) for text in (error, getattr(error, "reason", "")))
+    return next(filter(None, texts), type(error).__name__)
