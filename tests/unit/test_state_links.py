@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from fedpkg_container import files
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, UsageError
 from fedpkg_container.files import write_atomically, write_when_different
 from fedpkg_container.registry.catalog.run import _locked_directory
@@ -143,7 +142,7 @@ def test_root_does_not_write_for_another_user(
     use(state)
     if os.geteuid() == 0:
         os.chown(state, FOREIGN, -1)
-    monkeypatch.setattr(files.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(UsageError) as raised:
         use(state)
     assert f"{state} belongs to the user" in raised.value.reason
@@ -154,6 +153,6 @@ def test_root_reads_the_journal_of_another_user_without_its_index(state: Path, m
     Journal(state / "record.jsonl").append(change(1))
     if os.geteuid() == 0:
         os.chown(state, FOREIGN, -1)
-    monkeypatch.setattr(files.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert Journal(state / "record.jsonl").repositories() == ["r.example.org/hello"]
     assert not (state / "record.jsonl.index").exists()
