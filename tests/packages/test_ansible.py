@@ -129,7 +129,7 @@ def _tasks(tasks: Any) -> Iterator[dict[str, Any]]:
 
 
 def test_the_password_of_the_registry_is_secret() -> None:
-    """It is only in two files, which nobody but the registry and root can read; not in arguments and output."""
+    """It is only in two files, which only the registry and root can read; not in arguments and output."""
     (block,) = (each for each in YAML(typ="safe").load(ROLE / "tasks" / "registry_password.yml") if "block" in each)
     assert block["no_log"] is True
     files = {}

@@ -61,7 +61,7 @@ def image(hub: Hub, target: Repository) -> str:
 
 
 def _layers(target: Repository, number: int, payload: bytes = b"") -> list[dict[str, object]]:
-    """Layers with signatures of others, of one document or each of its own."""
+    """Layers with signatures of others, of one document or each that is different."""
     contents = [payload or b"%d" % position for position in range(number)]
     return [
         {

@@ -211,7 +211,7 @@ def _close(connection: socket.socket) -> None:
 
 @contextlib.contextmanager
 def running_broker() -> Iterator[Broker]:
-    """Run a broker on a port of its own."""
+    """Run a broker on a separate port."""
     broker = Broker()
     broker.start()
     try:
