@@ -23,8 +23,11 @@ pytestmark = pytest.mark.slow
 README = DOCS.parent / "README.md"
 #: Seconds for one command.
 TIMEOUT = 400
-#: Commands with an image that exists nowhere: they fail with these words.
-PLACEHOLDERS = {"fedpkg-container-registry import-base registry.example.org/fedora:42": "registry.example.org"}
+#: Commands that fail in a new box, with these words: an image that exists nowhere, the only build of an image.
+PLACEHOLDERS = {
+    "fedpkg-container-registry import-base registry.example.org/fedora:42": "registry.example.org",
+    "fedpkg-container-registry unpromote NVR": "there is no previous build",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +43,10 @@ def distributing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
         yield box
 
 
-def _tag_as_tested(packager: Packager) -> None:
-    package = f"{packager.name}-container"
+def _tag_as_tested(packager: Packager, nvr: str) -> None:
     session = packager.box.session(ADMIN)
-    session.packageListAdd(site.STABLE_TAG, package, owner=ADMIN)
-    session.tagBuildBypass(site.STABLE_TAG, f"{package}-1.0-1")
+    session.packageListAdd(site.STABLE_TAG, f"{packager.name}-container", owner=ADMIN)
+    session.tagBuildBypass(site.STABLE_TAG, nvr)
     log_out(session)
 
 
@@ -52,6 +54,7 @@ def _tag_as_tested(packager: Packager) -> None:
 def test_the_commands_of_readme(name: str, distributing: Box, tmp_path: Path) -> None:
     packager = Packager.make(distributing, tmp_path)
     packager.commit(packager.dockerfile())
+    nvr = f"{packager.name}-container-1.0-1"
     source = tmp_path / "source"
     link_source(source)
     # make demo and make check run for minutes, and are run by CI: here make prints what it would run.
@@ -65,9 +68,9 @@ def test_the_commands_of_readme(name: str, distributing: Box, tmp_path: Path) ->
         for line in lines(README):
             if line == "fedpkg-container container-enable":  # the first of those in a checkout
                 assert shell.type(f"cd {packager.checkout}").status == 0
-            if "promote" in line:
-                _tag_as_tested(packager)
-            result = shell.type(line)
+            if line.startswith("fedpkg-container-registry promote"):
+                _tag_as_tested(packager, nvr)
+            result = shell.type(line.replace("NVR", nvr))
             if line in PLACEHOLDERS:
                 assert result.status == 1, result.output
                 assert PLACEHOLDERS[line] in result.output

@@ -121,6 +121,7 @@ def _watched(hub: Hub, body: bytes, caller: str | None, **environ: Any) -> bytes
             assert "Traceback" not in fault.faultString
     inside = (
         str(hub.topdir),
+        str(hub.application.builders),
         str(hub.application.database.path),
         sys.prefix,
         sys.base_prefix,
