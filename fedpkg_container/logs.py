@@ -114,26 +114,6 @@ def forward_to_koji(name: str) -> None:
     _attach(logging.getLogger(PACKAGE), _Forwarder(koji_logger), koji_logger.getEffectiveLevel())
 
 
-def demote(*names: str) -> None:
-    """Log the records of other packages at DEBUG only, since the program reports their errors itself.
-
-    :param names: of their loggers
-    """
-    for name in names:
-        logger = logging.getLogger(name)
-        if not any(isinstance(handler, _Demoter) for handler in logger.handlers):
-            logger.addHandler(_Demoter())
-            logger.propagate = False
-
-
-class _Demoter(logging.Handler):
-    """Logs records as messages of this package at DEBUG."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Log the record."""
-        logging.getLogger(PACKAGE).debug("%s: %s", record.name, record.getMessage())
-
-
 class _Forwarder(logging.Handler):
     """Passes records on to another logger.
 

@@ -10,13 +10,17 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("fedora_messaging")
 
+from fedpkg_container.registry.config import read_site
+from fedpkg_container.registry.messages.amqp import publish_in_process
+from fedpkg_container.registry.messages.message import message_about
+from fedpkg_container.registry.messages.outbox import Delivery, Outbox
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.journal_files import Position
 from tests.registry.test_messages import change
@@ -59,9 +63,13 @@ class Site:
         (folder / "record.jsonl.sent").write_text(json.dumps({"format": 1, "position": Position().text}))
         return cls(Journal(record), site)
 
-    def send(self, timeout: int = TIMEOUT) -> subprocess.CompletedProcess[str]:
-        lines = [line for line in self.file.read_text().splitlines() if not line.startswith("timeout")]
-        self.file.write_text("\n".join([*lines, f"timeout = {timeout}\n"]))
+    def deliver(self, timeout: int = TIMEOUT) -> Delivery:
+        """Send the pending messages."""
+        site = read_site(self.file)
+        return Outbox.of(replace(site, messages=replace(site.messages, timeout=timeout))).send()
+
+    def send(self) -> subprocess.CompletedProcess[str]:
+        """Send them by the command."""
         command = [sys.executable, "-m", "fedpkg_container.registry_cli", "--config", str(self.file), "send-messages"]
         return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
@@ -78,6 +86,11 @@ def test_messages_are_confirmed(broker: Broker, tmp_path: Path) -> None:
     ]
     assert site.send().stdout == "0 messages sent\n"
     assert len(broker.messages) == 2
+    site.journal.append(change(3).done())
+    broker.fault = amqp_broker.FORBIDS
+    failed = site.send()
+    assert (failed.returncode, "Traceback" in failed.stderr, "Pl4nt3d" in failed.stderr) == (1, False, False)
+    assert "1 message is pending: fedora-messaging could not publish to the exchange: (403, " in failed.stderr
 
 
 TIMED_OUT = "timed out"
@@ -104,19 +117,29 @@ def test_message_is_pending_until_the_broker_confirms_it(fault: str, broker: Bro
         broker.stop()
     broker.fault = fault
     reason, arrived = FAULTS[fault]
-    failed = site.send(SHORT_TIMEOUT if reason == TIMED_OUT else TIMEOUT)
-    assert failed.returncode == 1
-    assert "2 messages are pending: fedora-messaging could not publish to the exchange: " in failed.stderr
-    assert reason in failed.stderr
-    assert "Traceback" not in failed.stderr
-    assert "Pl4nt3d" not in failed.stderr + failed.stdout
+    failed = site.deliver(SHORT_TIMEOUT if reason == TIMED_OUT else TIMEOUT)
+    assert (failed.sent, failed.pending) == (0, 2)
+    assert failed.error.startswith("fedora-messaging could not publish to the exchange: ")
+    assert reason in failed.error
+    assert not [each for each in ("Traceback", "Pl4nt3d", "\n") if each in failed.error + failed.solution]
     arrivals = {each.body["nvr"] for each in broker.messages}
     assert arrivals <= {"hello-1-1"}, "in order"
     assert bool(arrivals) == arrived or reason == TIMED_OUT
     broker.fault = ""
     if fault == "refuses":
         broker.start()
-    assert site.send().stdout == "2 messages sent\n"
+    assert site.deliver().sent == 2
     confirmed = [(each.id, each.body["nvr"]) for each in broker.messages if each.confirmed]
     assert [nvr for _, nvr in confirmed] == ["hello-1-1", "hello-1-2"]
     assert {each.id for each in broker.messages if not each.confirmed} <= {confirmed[0][0]}, "the same ID again"
+
+
+def test_modules_of_the_working_directory_are_not_imported(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Site.make(tmp_path, broker)
+    (tmp_path / "cwd").mkdir()
+    (tmp_path / "cwd" / "json.py").write_text("raise SystemExit('imported')\n")
+    monkeypatch.chdir(tmp_path / "cwd")
+    publish_in_process(tmp_path / "config.toml", message_about(change(1).done()), TIMEOUT)
+    assert [each.body["nvr"] for each in broker.messages] == ["hello-1-1"]
