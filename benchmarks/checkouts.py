@@ -70,9 +70,9 @@ def serve(folder: Path) -> None:
 def _packager(box: Box, folder: Path, workload: Workload, known: Mapping[str, Packager]) -> Packager:
     if workload.name in known:
         return known[workload.name]
-    directory = folder / workload.name
-    directory.mkdir()
-    return Packager.make(box, directory)
+    checkouts = folder / workload.name
+    checkouts.mkdir()
+    return Packager.make(box, checkouts)
 
 
 class Side:

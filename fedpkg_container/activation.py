@@ -34,12 +34,12 @@ def client_program(site: str) -> Path:
     """
     sibling = Path(sys.executable).parent / f"{site}{SUFFIX}"
     search_path = os.pathsep.join(_absolute(os.environ.get("PATH", "")))
-    found = str(sibling) if os.access(sibling, os.X_OK) else shutil.which(f"{site}{SUFFIX}", path=search_path)
-    if found is None:
+    program = str(sibling) if os.access(sibling, os.X_OK) else shutil.which(f"{site}{SUFFIX}", path=search_path)
+    if program is None:
         raise UsageError(
             f"program not found: {site}{SUFFIX}", solution="install it, or create a link to fedpkg-container"
         )
-    return Path(found)
+    return Path(program)
 
 
 def _absolute(search_path: str) -> list[str]:
@@ -100,18 +100,18 @@ def check_link(directory: Path, site: str, search_path: str) -> None:
     """
     directories = _absolute(search_path)
     places = [os.path.realpath(each) for each in directories]
-    place = os.path.realpath(directory)
-    if place not in places:
+    resolved = os.path.realpath(directory)
+    if resolved not in places:
         solution = f'add export PATH="{directory}:$PATH" to the shell\'s startup file, or use --print-function'
         raise UsageError(f"{directory} is not in PATH", solution=solution)
-    others = [each for each in directories if os.path.realpath(each) != place]
-    own = shutil.which(site, path=os.pathsep.join(others))
-    if own is None or _is_link(Path(own), site):
+    others = [each for each in directories if os.path.realpath(each) != resolved]
+    site_program = shutil.which(site, path=os.pathsep.join(others))
+    if site_program is None or _is_link(Path(site_program), site):
         return
-    if places.index(place) > places.index(os.path.realpath(Path(own).parent)):
+    if places.index(resolved) > places.index(os.path.realpath(Path(site_program).parent)):
         solution = f"move {directory} to the start of PATH, or use --print-function"
-        raise UsageError(f"{own} precedes {directory} in PATH", solution=solution)
-    check_commands(site, own)
+        raise UsageError(f"{site_program} precedes {directory} in PATH", solution=solution)
+    check_commands(site, site_program)
 
 
 def has_client(site: str) -> bool:
@@ -119,7 +119,7 @@ def has_client(site: str) -> bool:
     return bool(importlib.util.find_spec(site) and importlib.util.find_spec(f"{site}.cli"))
 
 
-def check_commands(site: str, own: str) -> None:
+def check_commands(site: str, site_program: str) -> None:
     """Check that this installation has the commands of the site's program.
 
     :param own: path of the site's program
@@ -131,4 +131,4 @@ def check_commands(site: str, own: str) -> None:
         f"install the distribution's package fedpkg-container, or install with pipx --system-site-packages; or run"
         f" {site}{SUFFIX} instead of {site}"
     )
-    raise UsageError(f"the commands of {own} are not available in this installation", solution=solution)
+    raise UsageError(f"the commands of {site_program} are not available in this installation", solution=solution)

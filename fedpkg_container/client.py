@@ -100,10 +100,11 @@ class Client:
     def setup_argparser(self) -> None:
         """Add ``--version`` to the site's global options, unless the site has one."""
         from fedpkg_container import __version__
-        from fedpkg_container.commands.unknown_arguments import refuse_empty
+        from fedpkg_container.commands.usage_errors import refuse_empty, report_briefly
 
         super().setup_argparser()  # type: ignore[misc]
         refuse_empty(self.parser)
+        report_briefly(self.parser)
         if self.offers_activation and "--version" not in self.parser._option_string_actions:
             self.parser.add_argument(
                 "--version",
@@ -140,19 +141,18 @@ class Client:
     def register_container_build(self) -> None:
         """Register ``container-build`` and ``container-status``."""
         from fedpkg_container.commands.build_arguments import add_arguments
-        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
+        from fedpkg_container.commands.usage_errors import refuse_wrong_arguments
 
         super().register_container_build()  # type: ignore[misc]
         add_arguments(self.container_build_parser)
-        refuse_unknown(self.container_build_parser, self.parser)
-        refuse_empty(self.container_build_parser)
+        refuse_wrong_arguments(self.container_build_parser, self.parser)
 
         self.register_container_status()
 
     def register_container_status(self) -> None:
         """Register ``container-status``."""
         from fedpkg_container.commands.container_status import add_arguments
-        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
+        from fedpkg_container.commands.usage_errors import refuse_wrong_arguments
 
         parser = self.subparsers.add_parser(
             "container-status",
@@ -161,8 +161,7 @@ class Client:
             allow_abbrev=False,
         )
         add_arguments(parser)
-        refuse_unknown(parser, self.parser)
-        refuse_empty(parser)
+        refuse_wrong_arguments(parser, self.parser)
         parser.set_defaults(command=self.container_status)
         self.container_status_parser = parser
 
@@ -175,7 +174,7 @@ class Client:
     def register_container_build_setup(self) -> None:
         """Register ``container-build-setup`` and ``container-build-config``."""
         from fedpkg_container.commands import container_build_config
-        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
+        from fedpkg_container.commands.usage_errors import refuse_wrong_arguments
 
         super().register_container_build_setup()  # type: ignore[misc]
         self.container_build_config_parser = self.subparsers.add_parser(
@@ -184,8 +183,7 @@ class Client:
             allow_abbrev=False,
         )
         container_build_config.add_arguments(self.container_build_config_parser)
-        refuse_unknown(self.container_build_config_parser, self.parser)
-        refuse_empty(self.container_build_config_parser)
+        refuse_wrong_arguments(self.container_build_config_parser, self.parser)
         self.container_build_config_parser.set_defaults(command=self.container_build_config)
 
         if self.offers_activation:
@@ -194,7 +192,7 @@ class Client:
     def register_container_enable(self) -> None:
         """Register ``container-enable``."""
         from fedpkg_container.commands.container_enable import add_arguments
-        from fedpkg_container.commands.unknown_arguments import refuse_empty, refuse_unknown
+        from fedpkg_container.commands.usage_errors import refuse_wrong_arguments
 
         parser = self.subparsers.add_parser(
             "container-enable",
@@ -204,8 +202,7 @@ class Client:
             allow_abbrev=False,
         )
         add_arguments(parser)
-        refuse_unknown(parser, self.parser)
-        refuse_empty(parser)
+        refuse_wrong_arguments(parser, self.parser)
         parser.set_defaults(command=self.container_enable)
         self.container_enable_parser = parser
 

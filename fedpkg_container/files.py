@@ -73,10 +73,10 @@ def _own_descriptor(path: Path) -> int | None:
 
     Such a file is not opened by its path: a regular file behind it would be truncated or replaced.
     """
-    own = re.compile(rf"/proc/{os.getpid()}(?:/task/[0-9]+)?/fd/([0-9]{{1,9}})")
+    pattern = re.compile(rf"/proc/{os.getpid()}(?:/task/[0-9]+)?/fd/([0-9]{{1,9}})")
     for _ in range(_MAX_LINKS):
         path = path.parent.resolve() / path.name
-        if match := own.fullmatch(str(path)):
+        if match := pattern.fullmatch(str(path)):
             return int(match[1])
         if not path.is_symlink():
             return None

@@ -129,15 +129,15 @@ class Settings:
         problems = [*self._problems]
         kinds = {section.removesuffix(NAME) for section in self._keys if section.endswith(NAME)}
         for section in self._parser.sections():
-            known = self._table(section)
-            if not known:
+            keys = self._table(section)
+            if not keys:
                 kind = section.partition(" ")[0]
                 named = f"must be [{kind}{NAME}], with a name of one word" if kind in kinds else ""
                 why = named or f"known: {', '.join(self._keys)}"
                 problems.append((self._line(section), f"[{section}]: unknown section ({why})"))
-            elif ANY not in known:
-                why = f"known: {', '.join(sorted(known))}"
-                unknown = sorted(set(self._parser[section]) - set(known))
+            elif ANY not in keys:
+                why = f"known: {', '.join(sorted(keys))}"
+                unknown = sorted(set(self._parser[section]) - set(keys))
                 problems += [
                     (self._line(section, name), f"[{section}] {name}: unknown setting ({why})") for name in unknown
                 ]
@@ -193,8 +193,8 @@ class Settings:
 
     def _line(self, section: str, name: str = "") -> int:
         """Return the line of a setting, or else of its section; 0 if it has none."""
-        places = ((section, name), ("DEFAULT", name), (section, ""))
-        return next((self._lines[place] for place in places if place in self._lines), 0)
+        locations = ((section, name), ("DEFAULT", name), (section, ""))
+        return next((self._lines[location] for location in locations if location in self._lines), 0)
 
 
 def _lines(text: str) -> dict[tuple[str, str], int]:
@@ -278,14 +278,14 @@ def words(problem_of: Callable[[str], str] = lambda _: "", *, none: bool = False
     """
 
     def parse(text: str) -> tuple[str, ...]:
-        found = tuple(text.split())
-        if none and "none" in found:
-            if len(found) > 1:
+        values = tuple(text.split())
+        if none and "none" in values:
+            if len(values) > 1:
                 raise InvalidWordsError([("none", "must be the only word")])
             return ()
-        if problems := [(word, problem) for word in found if (problem := problem_of(word))]:
+        if problems := [(word, problem) for word in values if (problem := problem_of(word))]:
             raise InvalidWordsError(problems)
-        return found
+        return values
 
     return parse
 

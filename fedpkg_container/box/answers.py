@@ -20,8 +20,8 @@ def answers(url: str, status: int, *, ca: Path, client: Path | None = None) -> b
     if client is not None:
         trusted.load_cert_chain(client)
     try:
-        with urllib.request.urlopen(url, timeout=5, context=trusted) as answer:
-            return bool(answer.status == status)
+        with urllib.request.urlopen(url, timeout=5, context=trusted) as response:
+            return bool(response.status == status)
     except urllib.error.HTTPError as error:
         return error.code == status
     except OSError:

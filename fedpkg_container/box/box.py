@@ -94,8 +94,8 @@ class Box:
         )
         servers = (registry.front(address, behind, self.authority), nginx.files(layout.topdir, layout.ports.files))
         command = nginx.command(layout.registry / "front", "".join(servers))
-        made = self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
-        return replace(made, backend=storage)
+        service = self._service("registry", command, lambda: answers(f"https://{address}/v2/", 200, ca=ca))
+        return replace(service, backend=storage)
 
     @cached_property
     def distgit(self) -> Service:

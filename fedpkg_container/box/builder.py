@@ -114,8 +114,8 @@ class Rounds:
     def _note(self, error: Exception) -> None:
         self._failures += 1
         self.pause = min(self.pause * 2, LONGEST_PAUSE) or FIRST_PAUSE
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        kind = f"{type(error).__name__} at {place.filename}:{place.lineno}"  # messages contain addresses of objects
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        kind = f"{type(error).__name__} at {frame.filename}:{frame.lineno}"  # messages contain addresses of objects
         if kind != self._last:
             self._logger.error("this round failed, trying again in %g s", self.pause, exc_info=error)
         elif self._clock() - self._logged >= REMINDER:
@@ -138,9 +138,9 @@ def write_configuration(box: Box, name: str) -> Path:
     from fedpkg_container.box.layout import CONTENT_GENERATOR
 
     layout, authority = box.layout, box.authority
-    folder = layout.builder(name)
-    certificates = folder / "certs"
-    for path in (folder, folder / "work"):
+    directory = layout.builder(name)
+    certificates = directory / "certs"
+    for path in (directory, directory / "work"):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_trust(authority, certificates, name)
     site = configparser.ConfigParser(interpolation=None)
@@ -150,7 +150,7 @@ def write_configuration(box: Box, name: str) -> Path:
         "retry_timeout": "20",
         "allowed_hosts": " ".join(layout.registry_hosts),
     }
-    site["engine"] = {"state": str(folder / "state")}
+    site["engine"] = {"state": str(directory / "state")}
     site["limits"] = {"build_timeout": "1800", "build_timeout_max": "3600"}
     site["content_generator"] = {
         "certificate": str(authority.issue(CONTENT_GENERATOR)),
@@ -162,19 +162,19 @@ def write_configuration(box: Box, name: str) -> Path:
 
         for section, settings in builder_settings(layout.cluster.kubeconfig, certificates).items():
             site[section] = {**(site[section] if site.has_section(section) else {}), **settings}
-    _save(site, folder / "builder_containerbuild.conf")
+    _save(site, directory / "builder_containerbuild.conf")
     kojid = configparser.ConfigParser(interpolation=None)
     kojid["kojid"] = {
         "server": layout.hub_url,
         "topdir": str(layout.topdir),
-        "workdir": str(folder / "work"),
+        "workdir": str(directory / "work"),
         "cert": str(authority.issue(name)),
         "serverca": str(authority.certificate_path),
         "allowed_scms": "127.0.0.1*:/container/*:no 127.0.0.1*:/docker/*:no",
-        "ready_file": str(folder / "ready"),
+        "ready_file": str(directory / "ready"),
         **RETRIES,
     }
-    return _save(kojid, folder / "kojid.conf")
+    return _save(kojid, directory / "kojid.conf")
 
 
 def _save(parser: configparser.ConfigParser, path: Path) -> Path:
@@ -183,9 +183,9 @@ def _save(parser: configparser.ConfigParser, path: Path) -> Path:
     return path
 
 
-def clean_up(folder: Path) -> None:
+def clean_up(directory: Path) -> None:
     """Remove files of a builder's killed builds."""
-    state = folder / "state"
+    state = directory / "state"
     if state.exists():
         Workspaces(state).clean_up()
 
@@ -200,10 +200,10 @@ class NewRepoTask(BaseTaskHandler):  # type: ignore[misc]
         """Create it; return its ID and event."""
         repo_id, event_id = self.session.host.repoInit(tag, task_id=self.id)
         root = Path(koji.pathinfo.repo(repo_id, tag))
-        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        for directory in sorted(path for path in root.iterdir() if path.is_dir()):
             # Packages are not copied; the hub's link toplink points to them, as in every Koji repository.
             run(
-                ["createrepo_c", "--quiet", "--no-database", "--pkglist", folder / "pkglist", folder],
+                ["createrepo_c", "--quiet", "--no-database", "--pkglist", directory / "pkglist", directory],
                 timeout=CREATEREPO_TIMEOUT,
             )
         self.session.host.repoDone(repo_id, {})

@@ -16,6 +16,7 @@ from fedpkg_container import __version__
 from fedpkg_container.box.layout import ADMIN, PACKAGER, Layout, default_directory
 from fedpkg_container.box.machines import CAPACITY, Machine, machines
 from fedpkg_container.commands import program
+from fedpkg_container.commands.usage_errors import report_briefly
 from fedpkg_container.errors import FedpkgContainerError, UsageError
 from fedpkg_container.process import foreground
 from fedpkg_container.text import os_error_solution, os_error_text, pluralize
@@ -58,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     down = commands.add_parser("down", help="stop the box; its data is kept")
     down.add_argument("--remove", action="store_true", help="also delete its directory")
     down.set_defaults(run=_down)
+    for each in (parser, *commands.choices.values()):
+        report_briefly(each)
     return parser
 
 

@@ -64,13 +64,13 @@ class GitApplication:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Handle a request."""
-        found = _PATH.fullmatch(environ["PATH_INFO"])
+        match = _PATH.fullmatch(environ["PATH_INFO"])
         pushing = "git-receive-pack" in environ["PATH_INFO"] + environ.get("QUERY_STRING", "")
-        if not found or not (self.root / f"{found['name']}.git").is_dir():
+        if not match or not (self.root / f"{match['name']}.git").is_dir():
             return _text(start_response, "404 Not Found", "no such repository\n")
         if pushing and not (self.may_push and environ.get("SSL_CLIENT_VERIFY") == "SUCCESS"):
             return _text(start_response, "403 Forbidden", "pushing needs a client certificate, over https\n")
-        return self._backend(environ, f"/{found['name']}.git{found['rest']}", start_response)
+        return self._backend(environ, f"/{match['name']}.git{match['rest']}", start_response)
 
     def _backend(self, environ: dict[str, Any], path: str, start_response: Callable[..., Any]) -> Iterable[bytes]:
         variables = {
@@ -88,12 +88,12 @@ class GitApplication:
         }
         body = environ["wsgi.input"].read()
         try:
-            answer = run(
+            response = run(
                 ["git", "http-backend"], env=variables, stdin=body, timeout=TIMEOUT, check=False, limit=LARGEST_ANSWER
             ).stdout
         except (ProgramTimeoutError, ProgramOutputError):
             return _text(start_response, "500 Internal Server Error", "git did not answer\n")
-        head, _, content = answer.partition(b"\r\n\r\n")
+        head, _, content = response.partition(b"\r\n\r\n")
         headers = dict(line.split(": ", 1) for line in head.decode("latin-1").split("\r\n") if ": " in line)
         status = headers.pop("Status", "200 OK")
         start_response(status, [*headers.items(), ("Content-Length", str(len(content)))])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import configparser
+import io
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from fedpkg_container.box.machines import BEYOND, CAPACITY, CLUSTER, MACHINE, Machine, machines
 from fedpkg_container.box.ports import ClusterPorts, DistributionPorts, Ports
 from fedpkg_container.errors import UsageError
+from fedpkg_container.files import write_atomically
 from fedpkg_container.text import reason_text
 
 #: Version of a box's stored data: its settings and its hub's tables.
@@ -261,10 +263,9 @@ class Layout:
             parser["distribution"] = {name: str(port) for name, port in ports.items()}
         if self.cluster:
             parser["cluster"] = {name: str(port) for name, port in self.cluster.ports.all.items()}
-        partial = path.with_suffix(".new")
-        with partial.open("w") as file:
-            parser.write(file)
-        partial.replace(path)
+        text = io.StringIO()
+        parser.write(text)
+        write_atomically(path, text.getvalue())
 
     @property
     def builders(self) -> tuple[str, ...]:

@@ -49,15 +49,15 @@ def machines(count: int, declared: Iterable[str] = (), *, capacity: float = CAPA
     :param declared: further ones, as NAME=ARCH[,ARCH]
     :raises UsageError: there are none, or one is not valid
     """
-    made = [Machine(f"builder-{number}", capacity=capacity) for number in range(1, count + 1)]
+    builders = [Machine(f"builder-{number}", capacity=capacity) for number in range(1, count + 1)]
     for text in declared:
         machine = parse(text, capacity=capacity)
-        if machine.name in {each.name for each in made}:
+        if machine.name in {each.name for each in builders}:
             raise UsageError(f"there are two builders called {machine.name}", solution="give each a different name")
-        made.append(machine)
-    if count < 0 or not made:
+        builders.append(machine)
+    if count < 0 or not builders:
         raise UsageError("a box needs at least one builder", solution="use --builders with a number above 0")
-    return tuple(made)
+    return tuple(builders)
 
 
 def parse(text: str, *, capacity: float = CAPACITY) -> Machine:

@@ -49,10 +49,10 @@ def program() -> str:
 
     :raises FedpkgContainerError: it is not installed
     """
-    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if found is None:
+    path = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+    if path is None:
         raise FedpkgContainerError("program not found: nginx", solution="install nginx")
-    return found
+    return path
 
 
 def command(directory: Path, servers: str, *, log_format: str = LOG_FORMAT) -> list[str | Path]:

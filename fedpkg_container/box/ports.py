@@ -21,13 +21,13 @@ class _Chosen:
 
         :param taken: further ports that are reserved, though no process listens on them now
         """
-        found: list[int] = []
+        ports: list[int] = []
         with contextlib.ExitStack() as sockets:
-            while len(found) < len(fields(cls)):  # type: ignore[arg-type]
+            while len(ports) < len(fields(cls)):  # type: ignore[arg-type]
                 port = sockets.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
                 if port not in taken:
-                    found.append(port)
-        return cls(*found)
+                    ports.append(port)
+        return cls(*ports)
 
     @classmethod
     def read(cls: type[_Self], section: Mapping[str, str]) -> _Self:

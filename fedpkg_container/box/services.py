@@ -63,16 +63,16 @@ class Service:
 
         :raises OSError: it has been stopped
         """
-        facts = json.loads(path.read_text())
+        content = json.loads(path.read_text())
         pid_file = path.with_suffix(".pid")
         return cls(
             path.stem,
-            facts["command"],
+            content["command"],
             lambda: True,
-            Path(facts["log"]),
+            Path(content["log"]),
             pid_file,
-            facts["environment"],
-            facts["umask"],
+            content["environment"],
+            content["umask"],
         )
 
     @property
@@ -112,13 +112,13 @@ class Service:
             if self.pid is None:
                 self._start()
             if self.supervised:
-                facts = {
+                content = {
                     "command": [str(word) for word in self.command],
                     "log": str(self.log),
                     "environment": dict(self.environment),
                     "umask": self.umask,
                 }
-                write_atomically(self.start_file, json.dumps(facts), mode=0o600)
+                write_atomically(self.start_file, json.dumps(content), mode=0o600)
 
     def restart(self) -> bool:
         """Start it again if it ended without being stopped; whether it had."""
@@ -148,9 +148,9 @@ class Service:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid or -1, os.WNOHANG)
             if self.pid is None or time.monotonic() > deadline:
-                said = printable(self.log.read_text(errors="replace")[-2000:])
+                output = printable(self.log.read_text(errors="replace")[-2000:])
                 raise FedpkgContainerError(
-                    f"the {self.name} of the box did not start:\n{said}", solution=f"see {self.log}"
+                    f"the {self.name} of the box did not start:\n{output}", solution=f"see {self.log}"
                 )
             time.sleep(0.05)
 

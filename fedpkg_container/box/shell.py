@@ -34,7 +34,7 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
         site = box.distribution.site(box.credentials(CONTENT_GENERATOR))
         _save(site, home / ".config" / "fedpkg-container" / "registry.conf")
     _write_startup_files(home)
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("XDG_CONFIG", "XDG_CACHE", "KOJI", "GIT_", "ZDOTDIR"))
@@ -43,7 +43,7 @@ def environment(box: Box, *, user: str = PACKAGER) -> dict[str, str]:
     links = home / "bin"
     create_link(links, SITE, client_program(SITE))
     return {
-        **kept,
+        **inherited,
         "HOME": str(home),
         "PATH": f"{links}:{programs}:{os.environ.get('PATH', '/usr/bin:/bin')}",
         "BOX": str(box.layout.directory),
@@ -99,17 +99,17 @@ def _write_fedpkg(box: Box, home: Path) -> None:
 
 def _write_git(box: Box, home: Path, user: str) -> None:
     """Write the user's git settings and access to the box's dist-git."""
-    own = Path.home() / ".gitconfig"
+    user_config = Path.home() / ".gitconfig"
     certificate = box.credentials(user)
     _write(
         home / ".gitconfig",
-        (f"[include]\n\tpath = {own}\n" if own.exists() and own != home / ".gitconfig" else "")
+        (f"[include]\n\tpath = {user_config}\n" if user_config.exists() and user_config != home / ".gitconfig" else "")
         + f'[http "https://127.0.0.1:{box.layout.ports.distgit}/"]\n'
         f"\tsslCAInfo = {box.authority.certificate_path}\n\tsslCert = {certificate}\n\tsslKey = {certificate}\n"
         "[init]\n\tdefaultBranch = rawhide\n",
     )
-    known = run(["git", "config", "user.email"], env={"HOME": str(home)}, timeout=30, check=False, cwd=home)
-    if known.status != 0:
+    user_email = run(["git", "config", "user.email"], env={"HOME": str(home)}, timeout=30, check=False, cwd=home)
+    if user_email.status != 0:
         with (home / ".gitconfig").open("a") as file:
             file.write("[user]\n\tname = Box Packager\n\temail = packager@localhost\n")
 

@@ -96,12 +96,12 @@ class Supervisor:
 def _processes_of(service: Service) -> list[int]:
     """Remaining processes of a service: it was the leader of their session."""
     leader = service.last_pid
-    found = []
+    pids = []
     for pid in process_ids() if leader is not None else ():
         status = process_status(pid)
         if status is not None and status.is_running and status.session == leader:
-            found.append(pid)
-    return found
+            pids.append(pid)
+    return pids
 
 
 def _reap() -> None:
@@ -122,11 +122,11 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(writer, b"x") and None)
     pid_file.with_suffix(".ready").write_text(str(os.getpid()))
-    own = Service("supervisor", (), lambda: True, pid_file, pid_file, supervised=False)
+    service = Service("supervisor", (), lambda: True, pid_file, pid_file, supervised=False)
     supervisor = Supervisor(pid_file.parent)
     seen = time.monotonic()
     while time.monotonic() - seen < ORPHANED:
-        if own.last_pid == os.getpid():
+        if service.last_pid == os.getpid():
             seen = time.monotonic()
             supervisor.look()
         if select.select([reader], [], [], INTERVAL)[0]:

@@ -64,7 +64,7 @@ def _labels(text: str) -> Mapping[str, str]:
 
 def _tolerations(text: str) -> tuple[Mapping[str, str], ...]:
     """Return tolerations, as in a pod."""
-    found: list[Mapping[str, str]] = []
+    tolerations: list[Mapping[str, str]] = []
     problems = []
     for word in text.split():
         taint, _, effect = word.rpartition(":")
@@ -72,10 +72,10 @@ def _tolerations(text: str) -> tuple[Mapping[str, str], ...]:
         if effect not in _EFFECTS or not _LABEL.fullmatch(key):
             problems.append((word, f"must be KEY:EFFECT or KEY=VALUE:EFFECT ({', '.join(_EFFECTS)})"))
         operator = {"operator": "Equal", "value": value} if equals else {"operator": "Exists"}
-        found.append({"key": key, "effect": effect, **operator})
+        tolerations.append({"key": key, "effect": effect, **operator})
     if problems:
         raise InvalidWordsError(problems)
-    return tuple(found)
+    return tuple(tolerations)
 
 
 def _volume(text: str) -> Volume | None:

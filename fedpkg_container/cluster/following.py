@@ -227,10 +227,10 @@ class Following:
         """Return the events of the Job or Build: without a pod they are the only place with the reason."""
         path = f"/api/v1/namespaces/{quoted(self._build.config.namespace)}/events"
         try:
-            found = self._client.request("GET", path, query={"fieldSelector": f"involvedObject.name={self._name}"})
+            events = self._client.request("GET", path, query={"fieldSelector": f"involvedObject.name={self._name}"})
         except ClusterUnavailableError:
             return self._cluster_events
-        items = found.get("items") or []
+        items = events.get("items") or []
         return sorted(items, key=lambda item: str(item.get("lastTimestamp") or ""))
 
     def _is_complete(self, ended: reasons.Ended) -> bool:

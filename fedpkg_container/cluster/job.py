@@ -114,15 +114,15 @@ class ClusterBuild:
     def _adopt(self) -> None:
         """Find the objects of an earlier run of this task: continue with the current build, delete others."""
         labels = {**hub_labels(self.build.hub), manifests.TASK: str(self.build.task_id)}
-        found = self._request("GET", self._collection, query={"labelSelector": selector(labels)})
-        described = [item["metadata"] for item in found.get("items") or []]
+        response = self._request("GET", self._collection, query={"labelSelector": selector(labels)})
+        described = [item["metadata"] for item in response.get("items") or []]
         names = {metadata["name"] for metadata in described if not metadata.get("deletionTimestamp")}
-        own = [attempt for attempt in range(ATTEMPTS) if self.build.name(attempt) in names]
-        self.attempt = max(own, default=0)
+        attempts = [attempt for attempt in range(ATTEMPTS) if self.build.name(attempt) in names]
+        self.attempt = max(attempts, default=0)
         for name in sorted(names - {self.build.name(self.attempt)}):
             retrying(lambda name=name: delete(self.client, self.build, name), timeout=DELETE_TIMEOUT)  # type: ignore[misc]
-        self._adopted = bool(own)
-        if own:
+        self._adopted = bool(attempts)
+        if attempts:
             self.log.report(f"continuing with pod {self.build.name(self.attempt)} of an earlier run of this task")
 
     def _run_pod(self) -> PodResult:
@@ -151,9 +151,9 @@ class ClusterBuild:
                 if error.status != 409 or time.monotonic() > deadline:
                     raise
             with _ignoring(404):
-                found = self._request("GET", f"{self._collection}/{quoted(body['metadata']['name'])}")
-                if not found["metadata"].get("deletionTimestamp"):
-                    return found
+                existing = self._request("GET", f"{self._collection}/{quoted(body['metadata']['name'])}")
+                if not existing["metadata"].get("deletionTimestamp"):
+                    return existing
                 self.log.flush()
                 time.sleep(1)
 

@@ -131,8 +131,8 @@ def image_id(pod: Object, container: str) -> str:
 
 def _container(pod: Object, name: str) -> Object:
     statuses = (pod.get("status") or {}).get("containerStatuses") or []
-    found: Object = next((each for each in statuses if each.get("name") == name), {})
-    return found
+    status: Object = next((each for each in statuses if each.get("name") == name), {})
+    return status
 
 
 def _text(value: object) -> str:

@@ -171,10 +171,10 @@ class PodWatch(Reader):
     def read(self) -> bool:
         """List the pods unless a version is known, and watch from there."""
         if not self._version:
-            found = self._client.request("GET", self._path, query={"labelSelector": self._selector})
+            response = self._client.request("GET", self._path, query={"labelSelector": self._selector})
             self.works()
-            self._version = str(found["metadata"]["resourceVersion"])
-            items = found.get("items") or []
+            self._version = str(response["metadata"]["resourceVersion"])
+            items = response.get("items") or []
             self.put(PodSeen(items[-1] if items else None))
         query: dict[str, str | int] = {
             "watch": "true",
@@ -195,16 +195,16 @@ class PodWatch(Reader):
     def _handle(self, line: bytes) -> None:
         try:
             event = json.loads(line)
-            kind, found = event["type"], event["object"]
+            kind, pod = event["type"], event["object"]
             if kind == "ERROR":
                 self._version = ""  # 410: the version is too old; other errors are found by the next request
                 return
-            self._version = str(found["metadata"]["resourceVersion"])
+            self._version = str(pod["metadata"]["resourceVersion"])
         except (ValueError, LookupError, TypeError) as error:
             self._version = ""
             raise ClusterUnavailableError(f"unexpected event of a watch: {line[:200]!r}") from error
         if kind in ("ADDED", "MODIFIED", "DELETED"):
-            self.put(PodSeen(found, deleted=kind == "DELETED"))
+            self.put(PodSeen(pod, deleted=kind == "DELETED"))
 
 
 class LogFollow(Reader):

@@ -38,8 +38,8 @@ def leftovers(client: ClusterClient, kind: Kind, namespace: str, hub: str) -> li
     :raises ClusterError: if a request fails
     """
     path = kind.collection(quoted(namespace))
-    found = client.request("GET", path, query={"labelSelector": selector(hub_labels(hub))})
-    items = found.get("items") or []
+    response = client.request("GET", path, query={"labelSelector": selector(hub_labels(hub))})
+    items = response.get("items") or []
     now = client.server_time() if items else 0.0
     return [_leftover(item["metadata"], now) for item in items]
 

@@ -55,6 +55,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-q", "--quiet", dest="q", action="store_true", default=argparse.SUPPRESS, help="Same as --progress quiet"
     )
+    _add_request_arguments(parser)
+    _add_check_arguments(parser)
+    _add_record_arguments(parser)
+    add_follow_arguments(parser)
+    parser.add_argument(
+        "--local",
+        action="store_true",
+        help="Build locally from the working tree, without a hub or a candidate registry",
+    )
+
+
+def _add_request_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that select what is submitted, and when."""
     parser.add_argument("--if-needed", action="store_true", help="Do not build if the target has a build of HEAD")
     chain = parser.add_argument(
         "--chain",
@@ -80,12 +93,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="First wait until the repository of the build tag is up to date and contains this build (repeatable)",
     )
     complete_with(wait_repo, "nothing")
+
+
+def _add_check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offline", action="store_true", help="With --dry-run: skip all requests to the hub")
     parser.add_argument("--strict", action="store_true", help="Treat check warnings as errors")
     skip_check = parser.add_argument(
         "--skip-check", metavar="CODE", action="append", default=[], help="Skip the check with this code (repeatable)"
     )
     complete_with(skip_check, "check-codes", _checks)
+
+
+def _add_record_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments about what is stored with the task, and written to files."""
     userdata = parser.add_argument(
         "--userdata",
         "--custom-user-metadata",
@@ -101,12 +121,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--metadata-file",
         metavar="FILE",
         help="At the end, write the outcome of the build to FILE as JSON, even if it fails or is canceled",
-    )
-    add_follow_arguments(parser)
-    parser.add_argument(
-        "--local",
-        action="store_true",
-        help="Build locally from the working tree, without a hub or a candidate registry",
     )
 
 

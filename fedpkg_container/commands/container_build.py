@@ -61,11 +61,11 @@ def _run(client: Client, outcome: Outcome) -> int:
         return report_existing(client, build.existing, outcome)
     if client.args.if_needed and build.preflight.running:
         return _follow_running(client, build, build.preflight.running, outcome)
+    if client.args.wait_repo is not None and build.session is not None:
+        wait_for_repository(client, build)
     if client.args.dry_run:
         print_request(client, build.request, build.preflight)
         return 0
-    if client.args.wait_repo is not None:
-        wait_for_repository(client, build)
     return _submit_and_follow(client, build, outcome)
 
 
@@ -98,14 +98,19 @@ def _follow_running(client: Client, build: CheckedBuild, task_id: int, outcome: 
 
 
 def wait_for_repository(client: Client, build: CheckedBuild) -> None:
-    """Wait for the repository of the build tag (``--wait-repo``)."""
+    """Wait for the repository of the build tag (``--wait-repo``); a dry run only checks that the builds exist."""
     from fedpkg_container.hub.session import hub_errors
     from fedpkg_container.hub.wait_repo import RepositoryWait
 
     assert build.session is not None, "--offline is only allowed with --dry-run"
     report = (lambda _: None) if is_quiet(client) else print_stderr
+    nvrs = list(filter(None, client.args.wait_repo))
     with hub_errors(build.session.baseurl):
-        RepositoryWait(build.session, report).wait(build.preflight.build_tag, list(filter(None, client.args.wait_repo)))
+        wait = RepositoryWait(build.session, report)
+        if client.args.dry_run:
+            wait.packages(nvrs)
+        else:
+            wait.wait(build.preflight.build_tag, nvrs)
 
 
 def _submit_and_follow(client: Client, build: CheckedBuild, outcome: Outcome) -> int:

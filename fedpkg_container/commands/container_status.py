@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from fedpkg_container.client import Client
     from fedpkg_container.commands.status_view import View
-    from fedpkg_container.hub.overview import Selection
     from fedpkg_container.hub.protocol import HubSession
+    from fedpkg_container.hub.selection import Selection
 
 #: Highest value of ``--limit``.
 MAX_LIMIT = 200
@@ -239,7 +239,7 @@ def _run(client: Client) -> int:
 def _views(client: Client, session: HubSession) -> list[View]:
     """Return the views: of the user's builds, of those of the checkout, or one per argument."""
     from fedpkg_container.commands.status_checkout import checkout_view, own_view
-    from fedpkg_container.hub.overview import Selection
+    from fedpkg_container.hub.selection import Selection
 
     arguments = client.args
     selection = Selection(arguments.limit, arguments.failed, arguments.branch, arguments.since)
@@ -260,20 +260,20 @@ def _view(client: Client, session: HubSession, word: str, selection: Selection) 
     from fedpkg_container.hub.task_report import read_task
     from fedpkg_container.model.koji_images import image_metadata
 
-    found = find(session, word, selection)
-    build = found.build
+    result = find(session, word, selection)
+    build = result.build
     of_build = bool(client.args.rpms or client.args.diff)
-    if found.task is not None and not of_build:
+    if result.task is not None and not of_build:
         is_image = build is not None and bool(image_metadata(build))
         note = f"(build {word}: {client.name} container-status {build['nvr']})" if build and is_image else ""
-        return task_view(client, read_task(session, found.task, found.tree or {}), note)
-    if found.task is not None:
-        build = build_of_task(session, found.task["id"]) or build
+        return task_view(client, read_task(session, result.task, result.tree or {}), note)
+    if result.task is not None:
+        build = build_of_task(session, result.task["id"]) or build
     if build is not None:
         return build_view(client, session, build)
-    if found.package is None or of_build:
+    if result.package is None or of_build:
         raise RefusedError(f"no such build: {word}", solution="pass the NVR of a build with --rpms or --diff")
-    return package_view(client, found.package, selection)
+    return package_view(client, result.package, selection)
 
 
 def _watch(client: Client, session: HubSession) -> int:
@@ -297,17 +297,18 @@ def _watch(client: Client, session: HubSession) -> int:
         with hub_errors(session.baseurl):
             task_id = _task_ids(client, session)[0]
     page = site_urls(koji_profile(client)).task(task_id)
-    submitted = Submitted(task_id, page, average=_average(client, session, task_id))
+    title, average = _title_and_average(client, session, task_id)
+    submitted = Submitted(task_id, page, title=title, average=average)
     if client.args.logs is not None:
         return follow_logs(client, session, submitted, client.args.logs)
     return follow_to_end(client, session, submitted)
 
 
-def _average(client: Client, session: HubSession, task_id: int) -> float | None:
-    """Return the average duration of builds of the task's package in seconds; None if it is unknown."""
+def _title_and_average(client: Client, session: HubSession, task_id: int) -> tuple[str, float | None]:
+    """Return what a task builds, and the average duration of builds of its package in seconds, as far as known."""
     from fedpkg_container.commands.status_checkout import checkout_component
     from fedpkg_container.errors import FedpkgContainerError
-    from fedpkg_container.hub.builds import average_of_task
+    from fedpkg_container.hub.builds import title_and_average
     from fedpkg_container.hub.session import hub_errors
 
     components: dict[str, str] = {}
@@ -315,9 +316,9 @@ def _average(client: Client, session: HubSession, task_id: int) -> float | None:
         components = checkout_component(client)
     try:
         with hub_errors(session.baseurl):
-            return average_of_task(session, task_id, components)
+            return title_and_average(session, task_id, components)
     except FedpkgContainerError:
-        return None
+        return f"task {task_id}", None
 
 
 def _task_ids(client: Client, session: HubSession) -> list[int]:

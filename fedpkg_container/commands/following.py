@@ -151,7 +151,7 @@ def _follow_or_detach(
             handle_interrupt(client, session, submitted.task_id)
             return None
         except (LostContactError, NotAuthenticatedError) as error:
-            error.solution = f"the task is still running:\n{follow_up_commands(client, submitted.task_id)}"
+            error.solution = f"try again later:\n{follow_up_commands(client, submitted.task_id)}"
             raise
 
 

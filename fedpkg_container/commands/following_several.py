@@ -61,7 +61,7 @@ def watch_several(
             return EXIT_INTERRUPTED
         except (LostContactError, NotAuthenticatedError) as error:
             running = [str(task_id) for task_id in titles if task_id not in finished]
-            error.solution = f"the tasks are still running:\n{_watch_command(client, running)}"
+            error.solution = f"try again later:\n{_watch_command(client, running)}"
             raise
     _report(client, titles, finished, tails, kind)
     signal_end(f"{len(titles)} builds have ended", notifications(client))

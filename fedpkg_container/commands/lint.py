@@ -67,10 +67,13 @@ def is_package(directory: Path) -> bool:
 
 def run_alone(arguments: Sequence[str]) -> int | None:
     """Run a ``lint`` command line without the site's client; return None if rpmlint is to be run instead."""
+    from fedpkg_container.commands.usage_errors import refuse_wrong_arguments
+
     if is_package(Path.cwd()):
         return None
     parser = argparse.ArgumentParser(prog=f"{Path(sys.argv[0]).name} lint", allow_abbrev=False)
     add_arguments(parser)
+    refuse_wrong_arguments(parser, parser)
     return run(parser.parse_args(arguments), Path())
 
 
@@ -90,8 +93,8 @@ def run(arguments: argparse.Namespace, directory: Path) -> int:
     check_codes(arguments.skip_check)
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # the parser of the file sources imports git, and runs nothing
     containers = find_containers([Path(path) for path in arguments.paths] or [directory])
-    found = dict.fromkeys(finding for container in containers for finding in container.check())
-    findings = apply_overrides(in_order(found), skip=arguments.skip_check, strict=arguments.strict)
+    all_findings = dict.fromkeys(finding for container in containers for finding in container.check())
+    findings = apply_overrides(in_order(all_findings), skip=arguments.skip_check, strict=arguments.strict)
     _report(findings, arguments.format, len(containers))
     return 1 if any(finding.severity == ERROR for finding in findings) else 0
 

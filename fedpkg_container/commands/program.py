@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fedpkg_container import __version__
-from fedpkg_container.commands.unknown_arguments import refuse_empty
+from fedpkg_container.commands.usage_errors import refuse_wrong_arguments, report_briefly
 
 
 def make_parser(
@@ -25,6 +25,7 @@ def make_parser(
     """
     parser = argparse.ArgumentParser(prog=name, description=description)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    report_briefly(parser)
     _add_common(parser, config_help, default=None)
     subparsers = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="command")
     for command, module_name in commands.items():
@@ -33,7 +34,7 @@ def make_parser(
         module.add_arguments(subparser)
         _add_common(subparser, config_help)
         subparser.set_defaults(run=module.run)
-        refuse_empty(subparser)
+        refuse_wrong_arguments(subparser, parser)
     return parser
 
 

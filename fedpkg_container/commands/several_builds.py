@@ -85,7 +85,7 @@ def run_several(client: Client) -> int:
         return _run_groups(client, session, builds)
 
 
-def parse_chain(words: Sequence[str], own: str) -> list[list[str]]:
+def parse_chain(words: Sequence[str], checkout_package: str) -> list[list[str]]:
     """Parse the value of ``--chain``, which has the format of ``fedpkg chain-build``.
 
     Colons separate groups of packages that are built in parallel; without a colon, each package is a group. The package
@@ -102,9 +102,9 @@ def parse_chain(words: Sequence[str], own: str) -> list[list[str]]:
     names = [name for group in groups for name in group]
     if not names or not all(name.strip("/") for name in names):
         raise UsageError("argument --chain: no package", solution="pass the packages to build before this one")
-    if own in (name.rpartition("/")[2] for name in names):
+    if checkout_package in (name.rpartition("/")[2] for name in names):
         solution = "omit it: it is built last"
-        raise UsageError(f"argument --chain: {own} is the package of this checkout", solution=solution)
+        raise UsageError(f"argument --chain: {checkout_package} is the package of this checkout", solution=solution)
     if ":" not in words:
         groups = [[name] for name in names] + [[]]
     groups[-1].append("")

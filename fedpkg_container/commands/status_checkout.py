@@ -19,16 +19,17 @@ if TYPE_CHECKING:
     from fedpkg_container.client import Client
     from fedpkg_container.distgit.checkout import Checkout
     from fedpkg_container.hub.builds import Build
-    from fedpkg_container.hub.overview import Overview, Selection
     from fedpkg_container.hub.protocol import HubSession
     from fedpkg_container.hub.requested_builds import RequestedBuild
+    from fedpkg_container.hub.selection import Overview, Selection
     from fedpkg_container.progress.look import Page
 
 
 def checkout_view(client: Client, session: HubSession, selection: Selection) -> View:
     """Return the builds of the checkout."""
     from fedpkg_container.distgit.checkout import Checkout
-    from fedpkg_container.hub.overview import ALL, overview
+    from fedpkg_container.hub.overview import overview
+    from fedpkg_container.hub.selection import ALL
 
     checkout = Checkout.read(client.cmd)
     builds = overview(session, _component(checkout), f"{checkout.namespace}/{checkout.name}", selection)

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from fedpkg_container.hub.build_contents import Contents, Difference
     from fedpkg_container.hub.builds import Build
     from fedpkg_container.hub.events import TaskState
-    from fedpkg_container.hub.overview import ListedBuild, Overview
     from fedpkg_container.hub.requested_builds import RequestedBuild
+    from fedpkg_container.hub.selection import ListedBuild, Overview
     from fedpkg_container.hub.task_report import TaskReport
     from fedpkg_container.hub.waiting import Waiting
     from fedpkg_container.model.build import SiteUrls

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from fedpkg_container.commands.container_status import MAX_LIMIT
 from fedpkg_container.hub.builds import Build
 from fedpkg_container.progress.formatting import format_age, format_percentage
 from fedpkg_container.progress.look import Cell, Page, Row, state_cell, task_text
@@ -15,8 +14,9 @@ from fedpkg_container.text import format_duration
 
 if TYPE_CHECKING:
     from fedpkg_container.hub.events import TaskState
-    from fedpkg_container.hub.overview import ListedBuild, Overview, Searched, Selection
+    from fedpkg_container.hub.paging import Searched
     from fedpkg_container.hub.requested_builds import RequestedBuild
+    from fedpkg_container.hub.selection import ListedBuild, Overview, Selection
 
 #: Builds to show per branch.
 BUILDS_PER_BRANCH = 3
@@ -68,8 +68,9 @@ def unsearched_lines(page: Page, searched: Searched, selection: Selection) -> It
 
     :param searched: how far back the hub was searched
     """
-    more = f"; search more with --limit {MAX_LIMIT}" if (selection.limit or 0) < MAX_LIMIT else ""
-    for what, since, hint in (("builds", searched.builds, more), ("tasks without an NVR", searched.tasks, "")):
+    is_bounded = selection.limit is not None or selection.since is not None
+    hint = "" if is_bounded else "; to search further: --limit N or --since TIME"
+    for what, since in (("builds", searched.builds), ("tasks without an NVR", searched.tasks)):
         if since is not None:
             date = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))
             yield from page.lines([Row((Cell(f"{what} created before {date} were not searched{hint}", "warning"),))])

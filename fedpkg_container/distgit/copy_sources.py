@@ -110,10 +110,10 @@ class ContextCheck:
         unmatched = []
         for pattern in copy.sources:
             path = relative(pattern)
-            found = self.tree.glob(path)
-            if found is None:
+            matches = self.tree.glob(path)
+            if matches is None:
                 continue
-            if not found:
+            if not matches:
                 unmatched.append(pattern)
                 if any(character in path for character in wildcards.META):
                     continue
@@ -123,7 +123,7 @@ class ContextCheck:
             if outside := self._outside(pattern):
                 predicate = f"{outside.predicate}: buildah copies {path or '.'}"
                 yield pattern, replace(outside, severity=WARNING, predicate=predicate)
-            for problem in self._matches(found):
+            for problem in self._matches(matches):
                 yield pattern, problem
         # buildah accepts a pattern without a match beside a source with one.
         if copy.is_complete and len(unmatched) == len(copy.sources):
@@ -137,10 +137,10 @@ class ContextCheck:
             return Problem("copy-outside", ERROR, "is outside the checkout", "copy it into the checkout")
         return None
 
-    def _matches(self, found: list[str]) -> Iterator[Problem]:
+    def _matches(self, paths: list[str]) -> Iterator[Problem]:
         """Yield the problems of the files that a source matches: broken links, submodules, and excluded files."""
         copied, is_unknown = 0, False
-        for path in found:
+        for path in paths:
             if not self.tree.spend(len(path)):
                 return
             excluded = bool(path) and _excludes(self.tree, self.ignored, path)
@@ -171,9 +171,9 @@ class ContextCheck:
                 predicate = f"is copied empty: {self.ignored.name} excludes its files"
                 yield Problem("copy-ignored", WARNING, predicate, solution)
         if not copied and not is_unknown:
-            line = self.ignored.line_excluding(found[0])
+            line = self.ignored.line_excluding(paths[0])
             where = f"{self.ignored.name}:{line}" if line else self.ignored.name
-            yield Problem("copy-ignored", ERROR, f"is excluded by {where}", f"add !{found[0]} to {self.ignored.name}")
+            yield Problem("copy-ignored", ERROR, f"is excluded by {where}", f"add !{paths[0]} to {self.ignored.name}")
 
     def _walked(self, path: str, resolved: str) -> str:
         """Return the path that buildah compares with patterns: it resolves a link, but not links in its directories."""

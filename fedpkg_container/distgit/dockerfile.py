@@ -311,7 +311,7 @@ class Dockerfile:
         for option, known in reversed(list(zip(written, instruction.option_values))):
             if not known.is_known or not _FROM_OPTION.search(known.text):
                 continue
-            text = _FROM_OPTION.sub(lambda found: _pinned_source(found, stages, pinned), known.text)
+            text = _FROM_OPTION.sub(lambda match: _pinned_source(match, stages, pinned), known.text)
             if text != value[option.start : option.end] and _PLAIN_OPTION.fullmatch(text):
                 value = value[: option.start] + text + value[option.end :]
         return value
@@ -339,7 +339,7 @@ def _copied_from(instruction: Instruction) -> Iterable[str]:
     return _FROM_OPTION.findall("\n".join(instruction.options))
 
 
-def _pinned_source(found: re.Match[str], stages: Mapping[str, int], pinned: Mapping[str, str]) -> str:
+def _pinned_source(match: re.Match[str], stages: Mapping[str, int], pinned: Mapping[str, str]) -> str:
     """Return the ``from=`` of an option with the image to use; stages take precedence."""
-    prefix, source = found[0][: -len(found[1])], found[1]
+    prefix, source = match[0][: -len(match[1])], match[1]
     return prefix + (source if source in stages else pinned.get(source, source))

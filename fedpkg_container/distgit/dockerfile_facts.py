@@ -38,13 +38,13 @@ class ParentConfig:
         :param configuration: the image's, as stored in a registry
         :raises ValueError: if its ENV or ONBUILD are not lists of texts
         """
-        found = configuration.get("config") or {}
-        config: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
-        listed = (config.get("Env") or [], config.get("OnBuild") or [])
-        if not all(isinstance(part, list) and all(isinstance(item, str) for item in part) for part in listed):
+        section = configuration.get("config") or {}
+        config: Mapping[str, Any] = section if isinstance(section, Mapping) else {}
+        lists = (config.get("Env") or [], config.get("OnBuild") or [])
+        if not all(isinstance(part, list) and all(isinstance(item, str) for item in part) for part in lists):
             raise ValueError("ENV or ONBUILD of the image is not a list of texts")
-        environment = {name: value for name, _, value in (item.partition("=") for item in listed[0])}
-        return cls(environment, tuple(listed[1]))
+        environment = {name: value for name, _, value in (item.partition("=") for item in lists[0])}
+        return cls(environment, tuple(lists[1]))
 
 
 @dataclass(frozen=True)

@@ -102,17 +102,17 @@ def _escape(lines: list[str]) -> str:
 
     :raises RefusedError: if a directive sets another than a backslash or a backtick, or there are two
     """
-    found = _DIRECTIVE.fullmatch(trim_left(lines[0]))
-    if not found:
+    match = _DIRECTIVE.fullmatch(trim_left(lines[0]))
+    if not match:
         return ESCAPE
-    if found[1] not in (ESCAPE, BACKTICK):
+    if match[1] not in (ESCAPE, BACKTICK):
         raise RefusedError(
-            f"line 1 of the Dockerfile: {found[1]} cannot be the escape character (# escape=)",
+            f"line 1 of the Dockerfile: {match[1]} cannot be the escape character (# escape=)",
             solution="remove the directive, and use backslashes",
         )
     if len(lines) > 1 and _DIRECTIVE.fullmatch(trim_left(lines[1])):
         raise RefusedError("line 2 of the Dockerfile: second escape directive", solution="remove one of them")
-    return found[1]
+    return match[1]
 
 
 def _is_skipped(line: str) -> bool:
@@ -185,22 +185,22 @@ def _has_hidden(value: str) -> bool:
     braces: list[bool] = []
     is_certain = True
     position = 0
-    while found := _NESTING.search(value, position):
-        position = found.end()
-        if found[1]:
-            braces.append(bool(found[2]) or (bool(braces) and braces[-1]))
+    while match := _NESTING.search(value, position):
+        position = match.end()
+        if match[1]:
+            braces.append(bool(match[2]) or (bool(braces) and braces[-1]))
         elif not braces:
             continue
-        elif found[0] == "<":
+        elif match[0] == "<":
             if braces[-1]:
                 return True
-        elif found[0] == "}":
+        elif match[0] == "}":
             if is_certain:
                 braces.pop()
-        elif found[0] == "\\":  # an escaped or quoted brace closes nothing in some builders
+        elif match[0] == "\\":  # an escaped or quoted brace closes nothing in some builders
             is_certain = is_certain and not value.startswith("}", position)
         else:
-            quoted = value[position:].partition(found[0])[0]
+            quoted = value[position:].partition(match[0])[0]
             is_certain = is_certain and not set("}<$") & set(quoted) and position + len(quoted) < len(value)
             position += len(quoted) + 1 if is_certain else 0
     return False

@@ -143,10 +143,10 @@ class _Lengths:
 
     def _length(self, text: str) -> int:
         """Return the maximum number of characters of a text after substitution."""
-        found = list(_VARIABLE.finditer(text))
-        lengths = [self._of(each[2]) for each in found]
+        variables = list(_VARIABLE.finditer(text))
+        lengths = [self._of(each[2]) for each in variables]
         length = len(text) + sum(lengths)
-        for each, variable in zip(found, lengths):
+        for each, variable in zip(variables, lengths):
             if each[1] and each[3]:  # the replacement is in the rest of the text, with its variables
                 length += variable * (len(text) - each.end() + sum(lengths) - variable)
         return length

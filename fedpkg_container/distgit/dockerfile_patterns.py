@@ -71,7 +71,7 @@ class Pattern:
             return []
         items, end = self._items, len(self._items)
         states = self._closed({0})
-        found = [0] if end in states else []
+        lengths = [0] if end in states else []
         for position, character in enumerate(value, 1):
             self._budget.spend(len(states))
             following = set()
@@ -82,8 +82,8 @@ class Pattern:
             if not states:
                 break
             if end in states:
-                found.append(position)
-        return found
+                lengths.append(position)
+        return lengths
 
     def reversed(self) -> Pattern:
         """Return the pattern that matches reversed values."""

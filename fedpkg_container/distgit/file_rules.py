@@ -27,8 +27,8 @@ def check_files(
     :param dockerfile: name of its Dockerfile; by default the one that buildah uses
     :param is_fetched: whether the files listed in ``sources`` count as existing, as on builders
     """
-    found, unreadable = read(path, dockerfile)
-    return [*unreadable, *check(path, found, None, submodules, is_fetched=is_fetched)]
+    reading, unreadable = read(path, dockerfile)
+    return [*unreadable, *check(path, reading, None, submodules, is_fetched=is_fetched)]
 
 
 def read(path: Path, name: str = "") -> tuple[Dockerfile | None, list[Finding]]:

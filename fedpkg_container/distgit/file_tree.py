@@ -116,13 +116,13 @@ class FileTree(ABC):
         reached = [""]
         for component in pattern.split("/") if pattern else ():
             is_pattern = any(character in component for character in (*wildcards.META, "\\"))
-            found: list[str] = []
+            matches: list[str] = []
             for path in reached:
                 matching = self._matching(path, component) if is_pattern else self._existing(path, component)
                 if matching is None:
                     return None
-                found += matching
-            reached = found
+                matches += matching
+            reached = matches
         return reached
 
     def _existing(self, path: str, name: str) -> list[str] | None:
@@ -159,7 +159,7 @@ class TreeOnDisk(FileTree):
         self._submodules = frozenset(submodules)
         self._extra = frozenset(extra)
         self._fresh = fresh
-        self._found: frozenset[str] | None = None
+        self._all_submodules: frozenset[str] | None = None
         self._empty: dict[str, bool] = {}
 
     def kind(self, path: str) -> Kind | None:
@@ -181,8 +181,8 @@ class TreeOnDisk(FileTree):
 
     def submodules(self) -> frozenset[str]:
         """Return the paths of all git submodules; reads all directories, once."""
-        if self._found is None:
-            found, pending = set(self._submodules), [""]
+        if self._all_submodules is None:
+            submodules, pending = set(self._submodules), [""]
             while pending:
                 directory = pending.pop()
                 for name in self.names(directory):
@@ -191,9 +191,9 @@ class TreeOnDisk(FileTree):
                     if kind is Kind.DIRECTORY:
                         pending.append(path)
                     elif kind is Kind.SUBMODULE:
-                        found.add(path)
-            self._found = frozenset(found)
-        return self._found
+                        submodules.add(path)
+            self._all_submodules = frozenset(submodules)
+        return self._all_submodules
 
     def _is_empty(self, path: str) -> bool:
         """Return whether a directory below the root is empty; it is read once, and not to its end."""

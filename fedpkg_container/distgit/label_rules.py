@@ -101,8 +101,8 @@ IDENTITY = (COMPONENT_LABEL, "name", "version", "release")
 
 def identity_labels(labels: Mapping[str, Label]) -> dict[str, Label]:
     """Return the labels that decide NVR, repository and tags, by their current names."""
-    found = {name: labels.get(name) or labels.get(OLD_LABEL_NAMES[name]) for name in IDENTITY}
-    return {name: label for name, label in found.items() if label is not None}
+    identity = {name: labels.get(name) or labels.get(OLD_LABEL_NAMES[name]) for name in IDENTITY}
+    return {name: label for name, label in identity.items() if label is not None}
 
 
 def _variables(names: frozenset[str]) -> str:

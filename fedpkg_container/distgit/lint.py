@@ -50,7 +50,7 @@ def find_containers(paths: Iterable[Path]) -> list[Container]:
         A directory without any is a container too, whose Dockerfile is missing
     :raises UsageError: if a path does not exist, cannot be read, or has too many directories
     """
-    found: dict[Container, None] = {}
+    unique: dict[Container, None] = {}
     for path in paths:
         if not os.path.lexists(path):
             raise UsageError(f"{path} does not exist", solution="pass directories, Dockerfiles or Containerfiles")
@@ -58,8 +58,8 @@ def find_containers(paths: Iterable[Path]) -> list[Container]:
             containers = [Container(each) for each in _search(path)] or [Container(path)]
         else:
             containers = [Container(path.parent, path.name)]
-        found |= dict.fromkeys(containers)
-    return list(found)
+        unique |= dict.fromkeys(containers)
+    return list(unique)
 
 
 def _search(top: Path) -> Iterator[Path]:

@@ -48,8 +48,8 @@ def check_architectures(checkout: Checkout, dockerfile: Dockerfile, arches: Sequ
     findings: dict[Finding, None] = {}
     for arch in arches:
         reading = dockerfile.with_facts(replace(dockerfile.facts, platform=platform_of(arch)))
-        found = copy_rules.check(reading, checkout.path, checkout.tracked, checkout.submodules)
-        findings |= dict.fromkeys(named(found, dockerfile))
+        of_arch = copy_rules.check(reading, checkout.path, checkout.tracked, checkout.submodules)
+        findings |= dict.fromkeys(named(of_arch, dockerfile))
     known = copy_rules.check(dockerfile, checkout.path, checkout.tracked, checkout.submodules)
     reported = set(named(known, dockerfile))
     return [finding for finding in findings if finding not in reported]

@@ -55,7 +55,7 @@ MAX_BLOB_SIZE = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageDirectory:
     """An image, or an image index, in a directory in the ``dir:`` format.
 
     :param kind: of the source archive; layers of docker's are compressed for registries, so their digests change
@@ -89,14 +89,14 @@ class ImageFolder:
             raise RegistryError(f"digest mismatch in the archive: {blob.digest}", solution="save the image again")
         return content
 
-    def _read(self, name: str, longest: int) -> bytes:
+    def _read(self, name: str, max_bytes: int) -> bytes:
         try:
-            return _plain(self.path / name, self.below, longest)
+            return _plain(self.path / name, self.below, max_bytes)
         except OSError as error:
             raise NoSuchImageError(f"the archive has no {name}: {error.strerror}") from error
 
 
-def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LIMITS) -> ImageFolder:
+def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LIMITS) -> ImageDirectory:
     """Read a docker-archive, an OCI archive or an OCI layout.
 
     The decompressed archive, a copy of its layout and the image together need up to three times
@@ -105,29 +105,29 @@ def unpack(archive: Path, workspace: Workspace, limits: ImageLimits = DEFAULT_LI
     :param workspace: of the worker that reads it; receives the contents
     :raises UsageError: if it has another format, is unreadable, or exceeds the limits
     """
-    folder = workspace.new("archive")
+    directory = workspace.new("archive")
     if archive.is_file() and not archive.stat().st_mode & stat.S_IROTH:  # unreadable for the worker too
         copy = workspace.directory / "archive"
         shutil.copyfile(archive, copy)
         copy.chmod(0o644)
         archive = copy
-    reader = _Reader(Sandbox(workspace, [archive]), archive, folder, limits)
+    reader = _Reader(Sandbox(workspace, [archive]), archive, directory, limits)
     try:
         kind, source = reader.layout() if archive.is_dir() else reader.file()
-        reader.confined("skopeo", "copy", "--quiet", "--all", source, f"dir:{folder / 'image'}")
+        reader.confined("skopeo", "copy", "--quiet", "--all", source, f"dir:{directory / 'image'}")
     except ProgramError as error:
         raise UsageError(
-            f"{archive} cannot be read as an image: {_said(error)}",
+            f"{archive} cannot be read as an image: {_cause(error)}",
             solution="make it with skopeo copy --all, buildah push or podman save",
         ) from error
-    return ImageFolder(folder / "image", kind, workspace.work)
+    return ImageDirectory(directory / "image", kind, workspace.work)
 
 
-def _said(error: ProgramError) -> str:
+def _cause(error: ProgramError) -> str:
     """Return why a program failed: the message of skopeo, or the first line of other output."""
-    found = re.search(r'msg="(.*)"', error.output)
+    match = re.search(r'msg="(.*)"', error.output)
     lines = error.output.strip().splitlines() or ["no reason given"]
-    return (found[1].replace('\\"', '"') if found else lines[0])[-300:]
+    return (match[1].replace('\\"', '"') if match else lines[0])[-300:]
 
 
 def _too_large(archive: Path, what: str) -> UsageError:
@@ -182,7 +182,7 @@ class _Reader:
             size += each
             self._check_members(number)
         self._check_size(size)
-        copy = self._layout_folder()
+        copy = self._layout_directory()
         self.confined("cp", "-R", "-P", "--", f"{self.archive}/.", copy)
         return OCI, f"{OCI}:{_layout(self.archive, copy, self.sandbox.workspace.work)}"
 
@@ -196,11 +196,11 @@ class _Reader:
         kind = self._kind(plain)
         if kind == DOCKER:
             return kind, f"{DOCKER}:{plain}"
-        copy = self._layout_folder()
+        copy = self._layout_directory()
         self.confined("tar", "-xf", plain, "-C", copy, "--no-same-owner", "--no-same-permissions")
         return kind, f"{OCI}:{_layout(self.archive, copy, self.sandbox.workspace.work)}"
 
-    def _layout_folder(self) -> Path:
+    def _layout_directory(self) -> Path:
         copy = self.directory / "layout"
         self.confined("mkdir", "--", copy)  # by the worker, which owns the parent directory
         return copy
@@ -274,14 +274,14 @@ def _start(path: Path) -> bytes:
         return file.read(tarfile.BLOCKSIZE)
 
 
-def _sizes(folder: Path) -> Iterator[int]:
+def _sizes(directory: Path) -> Iterator[int]:
     """Yield the sizes of all files below a directory, at any depth."""
-    folders = [str(folder)]
-    while folders:
-        with contextlib.suppress(OSError), os.scandir(folders.pop()) as entries:
+    pending = [str(directory)]
+    while pending:
+        with contextlib.suppress(OSError), os.scandir(pending.pop()) as entries:
             for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
+                    pending.append(entry.path)
                 else:
                     yield _size(entry)
 
@@ -315,13 +315,13 @@ def _with_platform(layout: Path, below: Path, member: Descriptor) -> dict[str, o
     facts = dict(member.fields)
     if not member.is_manifest or facts.get("platform"):
         return facts
-    folder = ImageFolder(layout / "blobs" / "sha256", OCI, below)
+    blobs = ImageDirectory(layout / "blobs" / "sha256", OCI, below)
     try:
-        raw = _plain(folder.path / member.digest.partition(":")[2], below, MAX_MANIFEST_SIZE)
+        raw = _plain(blobs.path / member.digest.partition(":")[2], below, MAX_MANIFEST_SIZE)
     except OSError as error:
         raise NoSuchImageError(f"the archive has no {member.digest}: {error.strerror}") from error
     manifest = Manifest.read(raw, digest=member.digest, where=member.digest)
-    return facts if manifest.is_index else {**facts, "platform": platform(folder.blob(manifest.blobs[0]))}
+    return facts if manifest.is_index else {**facts, "platform": platform(blobs.blob(manifest.blobs[0]))}
 
 
 def platform(configuration: bytes) -> dict[str, str]:
@@ -344,8 +344,8 @@ def _in_one_list(layout: Path, below: Path, members: Iterable[object]) -> None:
         (layout, "index.json", index),
     )
     try:
-        for folder, name, content in written:
-            with opened_directory(folder, below) as directory:
+        for destination, name, content in written:
+            with opened_directory(destination, below) as directory:
                 _replace(directory, name, content)
     except OSError as error:
         raise UsageError(f"the OCI layout has no writable directory blobs/sha256: {error.strerror}") from error
@@ -359,12 +359,12 @@ def _replace(directory: int, name: str, content: bytes) -> None:
         file.write(content)
 
 
-def _plain(path: Path, below: Path, longest: int) -> bytes:
+def _plain(path: Path, below: Path, max_bytes: int) -> bytes:
     """Contents of a regular file, not a link.
 
     :raises OSError: if it is not a regular file, or too large
     """
     with open_plain(path, below) as file:
-        if os.fstat(file.fileno()).st_size > longest:
+        if os.fstat(file.fileno()).st_size > max_bytes:
             raise OSError(0, "too long")
-        return file.read(longest)
+        return file.read(max_bytes)

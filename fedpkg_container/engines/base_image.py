@@ -58,12 +58,12 @@ class BaseImage:
         :raises RegistryError: if it is not an image configuration
         """
         try:
-            found = json.loads(self.blob(self.manifest.blobs[0].digest).read_bytes())
+            configuration = json.loads(self.blob(self.manifest.blobs[0].digest).read_bytes())
         except (ValueError, RecursionError) as error:
             raise RegistryError(f"the configuration of {self.name} is not JSON: {error}", solution=_OTHER) from error
-        if not isinstance(found, dict) or not isinstance(found.get("config") or {}, dict):
+        if not isinstance(configuration, dict) or not isinstance(configuration.get("config") or {}, dict):
             raise RegistryError(f"the configuration of {self.name} is not an image configuration", solution=_OTHER)
-        return found
+        return configuration
 
     @property
     def triggers(self) -> list[str]:
@@ -71,10 +71,10 @@ class BaseImage:
 
         :raises RegistryError: if they are not strings
         """
-        listed = (self.configuration.get("config") or {}).get("OnBuild") or []
-        if not isinstance(listed, list) or not all(isinstance(each, str) for each in listed):
+        instructions = (self.configuration.get("config") or {}).get("OnBuild") or []
+        if not isinstance(instructions, list) or not all(isinstance(each, str) for each in instructions):
             raise RegistryError(f"ONBUILD of {self.name} is not a list of instructions", solution=_OTHER)
-        return listed
+        return instructions
 
     @property
     def layers(self) -> dict[str, dict[str, Any]]:
@@ -110,8 +110,8 @@ def check_layers(base: BaseImage, workspace: Workspace) -> None:
         same = len(named) == len(blobs)
         if same and blobs:
             with open_plain(path, workspace.work) as file:
-                listed = json.loads(file.read(_LONGEST_STORE))
-            unpacked = {(each.get("compressed-diff-digest"), each.get("diff-digest")) for each in listed}
+                layer_records = json.loads(file.read(_LONGEST_STORE))
+            unpacked = {(each.get("compressed-diff-digest"), each.get("diff-digest")) for each in layer_records}
             same = unpacked.issuperset(zip(blobs, named))
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RegistryError(

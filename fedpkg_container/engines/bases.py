@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 #: Interval of pruning, seconds.
 PRUNE_INTERVAL = 3600.0
 #: Default size limit of an unpacked base image, bytes.
-LONGEST = 10 * 10**9
+MAX_BYTES = 10 * 10**9
 #: File limit of an unpacked image.
 MOST_FILES = 1_000_000
 _DAY = 24 * 3600.0
@@ -59,16 +59,18 @@ class BaseImages:
 
     :param workspace: the build's
     :param access: registry access settings
-    :param longest: size limit of an unpacked image, bytes
+    :param max_bytes: size limit of an unpacked image, bytes
     """
 
-    def __init__(self, workspaces: Workspaces, workspace: Workspace, *, access: Access, longest: int = LONGEST) -> None:
+    def __init__(
+        self, workspaces: Workspaces, workspace: Workspace, *, access: Access, max_bytes: int = MAX_BYTES
+    ) -> None:
         self._workspaces = workspaces
         self._records = workspaces.shared / "records"
         self._images = workspaces.shared / "images"
         self._notes = workspace.directory / "base-images"
         self._access = access
-        self._longest = longest
+        self._max_bytes = max_bytes
         self.used: dict[str, BaseImage] = {}
         for path in (self._records, self._images, self._notes):
             path.mkdir(exist_ok=True)
@@ -143,8 +145,8 @@ class BaseImages:
         self, image: ImageReference, platform: Platform, deadline: Deadline | None, tick: Callable[[], None]
     ) -> BaseImage:
         tick()
-        own = Deadline(f"fetching {image}", self._access.timeout, CONTACT_ADMINISTRATORS, RegistryError)
-        deadline = deadline.within(own) if deadline else own
+        fetch_deadline = Deadline(f"fetching {image}", self._access.timeout, CONTACT_ADMINISTRATORS, RegistryError)
+        deadline = deadline.within(fetch_deadline) if deadline else fetch_deadline
         registry = Registry(replace(self._access.without_retries(), deadline=deadline))
         exact = image.at(registry.manifest(image).digest_for(platform))
         with self._names():
@@ -153,7 +155,7 @@ class BaseImages:
                 os.utime(directory)  # in use, not yet recorded
                 _log.info("base image %s is already unpacked", exact)
                 return known
-        limits = FetchLimits(self._longest)
+        limits = FetchLimits(self._max_bytes)
         with self._incoming() as incoming, registry.repository(exact) as repository:
             content = incoming.directory / CONTENT
             manifest = fetch_image(
@@ -173,9 +175,9 @@ class BaseImages:
         def check() -> None:
             tick()
             deadline.check()
-            if storage.size_of(incoming) > self._longest:
+            if storage.size_of(incoming) > self._max_bytes:
                 raise BuildFailedError(
-                    f"the base image is larger than {self._longest // 10**6} MB",
+                    f"the base image is larger than {self._max_bytes // 10**6} MB",
                     solution="use a smaller base image; the limit is the site's (base_image_size)",
                 )
             if storage.files_of(incoming) > MOST_FILES:
@@ -272,10 +274,10 @@ class BaseImages:
     def _known(self, record: IO[str]) -> BaseImage | None:
         """Return the image of a locked record, if it is on this builder; mark it as used."""
         directory = _read(record)
-        found = self._at(self._images / directory) if directory else None
-        if found is not None:
+        image = self._at(self._images / directory) if directory else None
+        if image is not None:
             os.utime(record.fileno())
-        return found
+        return image
 
     def prune(self, days: int) -> list[str]:
         """Remove images not used for some days, at most once an hour; return their IDs.
@@ -297,12 +299,12 @@ class BaseImages:
 
     def _of(self, directory: Path) -> list[Path]:
         """The records of an image."""
-        found = []
+        images = []
         for path in sorted(self._records.iterdir()):
             with contextlib.suppress(FileNotFoundError), path.open() as file:
                 if _read(file) == directory.name:
-                    found.append(path)
-        return found
+                    images.append(path)
+        return images
 
     def _remove(self, directory: Path, before: float) -> bool:
         """Remove an unused image; return whether it was."""
@@ -334,10 +336,10 @@ def _read(file: IO[str]) -> str:
     """Return the directory in a record; empty if the pull was never completed."""
     file.seek(0)
     try:
-        found = json.loads(file.read())["directory"]
+        name = json.loads(file.read())["directory"]
     except (ValueError, TypeError, LookupError):
         return ""
-    return found if isinstance(found, str) and found.isalnum() else ""
+    return name if isinstance(name, str) and name.isalnum() else ""
 
 
 def _write(file: IO[str], base: BaseImage) -> None:

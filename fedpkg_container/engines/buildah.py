@@ -13,9 +13,9 @@ from typing import Any
 
 from fedpkg_container.engines import hook, storage, versions
 from fedpkg_container.engines.base_image import BaseImage
-from fedpkg_container.engines.bases import LONGEST, BaseImages
+from fedpkg_container.engines.bases import MAX_BYTES, BaseImages
 from fedpkg_container.engines.buildah_probe import known_result
-from fedpkg_container.engines.exported import Exported, Exporting, gzip_command
+from fedpkg_container.engines.exported import Exported, Exporting
 from fedpkg_container.engines.image_build import ImageBuild
 from fedpkg_container.engines.isolation import Isolation
 from fedpkg_container.engines.network import attached
@@ -31,6 +31,7 @@ from fedpkg_container.errors import (
 from fedpkg_container.model.buildah import HERE_DOCUMENTS
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import run, run_in_background, stream
+from fedpkg_container.process.gzip import gzip_command
 from fedpkg_container.registry.copy import put_image
 from fedpkg_container.registry.manifests import INDEX_TYPES, Descriptor, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
@@ -49,7 +50,7 @@ _IMAGE_ID, _NO_CGROUPS = "image-id", "no-cgroups"
 #: Printed by old versions for platform arguments that a Dockerfile does not declare, i.e. in nearly every build.
 _PLATFORM_WARNING = re.compile(rb"\[Warning\] one or more build args were not consumed: \[(?:TARGET[A-Z]+ ?)+\]")
 #: Size limit of files from an image, bytes.
-LONGEST_FILES = 10**9
+MAX_FILES_BYTES = 10**9
 
 
 class Buildah:
@@ -58,7 +59,7 @@ class Buildah:
     :param workspace: of the build, from ``Workspaces``
     :param access: registry access of the task; workers have no credentials
     :param denied: networks blocked for isolated builds, besides those always blocked
-    :param longest_base: size limit of an unpacked base image, bytes
+    :param max_base_bytes: size limit of an unpacked base image, bytes
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Buildah:
         isolation: Isolation,
         access: Access,
         denied: Sequence[str] = (),
-        longest_base: int = LONGEST,
+        max_base_bytes: int = MAX_BYTES,
     ) -> None:
         self.workspaces = workspaces
         self.workspace = workspace
@@ -77,7 +78,7 @@ class Buildah:
         self.isolation = isolation
         self.access = access
         self.denied = denied
-        self.bases = BaseImages(workspaces, workspace, access=access, longest=longest_base)
+        self.bases = BaseImages(workspaces, workspace, access=access, max_bytes=max_base_bytes)
         #: Called every second while a worker runs, except in ``build``; exceptions end the worker.
         self.tick: Callable[[], None] = lambda: None
         self._exports: dict[str, Exporting] = {}
@@ -155,7 +156,7 @@ class Buildah:
             *hook.options(self.workspace, request.timestamp),
             *(f"--label={name}={value}" for name, value in request.labels.items()),
             *(f"--build-arg={name}={value}" for name, value in request.arguments.items() if name != EPOCH),
-            *(f"--build-context={name}={folder}" for name, folder in request.contexts.items()),
+            *(f"--build-context={name}={directory}" for name, directory in request.contexts.items()),
             *(f"--volume={mount}" for mount in request.mounts),
             # The Dockerfile is not in the context: buildah would not find its ignore file.
             *([f"--ignorefile={request.context / request.ignore_file}"] if request.ignore_file else []),
@@ -193,7 +194,7 @@ class Buildah:
             "directories": [*directories],
             "files": [*files],
             "present": [*present],
-            "longest": LONGEST_FILES,
+            "max_bytes": MAX_FILES_BYTES,
         }
         run(self._program("read_image", request), timeout=STEP_TIMEOUT, tick=self.tick)
         return target
@@ -231,8 +232,8 @@ class Buildah:
         known = self._exports.get(image)
         if known and not set(kinds) - set(known.kinds):
             return known.wait()
-        with self.exporting(image, kinds) as made:
-            return made.wait()
+        with self.exporting(image, kinds) as exported:
+            return exported.wait()
 
     @contextlib.contextmanager
     def exporting(
@@ -260,7 +261,7 @@ class Buildah:
             "others": {kind: ([*push, kind, image, f"dir:{path}"], str(path)) for kind, path in others.items()},
             "target": str(target),
             "known": known,
-            "gzip": gzip_command(),
+            "gzip": gzip_command(igzip_level=3, gzip_level=6),
             "archive": str(archive) if archive else "",
             "compressed": compressed,
         }
@@ -304,16 +305,16 @@ class Buildah:
         :param kind: its format, ``v2s2`` or ``oci``
         :raises RegistryError: if it could not be pushed
         """
-        listed = []
+        descriptors = []
         with Registry(self.access).repository(target) as repository:
             for member in members:
                 manifest = repository.manifest(member.digest)
                 config = json.loads(repository.blob(manifest.blobs[0]))
                 platform = {key: str(config[key]) for key in ("architecture", "os", "variant") if config.get(key)}
-                listed.append({**manifest.descriptor, "platform": platform})
-            made = Manifest.of({"schemaVersion": 2, "mediaType": INDEX_TYPES[kind], "manifests": listed})
-            repository.put_manifest(target.tag, made)
-        return made.digest
+                descriptors.append({**manifest.descriptor, "platform": platform})
+            index = Manifest.of({"schemaVersion": 2, "mediaType": INDEX_TYPES[kind], "manifests": descriptors})
+            repository.put_manifest(target.tag, index)
+        return index.digest
 
     def to_local_storage(self, image: str, name: ImageReference) -> str:
         """Copy an image to the current user's local storage, under a name; return its image ID there."""

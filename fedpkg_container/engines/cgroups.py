@@ -44,22 +44,22 @@ def create(directory: Path, *, memory: int, processes: int) -> tuple[Path, ...]:
     limits = {"memory": memory, "pids": processes}
     version_2 = (ROOT / "cgroup.controllers").exists()
     group = name(directory)
-    made: list[Path] = []
+    created: list[Path] = []
     try:
         if version_2:
-            made.append(ROOT / group)
-            made[0].mkdir()
+            created.append(ROOT / group)
+            created[0].mkdir()
             with contextlib.suppress(OSError):  # already enabled, e.g. by systemd
                 (ROOT / "cgroup.subtree_control").write_text("+memory +pids")
         for controller, limit in limits.items():
             if not version_2:
-                made.append(ROOT / controller / group)
-                made[-1].mkdir()
+                created.append(ROOT / controller / group)
+                created[-1].mkdir()
             if limit:
-                (made[-1] / (_FILES_2 if version_2 else _FILES_1)[controller]).write_text(str(limit))
+                (created[-1] / (_FILES_2 if version_2 else _FILES_1)[controller]).write_text(str(limit))
     except OSError as error:
         _log.warning("no memory and process limits for %s: %s", directory.name, error)
-    return tuple(path for path in made if path.is_dir())
+    return tuple(path for path in created if path.is_dir())
 
 
 def half_of_memory() -> int:
@@ -72,25 +72,25 @@ def out_of_memory(paths: Iterable[Path]) -> bool:
     for path in paths:
         for file in ("memory.events", "memory.oom_control"):
             with contextlib.suppress(OSError):
-                if found := re.search("^oom_kill ([0-9]+)$", (path / file).read_text(), re.MULTILINE):
-                    return int(found[1]) > 0
+                if match := re.search("^oom_kill ([0-9]+)$", (path / file).read_text(), re.MULTILINE):
+                    return int(match[1]) > 0
     return False
 
 
 def groups(directory: Path) -> list[Path]:
     """Return the groups of a build, in all hierarchies, the innermost first."""
     tops = [path / name(directory) for path in (ROOT, *ROOT.glob("*/"))]
-    found = [Path(inner) for top in tops for inner, _, _ in os.walk(top)]
-    return sorted(found, key=lambda path: len(path.parts), reverse=True)
+    paths = [Path(inner) for top in tops for inner, _, _ in os.walk(top)]
+    return sorted(paths, key=lambda path: len(path.parts), reverse=True)
 
 
 def processes(directory: Path) -> list[int]:
     """Return the processes in the groups of a build."""
-    found: set[int] = set()
+    pids: set[int] = set()
     for group in groups(directory):
         with contextlib.suppress(OSError):
-            found.update(map(int, (group / "cgroup.procs").read_text().split()))
-    return sorted(found)
+            pids.update(map(int, (group / "cgroup.procs").read_text().split()))
+    return sorted(pids)
 
 
 def remove(directory: Path) -> list[Path]:

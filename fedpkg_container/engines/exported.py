@@ -7,7 +7,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -166,11 +165,3 @@ def _end_of(log: Path) -> str:
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_EXCERPT))
         return file.read(_LOG_EXCERPT).decode(errors="replace")
-
-
-def gzip_command() -> list[str]:
-    """Return the compression command: igzip (isa-l) if installed, else gzip.
-
-    For 562 MB of /usr: igzip -3 256 MB in 2 s, gzip -6 238 MB in 32 s, gzip -3 249 MB in 15 s of CPU time.
-    """
-    return ["igzip", "-n", "-3", "-c"] if shutil.which("igzip") else ["gzip", "-n", "-6", "-c"]

@@ -24,12 +24,12 @@ def options(workspace: Workspace, epoch: int) -> list[str]:
 
     :param epoch: commit time, seconds since the epoch
     """
-    hooks, own = workspace.directory / HOOKS, workspace.work / _OWN
+    hooks, worker_directory = workspace.directory / HOOKS, workspace.work / _OWN
     hooks.mkdir(exist_ok=True)
-    if not own.exists():
+    if not worker_directory.exists():
         workspace.new(_OWN)
     command = [interpreter(), "-I", "-S", str(INSIDE / "after_run.py")]
-    command += [str(epoch), str(int(time.time()) - 1), str(own)]
+    command += [str(epoch), str(int(time.time()) - 1), str(worker_directory)]
     hook = {"path": command[0], "args": command, "timeout": TIMEOUT}
     described = {"version": "1.0.0", "hook": hook, "when": {"always": True}, "stages": ["poststop"]}
     (hooks / "after-run.json").write_text(json.dumps(described))

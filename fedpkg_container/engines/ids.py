@@ -121,17 +121,17 @@ def _ranges(path: Path, account: str) -> list[IdRange]:
 
     IDs below ``LOWEST`` are skipped: they belong to users of this machine, including root.
     """
-    found: list[IdRange] = []
+    ranges: list[IdRange] = []
     with contextlib.suppress(FileNotFoundError):
         for owner, first, count in subordinate(path):
             if owner != account:
                 continue
             at = max(first, LOWEST)
             while at + COUNT <= first + count:
-                if all(abs(at - each.first) >= COUNT for each in found):
-                    found.append(IdRange(at, COUNT))
+                if all(abs(at - each.first) >= COUNT for each in ranges):
+                    ranges.append(IdRange(at, COUNT))
                 at += COUNT
-    return found
+    return ranges
 
 
 def subordinate(path: Path) -> Iterator[tuple[str, int, int]]:
@@ -140,5 +140,5 @@ def subordinate(path: Path) -> Iterator[tuple[str, int, int]]:
     :raises FileNotFoundError: if the file does not exist
     """
     for line in path.read_text(errors="replace").splitlines():
-        if found := re.fullmatch(r"([^:]*):([0-9]{1,10}):([0-9]{1,10})", line.strip()):
-            yield found[1], int(found[2]), int(found[3])
+        if match := re.fullmatch(r"([^:]*):([0-9]{1,10}):([0-9]{1,10})", line.strip()):
+            yield match[1], int(match[2]), int(match[3])

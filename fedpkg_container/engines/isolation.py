@@ -67,23 +67,23 @@ def probe(workspaces: Workspaces) -> Isolation:
 
     :raises FedpkgContainerError: if none can; the message has the output of each
     """
-    said = []
+    problems = []
     for runtime in RUNTIMES:
         if shutil.which(runtime) is None:
-            said.append(f"{runtime} is not installed")
+            problems.append(f"{runtime} is not installed")
             continue
         isolation = Isolation(runtime)
         try:
             _attempt(isolation, workspaces)
         except (ProgramError, ProgramTimeoutError) as error:
-            said.append(f"{runtime}: {_cause(error)}")
-            _log.info("OCI runtime %s does not work: %s", runtime, said[-1])
+            problems.append(f"{runtime}: {_cause(error)}")
+            _log.info("OCI runtime %s does not work: %s", runtime, problems[-1])
         else:
             _log.info("OCI runtime %s works", runtime)
             return isolation
     missing = all(shutil.which(runtime) is None for runtime in RUNTIMES)
     raise FedpkgContainerError(
-        "no OCI runtime can run a container here: " + "; ".join(said),
+        "no OCI runtime can run a container here: " + "; ".join(problems),
         solution="install runc"
         if missing
         else "remove the cause that the runtime names; docs/howto/site.md has known ones",
@@ -93,8 +93,8 @@ def probe(workspaces: Workspaces) -> Isolation:
 def _cause(error: ProgramError | ProgramTimeoutError) -> str:
     """Return why an attempt failed: the runtime's message, which buildah prints before its summary."""
     lines = error.output.splitlines() if isinstance(error, ProgramError) else []
-    own = [line for line in lines if "error" in line.lower() and "exit status" not in line]
-    return f"{own[-1].strip()} ({error.reason})" if own else error.reason
+    errors = [line for line in lines if "error" in line.lower() and "exit status" not in line]
+    return f"{errors[-1].strip()} ({error.reason})" if errors else error.reason
 
 
 def static_program() -> tuple[str, tuple[str, ...]]:
@@ -102,10 +102,10 @@ def static_program() -> tuple[str, tuple[str, ...]]:
 
     :raises FedpkgContainerError: if there is none
     """
-    found = next(((path, words) for path, words in _STATIC if Path(path).exists()), None)
-    if found is None:
+    candidate = next(((path, words) for path, words in _STATIC if Path(path).exists()), None)
+    if candidate is None:
         raise FedpkgContainerError("no statically linked program to test with", solution="install busybox")
-    return found
+    return candidate
 
 
 def _attempt(isolation: Isolation, workspaces: Workspaces) -> None:

@@ -76,9 +76,9 @@ def attached(
         check(network)
         with _namespace(directory, env) as enter:
             outward = _Outward(enter, directory, env)
-            with watched(outward.prohibit, outward.cut) as own:
+            with watched(outward.prohibit, outward.cut) as addresses:
                 _bring_up(enter)
-                outward.prohibit([*BLOCKED_NETWORKS, *own, *denied])
+                outward.prohibit([*BLOCKED_NETWORKS, *addresses, *denied])
                 with outward.open():
                     yield Attached(enter, RESOLVER)
 
@@ -107,12 +107,12 @@ def check(network: str) -> None:
 @contextlib.contextmanager
 def _namespace(directory: Path, env: Mapping[str, str] | None) -> Iterator[tuple[str, ...]]:
     """Make a network namespace without interfaces, held by one process; yield the command prefix that enters it."""
-    own = os.stat("/proc/self/ns/net")
+    current = os.stat("/proc/self/ns/net")
     command = ["unshare", "--net", "--", "sleep", "infinity"]
     with run_in_background(command, log=directory / "namespace.log", env=env) as holder:
         path = f"/proc/{holder.pid}/ns/net"
         deadline = time.monotonic() + TIMEOUT
-        while not is_running(holder.pid) or os.path.samestat(os.stat(path), own):
+        while not is_running(holder.pid) or os.path.samestat(os.stat(path), current):
             _fail_when(not is_running(holder.pid) or time.monotonic() > deadline, directory / "namespace.log")
             time.sleep(0.005)
         yield ("nsenter", f"--net={path}", "--")
@@ -179,8 +179,8 @@ class _Outward:
 
 def _fail_when(failed: bool, log: Path) -> None:
     if failed:
-        said = printable(log.read_text(errors="replace")).strip().splitlines()
-        reason = said[-1] if said else "it was not ready in time"
+        output = printable(log.read_text(errors="replace")).strip().splitlines()
+        reason = output[-1] if output else "it was not ready in time"
         raise FedpkgContainerError(
             f"cannot create an isolated network: {reason}", solution="see the requirements in docs/howto/site.md"
         )

@@ -27,8 +27,8 @@ _MESSAGE = 4096
 
 def own_addresses() -> list[str]:
     """Return all IPv4 addresses of this machine except loopback, which each namespace has separately."""
-    listed = run(["ip", "-json", "-4", "route", "show", "table", "local", "type", "local"], timeout=TIMEOUT).stdout
-    addresses = [str(each["dst"]) for each in json.loads(listed or b"[]")]
+    routes = run(["ip", "-json", "-4", "route", "show", "table", "local", "type", "local"], timeout=TIMEOUT).stdout
+    addresses = [str(each["dst"]) for each in json.loads(routes or b"[]")]
     return [each for each in addresses if not ipaddress.ip_network(each, strict=False).is_loopback]
 
 
@@ -41,13 +41,13 @@ def watched(added: Callable[[list[str]], None], failed: Callable[[], None]) -> I
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as kernel:
         kernel.bind((0, _GROUPS))  # before the first listing, to miss none
-        begun = own_addresses()
+        addresses = own_addresses()
         ending, ended = socket.socketpair()
-        thread = threading.Thread(target=_watch, args=(kernel, ended, set(begun), added, failed), daemon=True)
+        thread = threading.Thread(target=_watch, args=(kernel, ended, set(addresses), added, failed), daemon=True)
         with ending, ended:
             thread.start()
             try:
-                yield begun
+                yield addresses
             finally:
                 ending.close()
                 thread.join(2 * TIMEOUT)

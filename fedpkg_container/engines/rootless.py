@@ -49,9 +49,12 @@ def enter() -> None:
         try:
             os.close(ready_write)
             if os.read(ready_read, 1):
-                for program, own in (("newuidmap", user), ("newgidmap", group)):
+                for program, account_id in (("newuidmap", user), ("newgidmap", group)):
                     first = str(ranges[program])
-                    run([program, str(process), "0", str(own), "1", "1", first, str(COUNT)], timeout=TIMEOUT)
+                    run(
+                        [program, str(process), "0", str(account_id), "1", "1", first, str(COUNT)],
+                        timeout=TIMEOUT,
+                    )
                 status = 0
         finally:
             os._exit(status)

@@ -194,8 +194,8 @@ class Sandbox:
 
 def interpreter() -> str:
     """Return the path of a Python that workers can execute too: the current one, if it is the system's."""
-    own = os.path.realpath(sys.executable)
-    return own if own.startswith("/usr/") else shutil.which("python3", path=VARIABLES["PATH"]) or own
+    path = os.path.realpath(sys.executable)
+    return path if path.startswith("/usr/") else shutil.which("python3", path=VARIABLES["PATH"]) or path
 
 
 def program(name: str, package: Path = INSIDE) -> list[str | Path]:
@@ -279,8 +279,8 @@ def _each(option: str, pairs: Iterable[tuple[str | Path, str | Path]]) -> list[s
 def _directories(paths: Iterable[Path]) -> list[str | Path]:
     """Make the parent directories of mount points: those made by bubblewrap are not accessible to workers."""
     parents = {parent for path in paths for parent in path.parents} - {Path("/")}
-    made = sorted(each for each in parents if each.parts[1] not in ("usr", *_ROOTS))
-    return [word for path in made for word in ("--perms", "0755", "--dir", path)]
+    created = sorted(each for each in parents if each.parts[1] not in ("usr", *_ROOTS))
+    return [word for path in created for word in ("--perms", "0755", "--dir", path)]
 
 
 def _system() -> list[str | Path]:
@@ -297,6 +297,6 @@ def _system() -> list[str | Path]:
         elif path.exists():
             arguments += ["--ro-bind", path, path]
     arguments += ["--proc" if in_user_namespace() else "--dir", "/proc", "--dev", "/dev", "--ro-bind", "/sys", "/sys"]
-    for folder in ("/run", "/tmp", "/var/tmp"):
-        arguments += ["--perms", "1777", "--tmpfs", folder]
+    for directory in ("/run", "/tmp", "/var/tmp"):
+        arguments += ["--perms", "1777", "--tmpfs", directory]
     return arguments

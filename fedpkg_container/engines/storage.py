@@ -25,27 +25,27 @@ def configure(workspace: Workspace, stores: Sequence[Path]) -> dict[str, str]:
     lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{graph}"', f'runroot = "{runtime}"']
     lines += [f'rootless_storage_path = "{graph}"']
     if stores:
-        listed = ", ".join(f'"{store}"' for store in stores)
-        lines += ["[storage.options]", f"additionalimagestores = [{listed}]"]
+        stores_text = ", ".join(f'"{store}"' for store in stores)
+        lines += ["[storage.options]", f"additionalimagestores = [{stores_text}]"]
     path = workspace.directory / "storage.conf"
     write_when_different(path, "\n".join(lines) + "\n")
     return {VARIABLE: str(path)}
 
 
-def size_of(folder: Path) -> int:
+def size_of(directory: Path) -> int:
     """Return the disk usage of the files below a directory, in bytes, without mounts and vanishing files.
 
     Counted by ``du``, which supports any directory depth.
     """
-    return _counted(folder, "--block-size=1")
+    return _counted(directory, "--block-size=1")
 
 
-def files_of(folder: Path) -> int:
+def files_of(directory: Path) -> int:
     """Return the inode count of a directory and everything below it."""
-    return _counted(folder, "--inodes")
+    return _counted(directory, "--inodes")
 
 
-def _counted(folder: Path, what: str) -> int:
-    counted = run(["du", "--summarize", "--one-file-system", what, "--", folder], timeout=TIMEOUT, check=False)
-    total = counted.text.split()
+def _counted(directory: Path, what: str) -> int:
+    output = run(["du", "--summarize", "--one-file-system", what, "--", directory], timeout=TIMEOUT, check=False)
+    total = output.text.split()
     return int(total[0]) if total else 0

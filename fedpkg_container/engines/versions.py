@@ -120,8 +120,8 @@ KNOWN = (
 
 def parse(version: str) -> tuple[int, ...]:
     """Return the leading numbers of a version; empty if there are none."""
-    found = re.match(r"[0-9]+(\.[0-9]+)*", version)
-    return tuple(map(int, found[0].split("."))) if found else ()
+    match = re.match(r"[0-9]+(\.[0-9]+)*", version)
+    return tuple(map(int, match[0].split("."))) if match else ()
 
 
 def installed(program: str) -> str:
@@ -134,8 +134,8 @@ def installed(program: str) -> str:
         printed = run([program, "--version"], timeout=TIMEOUT, check=False).text[:1000]
     except (FedpkgContainerError, OSError):
         return ""
-    found = re.search(r"[0-9]+(\.[0-9]+)+", printed)
-    return found[0] if found else ""
+    match = re.search(r"[0-9]+(\.[0-9]+)+", printed)
+    return match[0] if match else ""
 
 
 def installed_number(program: str) -> tuple[int, ...] | None:
@@ -145,8 +145,8 @@ def installed_number(program: str) -> tuple[int, ...] | None:
 
 def exposures() -> list[str]:
     """Return the unmitigated vulnerabilities of this machine, each as a sentence with a solution."""
-    found = []
+    vulnerabilities = []
     for each in KNOWN:
         if each.exposed() and each.affects(version := installed(each.program)):
-            found.append(f"{each.cve} of {each.program} {version} is not mitigated: {each.solution}")
-    return found
+            vulnerabilities.append(f"{each.cve} of {each.program} {version} is not mitigated: {each.solution}")
+    return vulnerabilities

@@ -204,14 +204,14 @@ def _mounts(pid: int | str) -> list[tuple[bytes, bytes]]:
 
 def _unescaped(text: bytes) -> bytes:
     """Decode the bytes that the kernel writes as three octal digits: spaces and newlines."""
-    return _OCTAL.sub(lambda found: bytes([int(found[1], 8)]), text)
+    return _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), text)
 
 
 def processes_in(path: Path) -> list[int]:
     """Return processes with root file system or working directory in a build's store, or started for it."""
-    found = cgroups.processes(path)
-    found += [pid for pid in process_ids() if pid != os.getpid() and pid not in found and _belongs(pid, path)]
-    return found
+    pids = cgroups.processes(path)
+    pids += [pid for pid in process_ids() if pid != os.getpid() and pid not in pids and _belongs(pid, path)]
+    return pids
 
 
 def _belongs(pid: int, path: Path) -> bool:

@@ -19,6 +19,7 @@ from fedpkg_container.hub.requested_builds import (
     repository_of,
     source_of,
     target_of,
+    title_of,
 )
 from fedpkg_container.hub.tasks import fault_of, result_or_none
 from fedpkg_container.model.json_values import is_id, items, mapping
@@ -139,17 +140,21 @@ def valid_average(average: object) -> float | None:
     return float(average) if isinstance(average, (int, float)) and 1 <= average < math.inf else None
 
 
-def average_of_task(session: HubSession, task_id: int, components: Mapping[str, str]) -> float | None:
-    """Return the average duration of builds of the package that a task builds, in seconds; None if it is unknown.
+def title_and_average(session: HubSession, task_id: int, components: Mapping[str, str]) -> tuple[str, float | None]:
+    """Return the title of the build of a task, and the average duration of builds of its package in seconds.
+
+    If the hub has no such task, the title is empty. An unknown average is returned as None.
 
     :param components: repository (``container/hello``) → package, where it is known; otherwise ``NAME-container``
     """
     task = session.getTaskInfo(task_id, request=True)
+    title = title_of(task) if task else ""
     repository = repository_of(source_of(task))
     if not repository:
-        return None
+        return title, None
     component = next((name for path, name in components.items() if is_of(task, path)), None)
-    return valid_average(session.getAverageBuildDuration(component or default_components(repository)[1]))
+    average = session.getAverageBuildDuration(component or default_components(repository)[1])
+    return title, valid_average(average)
 
 
 def build_of_task(session: HubSession, task_id: int) -> BuildInfo | None:

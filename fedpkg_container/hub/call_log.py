@@ -58,6 +58,6 @@ def _shown(name: str, args: Any) -> str:
         return name
     names = [str(each.get("methodName")) for each in args[0] if isinstance(each, Mapping)]
     counts = {each: names.count(each) for each in dict.fromkeys(names)}
-    listed = [each if count == 1 else f"{each} {count} times" for each, count in counts.items()]
-    more = [f"{len(listed) - MAX_NAMES} more"] if len(listed) > MAX_NAMES else []
-    return f"{name} ({', '.join(listed[:MAX_NAMES] + more)})"
+    texts = [each if count == 1 else f"{each} {count} times" for each, count in counts.items()]
+    more = [f"{len(texts) - MAX_NAMES} more"] if len(texts) > MAX_NAMES else []
+    return f"{name} ({', '.join(texts[:MAX_NAMES] + more)})"

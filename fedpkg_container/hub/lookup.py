@@ -6,8 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.hub.overview import ALL, Overview, PackageQuery, Selection
+from fedpkg_container.hub.overview import PackageQuery
 from fedpkg_container.hub.protocol import HubSession
+from fedpkg_container.hub.selection import ALL, Overview, Selection
 from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.model.koji_types import BuildInfo, TaskInfo, TaskTree
 from fedpkg_container.model.options import default_components
@@ -46,12 +47,12 @@ def find(session: HubSession, word: str, selection: Selection = ALL) -> Found:
             task = multicall.getTaskInfo(number, request=True)
             tree = multicall.getTaskDescendents(number)
             numbered = multicall.getBuild(number)
-        found = Found(result_or_none(task), result_or_none(tree), result_or_none(numbered))
-        if found.task is None and found.build is None:
+        result = Found(result_or_none(task), result_or_none(tree), result_or_none(numbered))
+        if result.task is None and result.build is None:
             raise RefusedError(
                 f"the hub has no task or build {number}", solution="pass a task ID, an NVR, a build ID or a package"
             )
-        return found
+        return result
     with session.multicall(strict=False) as multicall:
         build = multicall.getBuild(word) if "/" not in word else None
         query = PackageQuery(multicall, _components(word), word.removesuffix("-container"), selection)

@@ -4,14 +4,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Union
+from typing import Any
 
 import koji
 
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.hub.builds import MAX_BUILDS, Build, read_build, requester_of, task_of, valid_average
+from fedpkg_container.hub.builds import Build, read_build, requester_of, task_of, valid_average
+from fedpkg_container.hub.paging import EVERYTHING, Pages, Searched
 from fedpkg_container.hub.protocol import Call, HubSession, Multicall
 from fedpkg_container.hub.requested_builds import (
     METHOD,
@@ -19,7 +20,9 @@ from fedpkg_container.hub.requested_builds import (
     host_names,
     is_of,
     requested_build,
+    title_of,
 )
+from fedpkg_container.hub.selection import ALL, Overview, Selection, of_branch, select
 from fedpkg_container.hub.tasks import result_or_none
 from fedpkg_container.hub.waiting import waiting_tasks
 from fedpkg_container.model.koji_types import (
@@ -34,100 +37,12 @@ from fedpkg_container.model.koji_types import (
 )
 from fedpkg_container.text import printable_line
 
-#: Maximum number of builds to query for a selection, and of running or failed tasks.
-MAX_SELECTED_BUILDS = 100
+#: Tasks per page, of running, failed or ended ones.
 MAX_TASKS = 200
 #: Ended builds of a user to list, and age in seconds up to which failed builds without an NVR are listed, by default.
 MAX_ENDED = 10
 MAX_FAILURE_AGE = 7 * 86400.0
 ACTIVE_STATES = [koji.TASK_STATES[name] for name in ("FREE", "ASSIGNED", "OPEN")]
-
-#: A build of a list: recorded, or a task without a record.
-ListedBuild = Union[Build, RequestedBuild]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which builds to list.
-
-    :param limit: maximum number; None for the default
-    :param failed: only failed builds
-    :param branch: only builds of a dist-git branch; empty for all
-    :param since: only builds that ended after this time, seconds since the epoch; None for all
-    """
-
-    limit: int | None = None
-    failed: bool = False
-    branch: str = ""
-    since: float | None = None
-
-    @property
-    def is_filter(self) -> bool:
-        """Whether builds are left out by other criteria than their number."""
-        return self.failed or bool(self.branch) or self.since is not None
-
-    def query(self) -> QueryOptions:
-        """Return the query options of a list of builds."""
-        least = MAX_SELECTED_BUILDS if self.is_filter else MAX_BUILDS
-        return {"order": "-build_id", "limit": max(least, self.limit or 0)}
-
-
-#: No restriction.
-ALL = Selection()
-
-
-@dataclass(frozen=True)
-class Searched:
-    """How far back the hub was searched for selected builds, as creation times in seconds since the epoch.
-
-    :param builds: of the oldest recorded build that was read; None if there are no older ones, or the list needs none
-    :param tasks: the same of tasks without a recorded build
-    """
-
-    builds: float | None = None
-    tasks: float | None = None
-
-    def until(self, time_of_oldest: float) -> Searched:
-        """Return the same for a list that is cut off at its oldest entry."""
-        times = (value if value is not None and value > time_of_oldest else None for value in (self.builds, self.tasks))
-        return Searched(*times)
-
-
-#: All builds that the list needs.
-EVERYTHING = Searched()
-
-
-@dataclass(frozen=True)
-class Overview:
-    """The builds of a package.
-
-    :param component: the package
-    :param builds: recorded builds, newest first
-    :param failed: failed tasks without a recorded build, newest first: scratch builds, and builds without an NVR yet
-    :param average: average duration of earlier builds in seconds; None if there are none
-    """
-
-    component: str
-    builds: tuple[Build, ...]
-    failed: tuple[RequestedBuild, ...]
-    running: tuple[RequestedBuild, ...]
-    average: float | None
-    searched: Searched = EVERYTHING
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there are neither builds nor tasks."""
-        return not (self.builds or self.failed or self.running)
-
-    def newest_first(self) -> list[ListedBuild]:
-        """Return builds and failed tasks, newest first."""
-        ended: list[ListedBuild] = [*self.builds, *self.failed]
-        return sorted(ended, key=_creation, reverse=True)
-
-
-def _creation(build: ListedBuild) -> float:
-    return (build.created if isinstance(build, Build) else build.root.created) or 0.0
-
 
 #: Query options of the newest tasks.
 _NEWEST_TASKS: QueryOptions = {"order": "-id", "limit": MAX_TASKS}
@@ -154,57 +69,91 @@ class PackageQuery:
     ) -> None:
         self._repository = repository
         self._selection = selection
-        since = selection.since
-        states = [koji.BUILD_STATES[name] for name in ("FAILED", "CANCELED")] if selection.failed else [None]
-        self._listed = {
-            component: [
-                multicall.listBuilds(
-                    packageID=component,
-                    queryOpts=selection.query(),
-                    **_given(state=state),
-                    **_given(completeAfter=since),
-                )
-                for state in states
-            ]
-            for component in components
-        }
+        self._builds = {component: _build_pages(component, selection) for component in components}
         self._averages = {component: multicall.getAverageBuildDuration(component) for component in components}
         self._active = multicall.listTasks(_ACTIVE, _NEWEST_TASKS)
+        since = selection.since
         oldest = since if since is not None or selection.failed else time.time() - MAX_FAILURE_AGE
-        self._failed = multicall.listTasks({**_FAILED, **_given(completeAfter=oldest)}, _NEWEST_TASKS)
+        self._failed = _task_pages({**_FAILED, **_given(completeAfter=oldest)})
+        self._request(multicall, [pages for lists in self._builds.values() for pages in lists])
 
     def overview(self, session: HubSession) -> Overview:
-        """Return the builds after the multicall, with at most two requests."""
-        listed = {
-            component: [info for call in calls for info in result_or_none(call) or ()]
-            for component, calls in self._listed.items()
-        }
-        component = next((name for name, infos in listed.items() if infos), next(iter(listed)))
-        running = [task for task in self._active.result if is_of(task, self._repository)]
-        failed = [task for task in self._failed.result if is_of(task, self._repository)]
-        overview = _complete(session, component, listed[component], running, failed)
-        average = valid_average(result_or_none(self._averages[component]))
-        return _select(replace(overview, average=average, searched=self._searched(component)), self._selection)
+        """Return the builds after the multicall.
 
-    def _searched(self, component: str) -> Searched:
+        At most two requests follow, and three per further page.
+        """
+        first = {component: _read(lists) for component, lists in self._builds.items()}
+        component = next((name for name, infos in first.items() if infos), next(iter(first)))
+        running = [task for task in self._active.result if is_of(task, self._repository)]
+        average = valid_average(result_or_none(self._averages[component]))
+        builds = self._builds[component]
+        read = replace(self._page(session, component, first[component], running), average=average)
+        for _ in range(self._selection.max_pages - 1):
+            if select(read, self._selection).searched == EVERYTHING:
+                break
+            with session.multicall() as multicall:
+                self._request(multicall, builds)
+            read = _joined(read, self._page(session, component, _read(builds), []))
+        return select(read, self._selection)
+
+    def _request(self, multicall: Multicall, builds: Iterable[Pages[BuildInfo]]) -> None:
+        for pages in builds:
+            pages.request(multicall)
+        self._failed.request(multicall)
+
+    def _page(
+        self, session: HubSession, component: str, infos: Sequence[BuildInfo], running: Sequence[TaskInfo]
+    ) -> Overview:
+        failed = [task for task in self._failed.read() if is_of(task, self._repository)]
+        overview = _complete(session, component, infos, running, failed)
         if not self._selection.is_filter:
-            return EVERYTHING  # the newest builds are listed, however many there are
-        limit = self._selection.query()["limit"]
-        builds = [_oldest(result_or_none(call) or (), "creation_ts", limit) for call in self._listed[component]]
-        return Searched(
-            max((oldest for oldest in builds if oldest is not None), default=None),
-            _oldest(self._failed.result, "create_ts", MAX_TASKS),
+            return overview  # the newest builds are listed, however many there are
+        oldest = [pages.oldest for pages in self._builds[component] if pages.oldest is not None]
+        return replace(overview, searched=Searched(max(oldest, default=None), self._failed.oldest))
+
+
+def _build_pages(component: str, selection: Selection) -> list[Pages[BuildInfo]]:
+    """Return the recorded builds of a package; failed ones are two lists."""
+
+    def pages(state: int | None) -> Pages[BuildInfo]:
+        filters = {"packageID": component, **_given(state=state, completeAfter=selection.since)}
+        return Pages(
+            lambda multicall, options: multicall.listBuilds(**filters, queryOpts=options),
+            order="-build_id",
+            size=selection.page_size,
+            created="creation_ts",
+            optional=True,
         )
 
+    return [pages(koji.BUILD_STATES[name]) for name in ("FAILED", "CANCELED")] if selection.failed else [pages(None)]
 
-def _oldest(rows: Sequence[Mapping[str, Any]], column: str, limit: int) -> float | None:
-    """Return the creation time of the oldest row; None if the hub returned all rows that it has."""
-    times = [row[column] for row in rows if isinstance(row.get(column), (int, float))]
-    return min(times, default=None) if len(rows) >= limit else None
+
+def _task_pages(filters: Mapping[str, object], size: int = MAX_TASKS) -> Pages[TaskInfo]:
+    return Pages(
+        lambda multicall, options: multicall.listTasks(filters, options), order="-id", size=size, created="create_ts"
+    )
+
+
+def _read(lists: Iterable[Pages[BuildInfo]]) -> list[BuildInfo]:
+    return [info for pages in lists for info in pages.read()]
+
+
+def _joined(newer: Overview, older: Overview) -> Overview:
+    """Return a list with that of the following page; a failed task whose build is on the other page is listed once."""
+    builds = {build.id: build for build in (*newer.builds, *older.builds)}
+    recorded = {build.task_id for build in builds.values()} | {build.root.id for build in newer.running}
+    failed = {build.root.id: build for build in (*newer.failed, *older.failed) if build.root.id not in recorded}
+    running = {build.root.id for build in newer.running}
+    return replace(
+        newer,
+        builds=tuple(build for build in builds.values() if build.task_id not in running),
+        failed=tuple(failed.values()),
+        searched=older.searched,
+    )
 
 
 def overview(session: HubSession, component: str, repository: str, selection: Selection = ALL) -> Overview:
-    """Return the recorded and running builds of a package, using at most three requests.
+    """Return the recorded and running builds of a package, using at most three requests, and three per further page.
 
     :param repository: path in the source URL, e.g. ``container/hello``
     """
@@ -216,25 +165,31 @@ def overview(session: HubSession, component: str, repository: str, selection: Se
 def builds_of_user(
     session: HubSession, user: UserInfo, selection: Selection = ALL
 ) -> tuple[tuple[RequestedBuild, ...], tuple[RequestedBuild, ...], Searched]:
-    """Return the running and the last finished container builds of a user, using at most two requests.
+    """Return the running and the last finished container builds of a user, using two requests per page.
 
     The last part of the result is how far back was searched for them.
     """
     owner = {"owner": user["id"]}
     states = _FAILED if selection.failed else {**_TASKS, "not_state": ACTIVE_STATES}
-    since = _given(completeAfter=selection.since)
-    limit = MAX_ENDED if selection.limit is None else selection.limit
+    limit = MAX_ENDED if selection.limit is None and selection.since is None else selection.limit
+    size = MAX_TASKS if selection.branch or limit is None else limit
+    past = _task_pages({**states, **owner, **_given(completeAfter=selection.since)}, size)
     with session.multicall() as multicall:
         active = multicall.listTasks({**_ACTIVE, **owner}, _NEWEST_TASKS)
-        past = multicall.listTasks(
-            {**states, **owner, **since}, {"order": "-id", "limit": MAX_TASKS if selection.branch else limit}
-        )
-    overview = _complete(session, "", [], active.result, past.result)
-    ended = _of_branch(overview.failed, selection)[:limit]
-    searched = Searched(tasks=_oldest(past.result, "create_ts", MAX_TASKS)) if selection.branch else EVERYTHING
-    if len(ended) >= limit:
-        searched = EVERYTHING
-    return _of_branch(overview.running, selection), ended, searched
+        past.request(multicall)
+    overview = _complete(session, "", [], active.result, past.read())
+    ended = of_branch(overview.failed, selection)
+    for _ in range(selection.max_pages - 1):
+        if past.oldest is None or (limit is not None and len(ended) >= limit):
+            break
+        with session.multicall() as multicall:
+            past.request(multicall)
+        older = _complete(session, "", [], [], past.read())
+        ended += of_branch(older.failed, selection)
+    ended = tuple({build.root.id: build for build in ended}.values())[:limit]
+    is_complete = limit is not None and len(ended) >= limit
+    searched = EVERYTHING if is_complete else Searched(tasks=past.oldest)
+    return of_branch(overview.running, selection), ended, searched
 
 
 def titles_of_tasks(session: HubSession, ids: Sequence[int]) -> dict[int, str]:
@@ -247,32 +202,7 @@ def titles_of_tasks(session: HubSession, ids: Sequence[int]) -> dict[int, str]:
     infos = {number: result_or_none(call) for number, call in calls.items()}
     if missing := [str(number) for number, info in infos.items() if not info]:
         raise RefusedError(f"the hub has no task {', '.join(missing)}", solution="pass a valid task ID")
-    return {
-        number: requested_build(info, {}, {}).title if info["method"] == METHOD else printable_line(info["method"])
-        for number, info in infos.items()
-        if info
-    }
-
-
-def _of_branch(builds: Sequence[RequestedBuild], selection: Selection) -> tuple[RequestedBuild, ...]:
-    return tuple(build for build in builds if selection.branch in ("", build.branch))
-
-
-def _select(overview: Overview, selection: Selection) -> Overview:
-    """Leave out the builds that are not selected."""
-    builds = [build for build in overview.builds if selection.branch in ("", build.branch)]
-    if selection.failed:
-        builds = [build for build in builds if build.fault or build.state == "FAILED"]
-    failed = list(_of_branch(overview.failed, selection))
-    searched = overview.searched
-    if selection.limit is not None:
-        newest = replace(overview, builds=tuple(builds), failed=tuple(failed)).newest_first()[: selection.limit]
-        if len(newest) == selection.limit:
-            searched = searched.until(_creation(newest[-1]))
-        builds = [build for build in newest if isinstance(build, Build)]
-        failed = [build for build in newest if isinstance(build, RequestedBuild)]
-    running = () if selection.failed else _of_branch(overview.running, selection)
-    return replace(overview, builds=tuple(builds), failed=tuple(failed), running=running, searched=searched)
+    return {number: title_of(info) for number, info in infos.items() if info}
 
 
 def _complete(

@@ -43,7 +43,7 @@ def target_and_parents(
     :returns: target, None if there is none; and reference → inherited part of its configuration
     """
     with session.multicall(strict=False) as multicall:
-        found = multicall.getBuildTarget(target)
+        target_call = multicall.getBuildTarget(target)
         replaced = multicall.getBuild(replacement) if replacement else None
         queries = {
             name: _ImageQuery(multicall, image)
@@ -56,7 +56,7 @@ def target_and_parents(
     inherited = {name: part for name, build in records.items() if build and (part := _inherited(build))}
     for name in inherited:
         _log.info("parent image %s: configuration recorded with build %s", name, mapping(records[name]).get("nvr"))
-    return found.result, inherited
+    return target_call.result, inherited
 
 
 class _ImageQuery:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import koji
 
@@ -93,6 +93,37 @@ def find_repository(profile: str, target_name: str) -> TagRepository:
 CHANNEL = "container-binary"
 
 
+@dataclass(frozen=True)
+class _ExpectedBuild:
+    """The build that a request creates, as far as its labels are known.
+
+    :param release: empty if the hub chooses the next one
+    :param is_known: whether name and version are known, and whether the Dockerfile has a release
+    """
+
+    component: str
+    version: str
+    release: str
+    is_known: bool
+
+    @classmethod
+    def of(cls, request: BuildRequest, labels: Mapping[str, str], unknown: Collection[str]) -> _ExpectedBuild:
+        """Read it from the labels, and the release from the options of the request.
+
+        :param unknown: labels whose values only the builder knows
+        """
+        component, version = (printable_line(label_value(labels, name)) for name in (COMPONENT_LABEL, "version"))
+        option = request.options.get("release")
+        release = printable_line(str(option or label_value(labels, "release")))
+        is_decided = bool(option) or not {"release", OLD_LABEL_NAMES["release"]} & set(unknown)
+        return cls(component, version, release, bool(component and version and is_decided))
+
+    @property
+    def nvr(self) -> str:
+        """The NVR; empty if it is unknown."""
+        return f"{self.component}-{self.version}-{self.release}" if self.is_known and self.release else ""
+
+
 def preflight(
     session: HubSession,
     request: BuildRequest,
@@ -116,15 +147,13 @@ def preflight(
         solution = "choose one with --target; list the targets: koji list-targets"
         message = f"build target {request.target} does not exist"
         return Preflight([Finding("target", ERROR, message, solution)])
-    component, version = (printable_line(label_value(labels, name)) for name in (COMPONENT_LABEL, "version"))
-    release = printable_line(str(request.options.get("release") or label_value(labels, "release")))
-    is_decided = bool(request.options.get("release")) or not {"release", OLD_LABEL_NAMES["release"]} & set(unknown)
-    has_name = bool(component and version and is_decided)
+    expected = _ExpectedBuild.of(request, labels, unknown)
+    component, version = expected.component, expected.version
     with session.multicall(strict=False) as multicall:
         tag = multicall.getTag(target["dest_tag"])
         package = multicall.getPackageConfig(target["dest_tag"], component)
-        build = multicall.getBuild(f"{component}-{version}-{release}") if has_name and release else None
-        next_release = multicall.getNextRelease({"name": component, "version": version}) if has_name else None
+        build = multicall.getBuild(expected.nvr) if expected.nvr else None
+        next_release = multicall.getNextRelease({"name": component, "version": version}) if expected.is_known else None
         config = multicall.getBuildConfig(target["build_tag"])
         hosts = multicall.listHosts(channelID=CHANNEL, enabled=True)
         all_hosts = multicall.listHosts(enabled=True)
@@ -143,14 +172,14 @@ def preflight(
     if not request.scratch:
         findings += _destination(tag.result, package.result, component, target["dest_tag_name"])
         findings += _existing(build.result if build else None)
-    release_is_next = has_name and not release and not request.scratch and next_release is not None
+    release_is_next = not expected.release and not request.scratch and next_release is not None
     if release_is_next and next_release is not None:
-        release = result_or_none(next_release) or ""
+        expected = replace(expected, release=result_or_none(next_release) or "")
     duration = valid_average(average.result)
     _log_target(request.target, target, arches, duration)
     return Preflight(
         findings,
-        nvr=f"{component}-{version}-{release}" if has_name and release else "",
+        nvr=expected.nvr,
         release_is_next=release_is_next,
         arches=tuple(arches),
         average=duration,

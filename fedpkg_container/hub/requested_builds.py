@@ -168,6 +168,11 @@ def requested_build(task: TaskInfo, tree: TaskTree, hosts: Mapping[int, str], *,
     )
 
 
+def title_of(task: TaskInfo) -> str:
+    """Return the title of the build of a task, read with its request; for other tasks, the method."""
+    return requested_build(task, {}, {}).title if task["method"] == METHOD else printable_line(task["method"])
+
+
 def task_states(task: TaskInfo, tree: TaskTree, hosts: Mapping[int, str]) -> tuple[TaskState, ...]:
     """Return the tasks of a tree, the root first, then by ID."""
     children = {info["id"]: info for group in tree.values() for info in group if info["id"] != task["id"]}

@@ -49,6 +49,8 @@ class HubRetry:
         self._sleep = sleep
         self._clock = clock
         self._is_session_lost = False
+        #: Without a response, it is unknown whether the task has ended.
+        self._has_responded = False
 
     def call(self, request: Callable[[], Response]) -> Generator[Event, None, Response]:
         """Send a request until the hub responds; yield ``Requesting`` before each, ``ContactLost`` before each retry.
@@ -83,6 +85,7 @@ class HubRetry:
                 self._sleep(pause)
                 delay = min(delay * BACKOFF, MAX_DELAY)
             else:
+                self._has_responded = True
                 if failing_since is not None:
                     yield ContactRegained(self._clock() - failing_since)
                 yield Responded()
@@ -90,8 +93,9 @@ class HubRetry:
 
     def _lost_contact(self, seconds: float, reason: str) -> LostContactError:
         how_long = f" for {seconds:.0f} s" if seconds >= 1 else ""
+        state = f"; task {self._task_id} is still running" if self._has_responded else ""
         return LostContactError(
-            f"no response from the hub{how_long} ({reason}); task {self._task_id} is still running",
+            f"no response from the hub{how_long} ({reason}){state}",
             solution=f"watch task {self._task_id} again later",
         )
 

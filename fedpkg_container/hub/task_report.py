@@ -125,9 +125,9 @@ def _read_rest(session: HubSession, report: TaskReport, awaited: _RepositoryCall
         for log, call in zip(pods, ends)
         if (content := result_or_none(call)) and (reason := waiting_reason(content))
     ]
-    found = [build for build in map(result_or_none, infos) if build]
-    outcome = report.outcome and replace(report.outcome, builds=found)
-    build = replace(report.build, waiting=(*report.build.waiting, *reasons), nvr=_first_nvr(found))
+    recorded = [build for build in map(result_or_none, infos) if build]
+    outcome = report.outcome and replace(report.outcome, builds=recorded)
+    build = replace(report.build, waiting=(*report.build.waiting, *reasons), nvr=_first_nvr(recorded))
     return replace(
         report,
         build=_with_fault(build, outcome),

@@ -52,7 +52,7 @@ class RepositoryWait:
         :raises FedpkgContainerError: if the timeout has passed
         """
         deadline = self._clock() + self._timeout
-        names = {nvr: self._package(nvr) for nvr in nvrs}
+        names = self.packages(nvrs)
         event: int | None = None
         while True:
             try:
@@ -70,6 +70,13 @@ class RepositoryWait:
                     solution=f"check the tag: koji taginfo {tag}",
                 )
             self._sleep(INTERVAL)
+
+    def packages(self, nvrs: Sequence[str]) -> dict[str, str]:
+        """Return the packages of builds by NVR.
+
+        :raises RefusedError: if there is no such build
+        """
+        return {nvr: self._package(nvr) for nvr in nvrs}
 
     def _package(self, nvr: str) -> str:
         build = self._session.getBuild(nvr)

@@ -33,5 +33,5 @@ def open_engine(config: BuilderConfig, name: str) -> Iterator[Buildah]:
             isolation=isolation,
             access=config.access,
             denied=config.denied_networks,
-            longest_base=config.limits.base_image_size,
+            max_base_bytes=config.limits.base_image_size,
         )

@@ -34,19 +34,19 @@ def pod_files(config: BuilderConfig, cluster: ClusterConfig, topurl: str, token:
 
     :param token: token for the candidate registry, instead of credentials
     """
-    found = {contract.TOPURL_FILE: topurl.encode()}
+    files = {contract.TOPURL_FILE: topurl.encode()}
     if config.access.certificates:
         for path in sorted(config.access.certificates.glob("*.crt")):
-            found[path.name] = path.read_bytes()
+            files[path.name] = path.read_bytes()
     if cluster.certificates:
         for path in sorted(cluster.certificates.iterdir()):
             if path.suffix in (".crt", ".cert", ".key"):
-                found[path.name] = path.read_bytes()
+                files[path.name] = path.read_bytes()
     if token:
-        found[contract.AUTH_FILE] = json.dumps({"auths": {config.candidate: {"registrytoken": token}}}).encode()
+        files[contract.AUTH_FILE] = json.dumps({"auths": {config.candidate: {"registrytoken": token}}}).encode()
     elif cluster.auth_file:
-        found[contract.AUTH_FILE] = cluster.auth_file.read_bytes()
-    return found
+        files[contract.AUTH_FILE] = cluster.auth_file.read_bytes()
+    return files
 
 
 def task_token(

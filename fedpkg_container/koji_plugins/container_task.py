@@ -85,7 +85,7 @@ class ContainerTask(BaseTaskHandler):  # type: ignore[misc]
                 with interruptible():
                     yield log
             except FedpkgContainerError as error:
-                message = f"{error.reason}. {error.solution}".rstrip(". ")
+                message = "; ".join(filter(None, (error.reason, error.solution)))
                 log.append(f"failed: {message}")
                 _log.debug("raised here", exc_info=error)
                 raise koji.BuildError(message) from error

@@ -27,16 +27,16 @@ class Platform:
     def __str__(self) -> str:
         return f"{self.architecture}/{self.variant}" if self.variant else self.architecture
 
-    def matches(self, listed: object) -> bool:
+    def matches(self, platform: object) -> bool:
         """Whether an entry of an image index is for this platform; the entry may omit the variant.
 
         :param listed: the ``platform`` object of the entry, unchecked
         """
-        if not isinstance(listed, Mapping):
+        if not isinstance(platform, Mapping):
             return False
-        variant = listed.get("variant") or self.variant
-        same = listed.get("architecture") == self.architecture and variant == self.variant
-        return same and listed.get("os", "linux") == "linux"
+        variant = platform.get("variant") or self.variant
+        same = platform.get("architecture") == self.architecture and variant == self.variant
+        return same and platform.get("os", "linux") == "linux"
 
 
 #: Koji architecture → platform, where the names differ. Variants are those used in distributions' images.

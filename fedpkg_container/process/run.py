@@ -49,8 +49,8 @@ def build_command(arguments: Sequence[Argument], *, outlive: bool) -> list[str]:
 
 def environment(changes: Environment | None) -> dict[str, str]:
     """Return a copy of the environment with English messages in UTF-8, and with changes; without our own password."""
-    own = {name: value for name, value in os.environ.items() if name != SIGNING_PASSWORD}
-    return {**own, "LC_ALL": "C.UTF-8", **(changes or {})}
+    inherited = {name: value for name, value in os.environ.items() if name != SIGNING_PASSWORD}
+    return {**inherited, "LC_ALL": "C.UTF-8", **(changes or {})}
 
 
 def stop(process: subprocess.Popen[bytes], *, grace: float = TERMINATION_GRACE) -> None:

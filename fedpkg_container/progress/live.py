@@ -211,12 +211,7 @@ class LiveRenderer(Renderer):
         if len(roots) > 1:
             return self._header_of_several(roots)
         submitted, root = self.submitted, self._root
-        title = Text(submitted.title if submitted and submitted.title else "container build", style="bold")
-        if submitted:
-            link = f" link {submitted.url}" if is_plain_url(submitted.url) else ""
-            title.append(f"  task {submitted.task_id}", style=f"not bold{link}")
-            if submitted.url and title.cell_len + len(submitted.url) + 2 <= self.console.width:
-                title.append(f"  {submitted.url}", style=f"dim not bold{link}")
+        titles = self._titles(submitted)
         elapsed = self._elapsed(root) if root else None
         average = submitted.average if submitted else None
         percentage = format_percentage(elapsed or 0.0, average) if average else ""
@@ -232,13 +227,28 @@ class LiveRenderer(Renderer):
                     if percentage
                     else f", above the average of {format_clock(average)}"
                 )
-        head: list[RenderableType] = [*self._wrapped(title), *self._wrapped(Text(times))]
+        head: list[RenderableType] = [*titles, *self._wrapped(Text(times))]
         if average and percentage:
             bar = Table.grid(padding=(0, 1))
             width = min(40, self.console.width - 8)
             bar.add_row(ProgressBar(total=average, completed=elapsed or 0.0, width=width), f"{percentage:>4}")
             head.append(bar)
         return head
+
+    def _titles(self, submitted: Submitted | None) -> list[Text]:
+        """Return the name of the build and its task; on separate lines if the terminal is too narrow for both."""
+        name = submitted.title if submitted and submitted.title else "container build"
+        if submitted is None:
+            return [_cut(Text(name, style="bold"))]
+        task, url = f"task {submitted.task_id}", submitted.url
+        link = f"link {url}" if is_plain_url(url) else ""
+        width = cell_len(name) + 2 + len(task)
+        if width > self.console.width:
+            return [*self._wrapped(Text(name, style="bold")), _cut(Text(task, style=link))]
+        title = Text.assemble((name, "bold"), "  ", (task, link))
+        if url and width + 2 + len(url) <= self.console.width:
+            title.append(f"  {url}", style=f"dim {link}".strip())
+        return [title]
 
     @property
     def _root(self) -> TaskState | None:

@@ -139,12 +139,12 @@ class TokenCache:
 
     def _stored_header(self, repository: str) -> str:
         """Return the header for the stored credentials; empty if there are none."""
-        known = credentials.find(f"{self._host}/{repository}".rstrip("/"), self._auth_file)
-        if known is None:
+        stored = credentials.find(f"{self._host}/{repository}".rstrip("/"), self._auth_file)
+        if stored is None:
             return ""
-        if known.token:
-            return f"Bearer {known.token}"
-        return f"Basic {base64.b64encode(f'{known.user}:{known.password}'.encode()).decode()}"
+        if stored.token:
+            return f"Bearer {stored.token}"
+        return f"Basic {base64.b64encode(f'{stored.user}:{stored.password}'.encode()).decode()}"
 
 
 def is_bearer(header: str) -> bool:

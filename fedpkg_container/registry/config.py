@@ -169,8 +169,8 @@ class DistributionSite:
 
     def access(self, host: str) -> Access:
         """Return the configured access to a registry of the site; podman's defaults for any other."""
-        own = {target.registry: target.access for target in self.targets.values()}
-        return {**own, self.candidates.registry: self.candidates.access}.get(host, Access())
+        targets_access = {target.registry: target.access for target in self.targets.values()}
+        return {**targets_access, self.candidates.registry: self.candidates.access}.get(host, Access())
 
     def target(self, name: str) -> Target:
         """Return a target by name.
@@ -178,8 +178,8 @@ class DistributionSite:
         :raises UsageError: if it is not configured
         """
         if name not in self.targets:
-            known = f"choose one of {', '.join(self.targets)}" if self.targets else "no target is configured"
-            raise UsageError(f"{self.path} has no target {name!r}", solution=f"{known}; or add [target {name}]")
+            solution = f"choose one of {', '.join(self.targets)}" if self.targets else "no target is configured"
+            raise UsageError(f"{self.path} has no target {name!r}", solution=f"{solution}; or add [target {name}]")
         return self.targets[name]
 
 

@@ -19,6 +19,9 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 #: Artifacts of drafts of OCI 1.1, with blobs and without configuration.
 ARTIFACT_MANIFEST = "application/vnd.oci.artifact.manifest.v1+json"
+#: Media types of image configurations; those of other artifacts differ.
+CONFIG, OCI_CONFIG = "application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json"
+CONFIG_MEDIA_TYPES = frozenset({CONFIG, OCI_CONFIG})
 INDEX_MEDIA_TYPES = frozenset({MANIFEST_LIST, OCI_INDEX})
 #: Accepted media types; responses of any other type are an error.
 MANIFEST_MEDIA_TYPES = frozenset({MANIFEST, OCI_MANIFEST, ARTIFACT_MANIFEST}) | INDEX_MEDIA_TYPES

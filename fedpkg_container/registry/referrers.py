@@ -108,8 +108,8 @@ def register(repository: Repository, image: str, artifacts: Sequence[Mapping[str
     :return: whether they are listed
     :raises RegistryError: if a request fails
     """
-    known = {artifact.digest for artifact in referrers_from_api(repository, image) or ()}
-    return all(artifact["digest"] in known for artifact in artifacts) or add_referrers(repository, image, artifacts)
+    existing = {artifact.digest for artifact in referrers_from_api(repository, image) or ()}
+    return all(artifact["digest"] in existing for artifact in artifacts) or add_referrers(repository, image, artifacts)
 
 
 @dataclass(frozen=True)
@@ -216,8 +216,8 @@ def add_referrers(repository: Repository, image: str, artifacts: Sequence[Mappin
 
 def _missing(index: Mapping[str, Any], artifacts: Sequence[Mapping[str, object]]) -> list[Mapping[str, object]]:
     """Return the artifacts that an index does not list."""
-    listed = [entry.get("digest") for entry in index.get("manifests") or [] if isinstance(entry, dict)]
-    return [artifact for artifact in artifacts if artifact["digest"] not in listed]
+    digests = [entry.get("digest") for entry in index.get("manifests") or [] if isinstance(entry, dict)]
+    return [artifact for artifact in artifacts if artifact["digest"] not in digests]
 
 
 def content(repository: Repository, artifact: str, *, max_size: int = MAX_BLOB_SIZE) -> bytes:

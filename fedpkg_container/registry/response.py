@@ -235,8 +235,8 @@ def connection_errors(method: str, url: str, *, while_reading: bool = False) -> 
         late = not while_reading and "timed out" in reason
         permanent = late or isinstance(error, (requests.exceptions.Timeout, requests.exceptions.InvalidURL))
         if isinstance(error, requests.exceptions.SSLError):
-            if found := tls_error(f"{method} {redact(url)}", urlsplit(url).netloc, str(error)):
-                raise found from None
+            if tls_failure := tls_error(f"{method} {redact(url)}", urlsplit(url).netloc, str(error)):
+                raise tls_failure from None
             permanent = False  # a registry that restarts may break off handshakes
         kind = RegistryError if permanent else RegistryUnavailableError
         raise kind(reason, solution="try again later") from None  # the cause contains the request with its headers

@@ -17,7 +17,7 @@ from fedpkg_container.errors import ReadOnlyRegistryError, RegistryError, Regist
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.http import RegistryHTTP
-from fedpkg_container.registry.manifests import MANIFEST, MANIFEST_LIST, OCI_MANIFEST, Manifest
+from fedpkg_container.registry.manifests import CONFIG, MANIFEST, MANIFEST_LIST, OCI_CONFIG, OCI_MANIFEST, Manifest
 from fedpkg_container.registry.pages import repositories
 from fedpkg_container.registry.repository import Repository
 
@@ -28,8 +28,7 @@ REPOSITORY, MOUNT_REPOSITORY = "check-target", "check-target-mount"
 #: Delay after which a registry is reported to show changes late, seconds.
 LATE = 1.0
 YES, NO = "yes", "no"
-_OCI_CONFIG, _OCI_LAYER = "application/vnd.oci.image.config.v1+json", "application/vnd.oci.image.layer.v1.tar"
-_DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
+_OCI_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar"
 _SBOM = "application/spdx+json"
 
@@ -100,7 +99,7 @@ class TargetCheck:
         layer = f"{self._salt} {number}".encode().ljust(1024, b"\0")
         config = {"architecture": "amd64", "os": "linux", "config": {}, "rootfs": {"type": "layers",
                   "diff_ids": [digest_of(layer)]}}  # fmt: skip
-        config_type, layer_type = (_DOCKER_CONFIG, _DOCKER_LAYER) if docker else (_OCI_CONFIG, _OCI_LAYER)
+        config_type, layer_type = (CONFIG, _DOCKER_LAYER) if docker else (OCI_CONFIG, _OCI_LAYER)
         return Manifest.of(
             {
                 "schemaVersion": 2,

@@ -129,6 +129,7 @@ def test_a_cancel_of_a_pod_that_ignores_signals(
     run.eventually_prints("started")
     run.log.canceled = Interrupted("the task was canceled")
     run.wait()
+    assert isinstance(run.error, Interrupted)
     eventually(lambda: not simulated.store.objects, lambda: list(simulated.store.objects), 20)
 
 

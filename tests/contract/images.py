@@ -28,8 +28,8 @@ INDEX = {"index": {"pull": ["registry.example.com/contract@sha256:" + "0" * 64],
 
 
 def upload(session: Any, directory: str, name: str, content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, name)
+    with tempfile.TemporaryDirectory() as temporary:
+        path = os.path.join(temporary, name)
         with open(path, "wb") as file:
             file.write(content)
         session.uploadWrapper(path, directory)

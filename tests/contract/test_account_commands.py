@@ -97,5 +97,7 @@ def test_channels(koji_program: Program, host_name: str, admin: Any) -> None:
 
 def test_access_as_a_content_generator_is_revoked(koji_program: Program, user: str, generator: str, admin: Any) -> None:
     koji_program("grant-cg-access", user, generator)
+    with assert_refused(1000, f"User already has access to content generator {generator}"):
+        admin.grantCGAccess(user, generator)
     koji_program("revoke-cg-access", user, generator)
-    koji_program("grant-cg-access", user, generator)
+    assert admin.grantCGAccess(user, generator) is None

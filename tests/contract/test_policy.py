@@ -81,7 +81,9 @@ def test_a_source_is_what_builders_read(make_target: MakeTarget, packager: Any, 
 
 
 def test_a_destination_tag(make_target: MakeTarget, bench: TaskBench, packager: Any) -> None:
-    bench.remember(packager.buildContainer(SOURCE, make_target("open"), OPTIONS))
+    target = make_target("open")
+    task = bench.remember(packager.buildContainer(SOURCE, target, OPTIONS))
+    assert packager.getTaskInfo(task, request=True)["request"][:2] == [SOURCE, target]
 
 
 def test_a_build_tag(make_target: MakeTarget, builders: str, packager: Any) -> None:

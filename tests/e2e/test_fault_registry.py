@@ -75,7 +75,7 @@ def _assert_works(packager: Packager) -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (500, r"127\.0\.0\.1:\d+ failed \(required for 127\.0\.0\.1:\d+/.*\): .*(HTTP 500|500 I).*\. try again"),
+        (500, r"127\.0\.0\.1:\d+ failed \(required for 127\.0\.0\.1:\d+/.*\): .*(HTTP 500|500 I).*; try again"),
         (0, r"127\.0\.0\.1:\d+ does not respond in time \(required for .*\): .*(did not end within 20 s|timed out)"),
     ],
     ids=["answers 500", "hangs"],

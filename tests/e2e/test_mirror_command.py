@@ -75,13 +75,13 @@ def test_json_report(it: Mirrored) -> None:
     assert 0 < seconds < 60
     size = sum(blob.size for blob in image.blobs)
     assert report == {
-        "version": 1,
+        "version": 2,
         "dry_run": False,
         "repositories": 1,
         "tags": 1,
-        "tags_asked": 1,
+        "tags_queried": 1,
         "manifests": 1,
-        "blobs": {"present": 0, "new": 3, "linked": 0, "deleted": 0, "waiting": 0, "foreign": 0, "mended": 0},
+        "blobs": {"present": 0, "new": 3, "linked": 0, "deleted": 0, "waiting": 0, "foreign": 0, "repaired": 0},
         "archives": 0,
         "bytes": size,
         "requests": 8,
@@ -150,17 +150,17 @@ def test_journal_saves_requests(it: Mirrored) -> None:
     it.site(f"[promotion]\nrecord = {record}\n")
     for name in ("a", "b"):
         it.storage.image(name, "1-1", layers=[name.encode()])
-    assert it.report()["tags_asked"] == 2  # there is no record yet
+    assert it.report()["tags_queried"] == 2  # there is no record yet
     promoted(record, f"{it.host}/b")
     promoted(record, "hub.example.org/somebody/else")
     it.storage.image("b", "2-1", layers=[b"newer"])
     it.storage.image("a", "2-1", layers=[b"not recorded"])
     report = it.report()
-    assert (report["tags_asked"], report["blobs"]["new"]) == (2, 2)
+    assert (report["tags_queried"], report["blobs"]["new"]) == (2, 2)
     report = it.report()
     assert (report["requests"], report["blobs"]["present"]) == (0, 6)
     report = it.report("--full")
-    assert (report["tags_asked"], report["blobs"]["new"]) == (4, 2)
+    assert (report["tags_queried"], report["blobs"]["new"]) == (4, 2)
 
 
 def test_unfinished_promotion_is_queried_until_repeated(it: Mirrored) -> None:
@@ -275,14 +275,14 @@ def test_verification_of_archives(it: Mirrored) -> None:
     damaged = {path: path.read_bytes() for path in right if path.exists()}
     for more in ((), ("--archives",)):
         report = it.report("--verify", "--dry-run", *more)
-        assert (report["blobs"]["mended"], report["archives"]) == (5, 5 if more else 0)
+        assert (report["blobs"]["repaired"], report["archives"]) == (5, 5 if more else 0)
         assert {path: path.read_bytes() for path in right if path.exists()} == damaged
     report = it.report("--verify", "--archives")
-    assert (report["blobs"]["mended"], report["archives"], report["errors"]) == (5, 5, [])
+    assert (report["blobs"]["repaired"], report["archives"], report["errors"]) == (5, 5, [])
     assert {path: path.read_bytes() for path in right} == right
     assert archives["f"].stat() == untouched
     report = it.report("--verify", "--archives")
-    assert (report["blobs"]["mended"], report["archives"]) == (0, 0)
+    assert (report["blobs"]["repaired"], report["archives"]) == (0, 0)
 
 
 def test_verification_without_archives_removes_damaged_archives(it: Mirrored) -> None:

@@ -159,7 +159,7 @@ def test_base_image_not_allowed_by_the_site(packager: Packager, box: Box) -> Non
         done = packager.build("--scratch")
     assert done.returncode == 1
     assert (
-        f"base images from {address} are not allowed on this site. use one of registry.example.org, {address}/allowed"
+        f"base images from {address} are not allowed on this site; use one of registry.example.org, {address}/allowed"
         in done.stderr
     )
 

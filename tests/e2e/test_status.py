@@ -8,13 +8,16 @@ import re
 import signal
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import jsonschema
 import pytest
 
 from fedpkg_container.box.box import Box
+from fedpkg_container.box.layout import ADMIN
 from tests.support.packager import Packager, pull_specs
 from tests.support.status_client import SCHEMA
+from tests.support.steps import submit
 from tests.support.waiting import PATIENCE, slowed
 
 
@@ -113,6 +116,38 @@ def test_failed_build_is_shown_to_its_owner(packager: Packager) -> None:
     fields = json.loads(_status(packager, nvr, "--json").stdout)
     jsonschema.validate(fields, SCHEMA)
     assert fields["instruction"] == "RUN false"
+
+
+def test_task_that_waits(packager: Packager, box: Box) -> None:
+    packager.commit(packager.dockerfile("RUN true"))
+    session = box.session(ADMIN)
+    for name in box.layout.builders:
+        session.disableHost(name)
+    try:
+        task_id = submit(packager, "--scratch", "--skip-check", "no-builder")
+        shown = _status(packager, str(task_id)).stdout
+        fields = json.loads(_status(packager, str(task_id), "--json").stdout)
+        session.cancelTask(task_id)
+    finally:
+        for name in box.layout.builders:
+            session.enableHost(name)
+    assert shown.startswith(f"○ scratch build of container/{packager.name}  waiting for a builder (free)")
+    reason = f"channel container-binary is disabled: {', '.join(box.layout.builders)}\n"
+    assert re.search(rf"\n +waits because every builder .*in {reason}", shown), shown
+    assert re.search(r"\n +builder-1 .* disabled ", shown), shown
+    jsonschema.validate(fields, SCHEMA)
+    assert [waiting["task_id"] for waiting in fields["waiting"]] == [task_id]
+
+
+def test_lists_of_builds(packager: Packager, tmp_path: Path) -> None:
+    """Without a checkout: a failed scratch build among those of the package, and among the user's own."""
+    packager.commit(packager.dockerfile("RUN false"))
+    assert packager.build("--scratch").returncode == 1
+    for words in ((f"container/{packager.name}", "--since", "1h"), ("--mine", "--limit", "1")):
+        done = packager.run("fedpkg", "container-status", *words, "--failed", "--branch", "rawhide", cwd=tmp_path)
+        assert re.search(r"  ✘ scratch build of .+ failed +just now +by packager +task \d+\n +building", done.stdout)
+        assert "not searched" not in done.stdout
+    assert _status(packager, packager.name, "--failed", "--branch", "f40").stdout.endswith("\nno such builds\n")
 
 
 def test_build_and_its_changes(built: Built) -> None:

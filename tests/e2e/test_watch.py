@@ -198,7 +198,8 @@ def test_lost_hub_reports_how_to_resume(hub: RunningHub, played: PlayedBuilder, 
         hub.service.wait_ready()
     assert process.returncode == 5
     assert "no response from the hub (connection refused); retrying for up to 2 s …\n" in output
-    assert f"the task is still running:\n           watch it:  fedpkg container-status --watch {task}\n" in output
+    assert f"error: no response from the hub for 2 s (connection refused); task {task} is still running\n" in output
+    assert f"       try again later:\n           watch it:  fedpkg container-status --watch {task}\n" in output
 
 
 class Screen:

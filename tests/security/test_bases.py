@@ -50,7 +50,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Access,
 def _bases(folder: Path, reached: Access) -> Iterator[BaseImages]:
     workspaces = Workspaces(folder)
     with workspaces.open("task") as own:
-        yield BaseImages(workspaces, own, access=reached, longest=LIMIT)
+        yield BaseImages(workspaces, own, access=reached, max_bytes=LIMIT)
 
 
 def _left(folder: Path) -> list[str]:

@@ -26,6 +26,19 @@ from tests.support.promoting import Bench
 PASSWORD = "Pl4nt3d of the key"
 
 
+def site_file(directory: Path, text: str) -> Path:
+    """A site configuration with the target ``stable``.
+
+    :param text: more settings of the target, and further sections
+    """
+    path = directory / "registry.conf"
+    path.write_text(
+        "[candidate]\nregistry = candidates.example.org\n[target stable]\nregistry = registry.example.org\n"
+        f"koji_tags = *\nprefix = fedora\n{text}"
+    )
+    return path
+
+
 def private_key(name: str = "own", kind: str = "ec") -> Private:
     """A private key, one for each name and kind."""
     return _generate(name, kind)

@@ -157,6 +157,11 @@ class _Calls:
         return call
 
 
+def _page(rows: list[dict[str, Any]], options: dict[str, Any]) -> list[dict[str, Any]]:
+    start = options.get("offset", 0)
+    return rows[start : start + options["limit"]] if "limit" in options else rows[start:]
+
+
 @dataclass
 class _Tables:
     hub: StatusHub
@@ -188,7 +193,7 @@ class _Tables:
             tasks = [each for each in tasks if each["completion_ts"] > opts["completeAfter"]]
         faults = {number: {"faultString": text} for number, text in self.hub.results.items() if isinstance(text, str)}
         newest = sorted(tasks, key=lambda each: -each["id"])
-        return [{**each, "result": faults.get(each["id"])} for each in newest][: queryOpts["limit"]]
+        return _page([{**each, "result": faults.get(each["id"])} for each in newest], queryOpts)
 
     def cancelTask(self, number: int) -> None:
         found = self.getTaskInfo(number, request=True)
@@ -212,7 +217,7 @@ class _Tables:
         if options.get("completeAfter") is not None:
             found = [each for each in found if each["completion_ts"] > options["completeAfter"]]
         newest = sorted(found, key=lambda each: -each["id"])
-        return newest[: (options.get("queryOpts") or {}).get("limit")]
+        return _page(newest, options.get("queryOpts") or {})
 
     def getAverageBuildDuration(self, _: str) -> Any:
         return self.hub.average

@@ -135,7 +135,11 @@ def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
 def test_what_is_no_file_is_passed_over(root: Path, folder: Path) -> None:
     os.mkfifo(root / "var/log/dnf.log")
     (root / HISTORY).mkdir(parents=True)
+    (root / "var/log/dnf.rpm.log").write_text("of this build\n")
     make_reproducible(root, EPOCH, 0, folder)
+    assert (root / "var/log/dnf.log").is_fifo()
+    assert (root / HISTORY).is_dir()
+    assert (root / "var/log/dnf.rpm.log").read_text() == "", "the others are still changed"
 
 
 def _hook(root: Path, folder: Path) -> str:

@@ -100,6 +100,20 @@ def test_header_and_rows_fit_forty_columns() -> None:
         assert "task 123456789" in " ".join(lines)
 
 
+@pytest.mark.parametrize(
+    ("width", "expected"),
+    [
+        (30, ["container/hello-world", "(scratch)", "task 123456"]),
+        (40, ["container/hello-world (scratch)", "task 123456"]),
+        (80, ["container/hello-world (scratch)  task 123456"]),
+    ],
+)
+def test_task_is_not_separated_from_its_number(width: int, expected: list[str]) -> None:
+    submitted = Submitted(123456, title="container/hello-world (scratch)")
+    lines = _view(width, submitted, TaskChanged(_task(123456)))
+    assert [line.rstrip() for line in lines[: len(expected)]] == expected
+
+
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[Any]:
     """A shell with job control on a terminal, whose command ``view`` starts the view; a file decides when that ends."""

@@ -106,7 +106,9 @@ def test_other_packages_are_left_alone(capsys: pytest.CaptureFixture[str]) -> No
     assert "other" not in capsys.readouterr().err
 
 
-def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_that_cannot_be_written_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Full(io.StringIO):
         def flush(self) -> None:
             raise OSError(errno.ENOSPC, "full")
@@ -115,6 +117,10 @@ def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPa
         context.setattr(sys, "stderr", Full())
         logs.show(verbose=True)
         _LOGGER.info("lost")
+    _LOGGER.info("the disk has space again")
+    written = capsys.readouterr().err
+    assert "the disk has space again" in written
+    assert "lost" not in written
 
 
 def test_kojids_log_has_decisions_with_the_task(kojid: io.StringIO) -> None:

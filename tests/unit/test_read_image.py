@@ -21,10 +21,10 @@ def _store(folder: Path, images: Any, layers: Any, volatile: Any = None) -> str:
         ("layers", "layers", layers),
         ("layers", "volatile-layers", volatile),
     ):
-        directory = folder / f"overlay-{kind}"
-        directory.mkdir(parents=True, exist_ok=True)
+        kind_directory = folder / f"overlay-{kind}"
+        kind_directory.mkdir(parents=True, exist_ok=True)
         if content is not None:
-            (directory / f"{name}.json").write_text(json.dumps(content))
+            (kind_directory / f"{name}.json").write_text(json.dumps(content))
     return str(folder)
 
 

@@ -24,7 +24,7 @@ from fedpkg_container.registry.signing.formats import envelope_payload, read_bun
 from fedpkg_container.registry.signing.keys import PublicKey, read_private_key, read_public_key, sign_with
 from fedpkg_container.registry.signing.settings import SigningSettings, Token, public_name_problem
 from fedpkg_container.registry.signing.signer import PASSWORD_VARIABLE, open_signer, site_keys
-from tests.support.signing import PASSWORD, cosign_pem, key_files, pem, private_key
+from tests.support.signing import PASSWORD, cosign_pem, key_files, pem, private_key, site_file
 
 DIGEST = f"sha256:{'a' * 64}"
 #: A key that cosign 3.1 made, with the password "of cosign".
@@ -180,15 +180,6 @@ def test_public_keys(tmp_path: Path) -> None:
     assert [Path(key.name).name for key in site_keys(settings)] == ["own.pub", "other.pub"]
 
 
-def site(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "registry.conf"
-    path.write_text(
-        "[candidate]\nregistry = candidates.example.org\n[target stable]\nregistry = registry.example.org\n"
-        f"koji_tags = *\nprefix = fedora\n{text}"
-    )
-    return path
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -227,7 +218,7 @@ def site(tmp_path: Path, text: str) -> Path:
 )
 def test_wrong_settings(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        read_site(site(tmp_path, text))
+        read_site(site_file(tmp_path, text))
     assert message in caught.value.solution
     assert "Pl4nt3d" not in caught.value.solution
 
@@ -235,7 +226,7 @@ def test_wrong_settings(text: str, message: str, tmp_path: Path) -> None:
 def test_settings(tmp_path: Path) -> None:
     text = "public_names = registry.example.net cdn.example.net:443/images\nsignature_formats = tag\nsign = required\n"
     text += "[signing]\nkey = /does/not/exist.key\naccepted_keys = /a.pub /b.pub\ncommand_timeout = 5\n"
-    found = read_site(site(tmp_path, text))
+    found = read_site(site_file(tmp_path, text))
     target = found.target("stable")
     assert (target.sign, target.signature_formats) == (True, ("tag",))
     names = target.signed_names(target.repository("hello/world"))
@@ -243,7 +234,7 @@ def test_settings(tmp_path: Path) -> None:
     assert found.signing == SigningSettings(
         "/does/not/exist.key", accepted_keys=(Path("/a.pub"), Path("/b.pub")), command_timeout=5
     )
-    plain = read_site(site(tmp_path, "")).target("stable")
+    plain = read_site(site_file(tmp_path, "")).target("stable")
     assert (plain.sign, plain.signed_names(plain.repository("hello"))) == (
         False,
         ("registry.example.org/fedora/hello",),

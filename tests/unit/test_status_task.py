@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.hub.builds import average_of_task, find_build
+from fedpkg_container.hub.builds import find_build, title_and_average
 from fedpkg_container.hub.events import LogLines, TaskChanged, TaskState
 from fedpkg_container.hub.follow import follow
 from fedpkg_container.hub.session import anonymous_session
@@ -44,8 +44,8 @@ def test_estimate_is_that_of_the_package_that_the_task_builds(home: Path) -> Non
     averages = {"other-container": 90.0, "label-container": 30.0, "hello-container": 10.0}
     with fake_hub(home, answers={**FINISHED, "getAverageBuildDuration": averages.get}):
         session = anonymous_session("koji")
-        assert average_of_task(session, TASK, {"container/hello": "hello-container"}) == 90.0
-        assert average_of_task(session, TASK, {"container/other": "label-container"}) == 30.0
+        assert title_and_average(session, TASK, {"container/hello": "hello-container"}) == ("container/other", 90.0)
+        assert title_and_average(session, TASK, {"container/other": "label-container"}) == ("container/other", 30.0)
 
 
 def test_build_to_compare_with(home: Path) -> None:

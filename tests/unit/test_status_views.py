@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from fedpkg_container.errors import RefusedError
-from fedpkg_container.hub.overview import MAX_SELECTED_BUILDS, MAX_TASKS
+from fedpkg_container.hub.overview import MAX_TASKS
+from fedpkg_container.hub.selection import MAX_PAGES, MAX_SELECTED_BUILDS
 from tests.support.status_client import Status
 from tests.support.status_hub import CREATED, NOW, StatusHub, build, host, task
 
@@ -231,13 +232,37 @@ def test_builds_that_were_not_searched(hub: StatusHub, status: Status) -> None:
     text, fields = status.run("web", "--branch", "f43"), status.json("web", "--branch", "f43")
     assert fields["searched_since"] == {"builds": CREATED + 10, "tasks": None}
     date = time.strftime("%Y-%m-%d %H:%M", time.localtime(CREATED + 10))
-    message = f"builds created before {date} were not searched; search more with --limit 200"
+    message = f"builds created before {date} were not searched; to search further: --limit N or --since TIME"
     assert text == f"web-container\nno such builds\n{message}\n"
-    assert len(hub.requests) <= 8
+    assert len(hub.requests) <= 4
     for complete in (("--failed",), ("--branch", "f43", "--limit", "200"), ("--limit", "3"), ()):
         assert "not searched" not in status.run("web", *complete), complete
         assert status.json("web", *complete)["searched_since"] == {"builds": None, "tasks": None}
     assert status.json("web", "--since", "9d", "--limit", "3")["searched_since"]["builds"] is None, "three suffice"
+
+
+@pytest.mark.parametrize("options", [("--limit", "3"), ("--since", "9d"), ("--failed", "--since", "9d")])
+def test_further_pages_are_searched(hub: StatusHub, status: Status, options: tuple[str, ...]) -> None:
+    """Builds of the branch are on the third page, and a failed task of one of them on the first."""
+    numbers = range(10, 10 + 2 * MAX_SELECTED_BUILDS)
+    wanted = [build(number, "FAILED", task_id=number) for number in (1, 2, 3)]
+    hub.builds = [*wanted, *(build(number, "FAILED", task_id=None) for number in numbers)]
+    request = [*task(7, "FREE")["request"][:2], {"git_branch": "f43"}]
+    hub.tasks = [task(number, "FAILED", request=request) for number in (1, 2, 3)]
+    entries = status.json("web", "--branch", "f43", *options)
+    assert [entry["nvr"] for entry in entries["builds"]] == [f"web-container-1-{number}" for number in (3, 2, 1)]
+    assert entries["searched_since"] == {"builds": None, "tasks": None}
+
+
+def test_pages_end_with_the_limit(hub: StatusHub, status: Status) -> None:
+    hub.tasks = [task(7, "FAILED", completion_ts=NOW)]
+    hub.builds = [build(number, "COMPLETE", task_id=7) for number in range(10, 10 + 3 * MAX_SELECTED_BUILDS)]
+    assert len(status.json("web", "--branch", "rawhide", "--limit", "5")["builds"]) == 5
+    assert len(hub.requests) <= 4
+    hub.builds = [build(number, "COMPLETE") for number in range(10, 10 + (MAX_PAGES + 1) * MAX_SELECTED_BUILDS)]
+    fields = status.json("web", "--branch", "f43", "--since", "9d")
+    assert fields["searched_since"]["builds"] == CREATED + 10 + MAX_SELECTED_BUILDS
+    assert status.run("web", "--branch", "f43", "--since", "9d").endswith(" were not searched\n")
 
 
 def test_tasks_that_were_not_searched(hub: StatusHub, status: Status) -> None:
@@ -247,8 +272,19 @@ def test_tasks_that_were_not_searched(hub: StatusHub, status: Status) -> None:
     assert status.json("web", "--failed")["searched_since"] == {"builds": None, "tasks": CREATED + 10}
     assert status.json("--mine", "--branch", "f43")["searched_since"] == {"builds": None, "tasks": CREATED + 10}
     assert "tasks without an NVR created before " in status.run("--mine", "--branch", "f43")
-    for complete in (("web",), ("--mine",), ("--mine", "--branch", "rawhide", "--limit", "5")):
+    for complete in (("web",), ("--mine",), ("--mine", "--branch", "rawhide", "--limit", "5"),
+                     ("--mine", "--branch", "f43", "--limit", "5"), ("web", "--failed", "--since", "9d")):  # fmt: skip
         assert "not searched" not in status.run(*complete), complete
+
+
+def test_own_builds_of_further_pages(hub: StatusHub, status: Status) -> None:
+    request = [*task(7, "FREE")["request"][:2], {"git_branch": "f43"}]
+    hub.tasks = [task(1, "FAILED", request=request), *(task(n, "FAILED") for n in range(10, 10 + 2 * MAX_TASKS))]
+    for options in (("--limit", "2"), ("--since", "9d")):
+        entries = status.json("--mine", "--branch", "f43", *options)
+        assert [entry["task_id"] for entry in entries["ended"]] == [1], options
+    assert len(status.json("--mine", "--since", "9d")["ended"]) == 2 * MAX_TASKS + 1, "not only the newest 10"
+    assert len(status.json("--mine")["ended"]) == 10
 
 
 def test_own_builds(hub: StatusHub, status: Status) -> None:

@@ -10,21 +10,12 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container import registry_cli
-from tests.support.signing import key_files
-
-
-def site(tmp_path: Path, text: str) -> Path:
-    path = tmp_path / "registry.conf"
-    path.write_text(
-        "[candidate]\nregistry = candidates.example.org\n[target stable]\nregistry = registry.example.org\n"
-        f"koji_tags = *\nprefix = fedora\n{text}"
-    )
-    return path
+from tests.support.signing import key_files, site_file
 
 
 def test_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     own, other = key_files(tmp_path), key_files(tmp_path, "other")
-    path = site(tmp_path, f"[signing]\npublic_key = {own.public}\n")
+    path = site_file(tmp_path, f"[signing]\npublic_key = {own.public}\n")
 
     def printed(*arguments: str) -> str:
         parsed = registry_cli.make_parser().parse_args(["--config", str(path), "trust", *arguments])
@@ -46,7 +37,7 @@ def test_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for file in ("policy.json", "registries.yaml", "key.pub", "cosign"):
         assert printed(file) in everything
     assert "# /etc/containers/registries.d/stable.yaml\n" in everything
-    path = site(tmp_path, f"[signing]\npublic_key = {own.public}\naccepted_keys = {other.public}\n")
+    path = site_file(tmp_path, f"[signing]\npublic_key = {own.public}\naccepted_keys = {other.public}\n")
     (requirement,) = json.loads(printed("policy.json"))["transports"]["docker"]["registry.example.org/fedora"]
     assert [base64.b64decode(key) for key in requirement["keyDatas"]] == [
         own.public.read_bytes(), other.public.read_bytes()
@@ -54,7 +45,7 @@ def test_trust(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_trust_of_bundles_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = site(tmp_path, f"signature_formats = bundle\n[signing]\npublic_key = {key_files(tmp_path).public}\n")
+    path = site_file(tmp_path, f"signature_formats = bundle\n[signing]\npublic_key = {key_files(tmp_path).public}\n")
     parsed = registry_cli.make_parser().parse_args(["--config", str(path), "trust", "policy.json"])
     assert registry_cli.run(parsed) == 0
     captured = capsys.readouterr()

@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import koji
 import pytest
 import requests
 
+from fedpkg_container.commands.container_build import wait_for_repository
 from fedpkg_container.errors import FedpkgContainerError, RefusedError
 from fedpkg_container.hub.protocol import HubSession
 from fedpkg_container.hub.wait_repo import INTERVAL, RepositoryWait
@@ -23,6 +25,7 @@ class _Hub:
     def __init__(self, *, tagged: int = 0, ready: int = 0, old: bool = False) -> None:
         self.tagged, self.ready, self.old = tagged, ready, old
         self.repo = self
+        self.baseurl = "https://hub.example"
         self.failures: list[Exception] = []
 
     def getBuild(self, nvr: str) -> Any:
@@ -100,3 +103,14 @@ def test_other_errors_of_the_hub() -> None:
     hub.failures = [koji.GenericError("No such tagInfo")]
     with pytest.raises(koji.GenericError):
         _wait(hub, "hello-1-1")
+
+
+def test_a_dry_run_only_checks_that_the_builds_exist() -> None:
+    arguments = SimpleNamespace(dry_run=True, wait_repo=["hello-1-1", ""], progress="plain", q=False)
+    client, hub = cast(Any, SimpleNamespace(args=arguments)), _Hub(tagged=10**9)
+    build = cast(Any, SimpleNamespace(session=hub, preflight=SimpleNamespace(build_tag="f42-build")))
+    wait_for_repository(client, build)
+    assert hub.tagged == 10**9, "nothing was awaited"
+    arguments.wait_repo = ["other-1-1"]
+    with pytest.raises(RefusedError, match="--wait-repo: build other-1-1 does not exist"):
+        wait_for_repository(client, build)

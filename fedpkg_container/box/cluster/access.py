@@ -29,9 +29,9 @@ class Access:
 
     def install(self, documents: Iterable[Mapping[str, Any]]) -> None:
         """Install Roles and RoleBindings."""
-        found = list(documents)
-        roles = {each["metadata"]["name"]: each["rules"] for each in found if each["kind"] == "Role"}
-        for binding in found:
+        roles_and_bindings = list(documents)
+        roles = {each["metadata"]["name"]: each["rules"] for each in roles_and_bindings if each["kind"] == "Role"}
+        for binding in roles_and_bindings:
             if binding["kind"] == "RoleBinding" and binding["roleRef"]["name"] in roles:
                 for subject in binding["subjects"]:
                     rules = self.rules.setdefault(subject["name"], [])

@@ -101,6 +101,6 @@ def _directories(paths: Sequence[Path]) -> list[str]:
 def _give(path: Path, ids: IdRange) -> None:
     """Make root of the container the owner of a volume, as idmapped mounts do."""
     os.lchown(path, ids.first, ids.first)
-    for folder, folders, files in os.walk(path):
-        for name in (*folders, *files):
-            os.lchown(Path(folder) / name, ids.first, ids.first)
+    for directory, directories, files in os.walk(path):
+        for name in (*directories, *files):
+            os.lchown(Path(directory) / name, ids.first, ids.first)

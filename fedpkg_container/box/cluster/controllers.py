@@ -24,16 +24,16 @@ class _Round:
 
     def __init__(self, objects: list[tuple[Key, Object]]) -> None:
         self.objects = objects
-        self.owners = {found["metadata"]["uid"] for (resource, *_), found in objects if resource in OWNERS}
+        self.owners = {item["metadata"]["uid"] for (resource, *_), item in objects if resource in OWNERS}
         self.pods: defaultdict[str, list[Object]] = defaultdict(list)
         #: Pods that run on each node, including those that this round schedules.
         self.running: Counter[str] = Counter()
-        for (resource, *_), found in objects:
+        for (resource, *_), item in objects:
             if resource == "pods":
-                for reference in found["metadata"].get("ownerReferences") or []:
-                    self.pods[reference["uid"]].append(found)
-                if (found.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
-                    self.running[found["spec"].get("nodeName", "")] += 1
+                for reference in item["metadata"].get("ownerReferences") or []:
+                    self.pods[reference["uid"]].append(item)
+                if (item.get("status") or {}).get("phase") not in ("Succeeded", "Failed"):
+                    self.running[item["spec"].get("nodeName", "")] += 1
 
 
 class Controllers:
@@ -65,26 +65,26 @@ class Controllers:
 
     def delete(self, resource: str, namespace: str, name: str, policy: str) -> Object:
         """Delete an object; one with dependents stays until they are gone (a3, Foreground)."""
-        found = self._store.get(resource, namespace, name)
+        item = self._store.get(resource, namespace, name)
         if resource == "pods" or (resource in OWNERS and policy == "Foreground"):
             self._store.update(resource, namespace, name, {"metadata": {"deletionTimestamp": self._store.now()}})
-            return found
+            return item
         return self._store.delete(resource, namespace, name)
 
     def _loop(self) -> None:
         while not self._stopped.wait(ROUND):
             self._round = _Round(self._store.snapshot())
-            for (resource, namespace, name), found in self._round.objects:
+            for (resource, namespace, name), item in self._round.objects:
                 if self._stopped.is_set():
                     return
-                self._handle(resource, namespace, name, found)
+                self._handle(resource, namespace, name, item)
 
-    def _handle(self, resource: str, namespace: str, name: str, found: Object) -> None:
+    def _handle(self, resource: str, namespace: str, name: str, item: Object) -> None:
         if resource in OWNERS:
-            self._owner(resource, namespace, name, found)
+            self._owner(resource, namespace, name, item)
         elif resource == "pods":
-            self._pod(namespace, name, found)
-        elif not self._owners_exist(found):
+            self._pod(namespace, name, item)
+        elif not self._owners_exist(item):
             self._drop(resource, namespace, name)
 
     def _owner(self, resource: str, namespace: str, name: str, owner: Object) -> None:
@@ -179,9 +179,9 @@ class Controllers:
         running[node] += 1
         return node, ""
 
-    def _owners_exist(self, found: Object) -> bool:
+    def _owners_exist(self, item: Object) -> bool:
         """Whether an object without owners, or with one that exists, stays (garbage collector)."""
-        references = found["metadata"].get("ownerReferences") or []
+        references = item["metadata"].get("ownerReferences") or []
         return not references or any(reference["uid"] in self._round.owners for reference in references)
 
     def _drop(self, resource: str, namespace: str, name: str) -> None:

@@ -213,7 +213,7 @@ class Kubelet:
         """Make the volumes of a pod; None if a Secret does not exist."""
         directory = self._directory / pod["metadata"]["uid"]
         directory.mkdir(parents=True, exist_ok=True)
-        found = {}
+        paths = {}
         for volume in pod["spec"].get("volumes") or []:
             path = directory / volume["name"]
             if "persistentVolumeClaim" in volume:
@@ -230,8 +230,8 @@ class Kubelet:
             else:
                 path.mkdir(exist_ok=True)
                 path.chmod(EMPTY_DIR_MODE)
-            found[volume["name"]] = path
-        return found
+            paths[volume["name"]] = path
+        return paths
 
     def _report_end(self, pod: Object, container: Container) -> bool:
         """Report the end of a container; return whether its output has ended as well.

@@ -86,40 +86,40 @@ class Store:
     def get(self, resource: str, namespace: str, name: str) -> Object:
         """Return an object."""
         with self.changed:
-            found = self.objects.get((resource, namespace, name))
-            if found is None:
+            item = self.objects.get((resource, namespace, name))
+            if item is None:
                 raise ApiError(404, "NotFound", f'{resource} "{name}" not found')
-            return copy.deepcopy(found)
+            return copy.deepcopy(item)
 
     def update(self, resource: str, namespace: str, name: str, changes: Mapping[str, Any]) -> None:
         """Merge changes into an object; ignore one that was deleted."""
         with self.changed:
-            found = self.objects.get((resource, namespace, name))
-            if found is not None:
-                _merge(found, copy.deepcopy(dict(changes)))
-                self._record("MODIFIED", (resource, namespace, name), found)
+            item = self.objects.get((resource, namespace, name))
+            if item is not None:
+                _merge(item, copy.deepcopy(dict(changes)))
+                self._record("MODIFIED", (resource, namespace, name), item)
 
     def delete(self, resource: str, namespace: str, name: str) -> Object:
         """Remove an object."""
         with self.changed:
-            found = self.get(resource, namespace, name)
+            deleted = self.get(resource, namespace, name)
             stored = self.objects.pop((resource, namespace, name))
             self._record("DELETED", (resource, namespace, name), stored)
-            return found
+            return deleted
 
     def list(self, resource: str, namespace: str, labels: str = "", fields: str = "") -> list[Object]:
         """Return the objects that match selectors, oldest first."""
         with self.changed:
             return [
-                copy.deepcopy(found)
-                for (kind, where, _), found in self.objects.items()
-                if kind == resource and where == namespace and matches(found, labels, fields)
+                copy.deepcopy(item)
+                for (kind, where, _), item in self.objects.items()
+                if kind == resource and where == namespace and matches(item, labels, fields)
             ]
 
     def snapshot(self) -> builtins.list[tuple[Key, Object]]:
         """Return a copy of all objects."""
         with self.changed:
-            return [(key, copy.deepcopy(found)) for key, found in self.objects.items()]
+            return [(key, copy.deepcopy(item)) for key, item in self.objects.items()]
 
     def compact(self) -> None:
         """Discard the history, as etcd does after five minutes: watches from older versions get 410 (a3)."""
@@ -150,16 +150,16 @@ def _merge(target: Object, changes: Object) -> None:
             target[key] = value
 
 
-def matches(found: Mapping[str, Any], labels: str, fields: str = "") -> bool:
+def matches(item: Mapping[str, Any], labels: str, fields: str = "") -> bool:
     """Whether an object matches selectors; only equality is supported."""
-    own = found["metadata"].get("labels") or {}
+    item_labels = item["metadata"].get("labels") or {}
     for word in filter(None, labels.split(",")):
         name, _, value = word.partition("=")
-        if own.get(name) != value:
+        if item_labels.get(name) != value:
             return False
     for word in filter(None, fields.split(",")):
         path, _, value = word.partition("=")
-        at: Any = found
+        at: Any = item
         for part in path.split("."):
             at = (at or {}).get(part)
         if at != value:

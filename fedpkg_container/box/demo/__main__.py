@@ -166,9 +166,9 @@ class Demo:
         """The newest build of hello-web."""
         session = self.box.session(ADMIN)
         (build,) = session.listTagged(site.DEST_TAG, package="hello-web-container", latest=True, extra=True)
-        found = session.getBuild(build["build_id"])
+        latest = session.getBuild(build["build_id"])
         log_out(session)
-        return found
+        return latest
 
     def promote(self) -> None:
         """Promote a build to the stable registry, its layers to the mirror."""

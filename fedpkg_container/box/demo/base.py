@@ -66,7 +66,7 @@ def packages(*, dnf: bool) -> list[Package]:
     ]
     libraries = rpms.libraries(linked) - python - tools
     macros = rpms.below(_rpm_data())
-    made = [
+    chosen = [
         Package("demo-filesystem", "The directories of a system", contents=_system_files(), links=_system_links()),
         Package("demo-libraries", "Shared libraries", copies=frozenset(libraries)),
         Package("demo-shell", "A shell and the usual commands", copies=frozenset(shell), links=_shell_links()),
@@ -74,10 +74,10 @@ def packages(*, dnf: bool) -> list[Package]:
                 contents={"/etc/rpm/macros.demo": f"%_dbpath {_DATABASE}\n"}),
     ]  # fmt: skip
     if python:
-        made.append(Package("demo-python", "The Python interpreter", copies=frozenset(python)))
+        chosen.append(Package("demo-python", "The Python interpreter", copies=frozenset(python)))
     if dnf:
-        made.append(Package("demo-dnf", "The package manager dnf", copies=frozenset(tools), contents=_dnf_files()))
-    return made
+        chosen.append(Package("demo-dnf", "The package manager dnf", copies=frozenset(tools), contents=_dnf_files()))
+    return chosen
 
 
 def _rpm_data() -> Path:
@@ -85,7 +85,7 @@ def _rpm_data() -> Path:
 
 
 def _system_files() -> dict[str, str]:
-    folders = (
+    directories = (
         "/tmp/",
         "/var/tmp/",
         "/var/log/",
@@ -101,7 +101,7 @@ def _system_files() -> dict[str, str]:
         "/etc/os-release": _OS_RELEASE,
         "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
         "/etc/group": "root:x:0:\nnobody:x:65534:\n",
-        **dict.fromkeys(folders, ""),
+        **dict.fromkeys(directories, ""),
     }
 
 

@@ -149,19 +149,19 @@ def program(name: str) -> Path:
 
     :raises FedpkgContainerError: it is not installed
     """
-    found = shutil.which(name)
-    if found is None:
+    path = shutil.which(name)
+    if path is None:
         raise FedpkgContainerError(f"program not found: {name}", solution=f"install {name}")
-    return Path(found)
+    return Path(path)
 
 
 def libraries(files: Iterable[Path]) -> set[Path]:
     """Shared libraries that programs and libraries are linked with, as resolved by the loader."""
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for path in files:
         listed = run(["ldd", path], timeout=60, check=False).text
-        found.update(Path(match) for match in _LIBRARY.findall(listed))
-    return found
+        paths.update(Path(match) for match in _LIBRARY.findall(listed))
+    return paths
 
 
 def below(directory: Path) -> set[Path]:
@@ -201,12 +201,12 @@ def modules(*names: str) -> set[Path]:
     """Files of modules of the system's Python."""
     script = "import importlib.util as u, sys\nfor n in sys.argv[1:]: print(u.find_spec(n).origin)"
     origins = run([system_python(), "-c", script, *names], timeout=60).text.split()
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for origin in map(Path, origins):
         if origin.name == "__init__.py":
-            found.update(
+            paths.update(
                 path for path in origin.parent.rglob("*") if path.is_file() and "__pycache__" not in path.parts
             )
         else:
-            found.add(origin)
-    return found
+            paths.add(origin)
+    return paths

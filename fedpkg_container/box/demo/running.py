@@ -46,8 +46,8 @@ def _started(
     specification: str, workspace: Workspace, certificates: Path, isolation: Isolation
 ) -> Iterator[tuple[int, Callable[[], None]]]:
     """Run an image; yield its port, and a function that raises if it ended."""
-    folder = workspace.directory
-    limits = folder / "containers.conf"
+    directory = workspace.directory
+    limits = directory / "containers.conf"
     limits.write_text(containers_conf())
     environment = {**storage.configure(workspace, []), "CONTAINERS_CONF": str(limits)}
     pulled: list[str | Path] = ["buildah", "from", "--quiet", "--cert-dir", certificates, f"docker://{specification}"]
@@ -57,7 +57,7 @@ def _started(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = int(free.getsockname()[1])
     arguments = ["buildah", "run", *isolation.options(), "--network", "host", "--env", f"PORT=127.0.0.1:{port}"]
-    log = folder / "run.log"
+    log = directory / "run.log"
     with run_in_background([*arguments, container, "--", *command], log=log, env=environment) as process:
 
         def check() -> None:
@@ -77,8 +77,8 @@ def _get(url: str, check: Callable[[], None]) -> str:
     while True:
         check()
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return str(answer.read().decode())
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return str(response.read().decode())
         except (urllib.error.URLError, OSError) as error:
             if time.monotonic() > deadline:
                 raise FedpkgContainerError(f"the container does not respond at {url}: {reason_text(error)}") from error

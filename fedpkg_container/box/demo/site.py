@@ -54,9 +54,9 @@ def import_rpms(session: AdminSession, rpms: list[Path]) -> None:
         if session.getBuild(nvr):
             continue
         session.createEmptyBuild(header["name"], header["version"], header["release"], header["epoch"])
-        folder = f"cli-import/{uuid.uuid4().hex}"
-        session.uploadWrapper(str(path), folder)
-        session.importRPM(folder, path.name)
+        directory = f"cli-import/{uuid.uuid4().hex}"
+        session.uploadWrapper(str(path), directory)
+        session.importRPM(directory, path.name)
         session.packageListAdd(BUILD_TAG, header["name"], owner=ADMIN)
         session.tagBuildBypass(BUILD_TAG, nvr)
 

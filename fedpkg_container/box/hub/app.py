@@ -85,10 +85,10 @@ class HubApplication:
                 wake(self.builders)
             if isinstance(result, Upload):
                 result = result.receive()
-            answer: str = koji.xmlrpcplus.dumps((result,), methodresponse=1, allow_none=1)
+            response: str = koji.xmlrpcplus.dumps((result,), methodresponse=1, allow_none=1)
         except Exception as error:  # noqa: BLE001, any exception of a call becomes its fault
-            answer = koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(*fault_of(error)))
-        return answer
+            response = koji.xmlrpcplus.dumps(koji.xmlrpcplus.Fault(*fault_of(error)))
+        return response
 
     def _run(self, environ: Environ, name: str, parameters: Any) -> object:
         context._threadclear()

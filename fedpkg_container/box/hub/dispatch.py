@@ -70,8 +70,8 @@ class Session(Protocol):
 
 def database() -> Database:
     """The database, inside a call."""
-    found: Database = context.database
-    return found
+    hub_database: Database = context.database
+    return hub_database
 
 
 def wake_builders() -> None:

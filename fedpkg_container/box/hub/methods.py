@@ -10,8 +10,8 @@ from fedpkg_container.box.hub.dispatch import CALLS
 def table() -> str:
     """All calls of the hub except plugins' calls, with their callers, as a Markdown table."""
     calls.load()
-    own = [call for call in CALLS.values() if not call.used_by.startswith("plugin ")]
-    rows = [f"| `{call.name}` | {call.used_by} |" for call in sorted(own, key=lambda call: call.name.lower())]
+    client_calls = [call for call in CALLS.values() if not call.used_by.startswith("plugin ")]
+    rows = [f"| `{call.name}` | {call.used_by} |" for call in sorted(client_calls, key=lambda call: call.name.lower())]
     return "\n".join(["| Call | Made by |", "| --- | --- |", *rows])
 
 

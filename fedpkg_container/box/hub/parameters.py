@@ -313,8 +313,8 @@ def _single(name: str, names: Mapping[str, object]) -> Kind:
     kind = metadata[0] if metadata else _TYPES.get(name)
     if kind is None:
         raise TypeError(f"no type for parameters of calls: {name!r}")
-    found: Kind = kind
-    return found
+    single: Kind = kind
+    return single
 
 
 class Signature:

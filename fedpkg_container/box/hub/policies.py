@@ -44,13 +44,13 @@ def _permissions(data: Data) -> Iterable[str]:
 
 
 def _tag(data: Data) -> list[str]:
-    found = tags.get_tag(data["tag"]) if data.get("tag") else None
-    return [found["name"]] if found else []
+    tag = tags.get_tag(data["tag"]) if data.get("tag") else None
+    return [tag["name"]] if tag else []
 
 
 def _from_tag(data: Data) -> list[str]:
-    found = tags.get_tag(data["fromtag"]) if data.get("fromtag") else None
-    return [found["name"]] if found else []
+    tag = tags.get_tag(data["fromtag"]) if data.get("fromtag") else None
+    return [tag["name"]] if tag else []
 
 
 def _build_tag(data: Data) -> list[str]:

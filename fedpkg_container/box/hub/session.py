@@ -68,12 +68,12 @@ class CallerSession:
         if sent is None:
             return
         self.callnum = _number(sent)
-        kept = row["callnum"]
-        if kept is None:
+        last_number = row["callnum"]
+        if last_number is None:
             return
-        if kept > self.callnum:
-            raise koji.SequenceError(f"{kept} > {self.callnum} (session {self.id})")
-        if kept == self.callnum:
+        if last_number > self.callnum:
+            raise koji.SequenceError(f"{last_number} > {self.callnum} (session {self.id})")
+        if last_number == self.callnum:
             raise koji.RetryError(
                 f"unable to retry call {self.callnum} (method {context.method}) for session {self.id}"
             )
@@ -105,10 +105,10 @@ class CallerSession:
 
     def hasPerm(self, name: str) -> bool:  # noqa: N802, the name is Koji's
         """Whether the user has a permission (``admin`` does not imply others, as in Koji)."""
-        found = self.database.value(
+        granted = self.database.value(
             "SELECT 1 FROM permissions WHERE user_id = ? AND permission = ?", self.user_id, name
         )
-        return self.logged_in and bool(found)
+        return self.logged_in and bool(granted)
 
     def assertPerm(self, name: str) -> None:  # noqa: N802, the name is Koji's
         """Refuse users without the permission or ``admin``."""

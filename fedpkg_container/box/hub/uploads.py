@@ -52,26 +52,26 @@ def upload_path(directory: str, name: str, *, create: bool = False) -> Path:
     relative = relative_path(directory, "upload directory")
     if not relative:
         raise koji.GenericError(f"Invalid upload directory: {shown(directory)}")
-    folder = Path(koji.pathinfo.work(), relative)
+    path = Path(koji.pathinfo.work(), relative)
     if create:
-        _claim(folder, relative.split("/"), directory)
-    return folder / name
+        _claim(path, relative.split("/"), directory)
+    return path / name
 
 
-def _claim(folder: Path, parts: list[str], directory: str) -> None:
+def _claim(path: Path, parts: list[str], directory: str) -> None:
     """Create an upload directory for the caller, after checking that the caller may write there."""
     task = parts[0] == "tasks"
     if task:
         _assert_task_host(parts, directory)
     else:
-        _assert_owner(folder, directory)
+        _assert_owner(path, directory)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         # A file has the name of a directory; Koji returns the exception itself.
         raise exception_fault(error) from error
     if not task:
-        (folder / _OWNER).write_text(str(context.session.user_id))
+        (path / _OWNER).write_text(str(context.session.user_id))
 
 
 def _assert_task_host(parts: list[str], directory: str) -> None:
@@ -85,8 +85,8 @@ def _assert_task_host(parts: list[str], directory: str) -> None:
         raise koji.GenericError(f"Invalid task upload directory: {directory}")
 
 
-def _assert_owner(folder: Path, directory: str) -> None:
-    owner = folder / _OWNER
+def _assert_owner(path: Path, directory: str) -> None:
+    owner = path / _OWNER
     if owner.is_file() and owner.read_text() != str(context.session.user_id):
         raise koji.GenericError(f"Invalid upload directory, not owner: {directory}")
 
@@ -195,7 +195,7 @@ def encoded(contents: bytes) -> str:
     return base64.b64encode(contents).decode()
 
 
-def task_folder(task_id: int) -> Path:
+def task_directory(task_id: int) -> Path:
     """Task output directory."""
     return Path(koji.pathinfo.work(), koji.pathinfo.taskrelpath(task_id))
 

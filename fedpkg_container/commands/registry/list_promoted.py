@@ -61,8 +61,8 @@ def run(arguments: argparse.Namespace, site: DistributionSite) -> int:
 
 def _signature_lines(image: PromotedImage) -> list[str]:
     """Return the lines about the signatures of an image; none if they were not verified."""
-    found = image.signature
-    if found is None:
+    signature = image.signature
+    if signature is None:
         return []
-    by = f" by {', '.join(found.keys)} ({', '.join(found.formats)})" if found.keys else ""
-    return [f"    {found.status}{by}", *(f"        {problem}" for problem in found.problems)]
+    by = f" by {', '.join(signature.keys)} ({', '.join(signature.formats)})" if signature.keys else ""
+    return [f"    {signature.status}{by}", *(f"        {problem}" for problem in signature.problems)]

@@ -125,9 +125,11 @@ def _kept_lines(report: Report) -> Iterator[str]:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument(
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument(
         "--delete", action="store_true", help="actually delete (default: only show what would be deleted)"
     )
+    action.add_argument("--dry-run", action="store_true", help="show what would be deleted: the default")
     parser.add_argument(
         "--older-than",
         type=whole_number("days", 5),

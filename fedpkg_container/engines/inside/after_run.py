@@ -9,7 +9,7 @@ The files come from a RUN and are untrusted: no link is followed, a database is 
 and file sizes are limited. A failed hook changes nothing else, but the layer is not reproducible.
 
 Run as a file, with only Python's standard library, to start in a few hundredths of a second. The runtime passes the
-path of the container's bundle on standard input. Usage: ``after_run.py EPOCH STARTED FOLDER``.
+path of the container's bundle on standard input. Usage: ``after_run.py EPOCH STARTED DIRECTORY``.
 """
 
 from __future__ import annotations
@@ -87,10 +87,10 @@ def _parent(root: Path, path: str) -> Iterator[tuple[int | None, str]]:
 def _changed(parent: int, name: str, started: float) -> bool:
     """Whether it is a regular file of this build."""
     try:
-        found = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except OSError:
         return False
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_mtime >= started
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and status.st_mtime >= started
 
 
 def _correct_history(parent: int, name: str, epoch: int, directory: Path) -> None:
@@ -98,8 +98,8 @@ def _correct_history(parent: int, name: str, epoch: int, directory: Path) -> Non
     import sqlite3  # loaded only if needed, as tempfile: both take 10 ms, and most RUNs leave no history
     import tempfile
 
-    with tempfile.TemporaryDirectory(dir=directory, prefix="history-") as made:
-        copy, new = Path(made) / "copy", Path(made) / "new"
+    with tempfile.TemporaryDirectory(dir=directory, prefix="history-") as temporary:
+        copy, new = Path(temporary) / "copy", Path(temporary) / "new"
         for suffix in ("", "-wal"):
             _copy(parent, name + suffix, Path(f"{copy}{suffix}"))
         connection = sqlite3.connect(copy, isolation_level=None)
@@ -144,11 +144,11 @@ def _copy(parent: int, name: str, target: Path) -> None:
     except OSError:
         return
     with open(source, "rb") as file:
-        found = os.fstat(source)
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(source)
+        if not stat.S_ISREG(status.st_mode):
             return
-        if found.st_size > LARGEST:
-            raise ValueError(f"{name} has {found.st_size} bytes")
+        if status.st_size > LARGEST:
+            raise ValueError(f"{name} has {status.st_size} bytes")
         target.write_bytes(file.read(LARGEST))
 
 

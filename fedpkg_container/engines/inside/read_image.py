@@ -7,7 +7,7 @@ changes its root directory to the image's, so that links in it cannot lead outsi
 
 Its argument is a file with a JSON object: ``image`` (its ID), ``stores`` (directories), ``target`` (an existing empty
 directory), ``directories`` (whose regular files are copied), ``files`` (copied, following links), ``present`` (created
-as empty files or directories if they exist in the image), ``longest`` (total size limit, bytes).
+as empty files or directories if they exist in the image), ``max_bytes`` (total size limit, bytes).
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ def layers(image: str, stores: list[str]) -> list[str]:
             known.setdefault(each["id"], (each.get("parent", ""), f"{store}/overlay/{each['id']}/diff"))
     if image not in tops:
         raise SystemExit(f"no store has the image {image}")
-    found: list[str] = []
+    directories: list[str] = []
     layer = tops[image]
     while layer:
-        if layer not in known or len(found) > 500:
+        if layer not in known or len(directories) > 500:
             raise SystemExit(f"the layer {layer} of {image} is missing")
         layer, directory = known[layer]
-        found.append(directory)
-    return found
+        directories.append(directory)
+    return directories
 
 
 def mount(directories: list[str], target: str, work: str) -> None:
@@ -69,12 +69,12 @@ class Copier:
     """Copies files from the root directory into a target directory, opened beforehand.
 
     :param target: descriptor of the directory
-    :param longest: total size limit, bytes
+    :param max_bytes: total size limit, bytes
     """
 
-    def __init__(self, target: int, longest: int) -> None:
+    def __init__(self, target: int, max_bytes: int) -> None:
         self.target = target
-        self.left = longest
+        self.left = max_bytes
 
     def parent(self, path: str) -> int:
         """Make the parent directories of a path in the target; its descriptor."""
@@ -97,13 +97,13 @@ class Copier:
         except OSError:
             return
         try:
-            facts = os.fstat(source)
-            if not stat.S_ISREG(facts.st_mode):
+            status = os.fstat(source)
+            if not stat.S_ISREG(status.st_mode):
                 return
-            self.left -= facts.st_size
+            self.left -= status.st_size
             if self.left < 0:
                 raise SystemExit(f"{path} is too large")
-            self._write(source, path, facts.st_size)
+            self._write(source, path, status.st_size)
         finally:
             os.close(source)
 
@@ -150,7 +150,7 @@ def main() -> None:
     os.mkdir(work)
     os.mkdir(root)
     mount(layers(request["image"], request["stores"]), root, work)
-    copier = Copier(os.open(request["target"], os.O_RDONLY | os.O_DIRECTORY), request["longest"])
+    copier = Copier(os.open(request["target"], os.O_RDONLY | os.O_DIRECTORY), request["max_bytes"])
     os.chroot(root)
     os.chdir("/")
     for path in request["directories"]:

@@ -16,11 +16,11 @@ def entries(store: str, kind: str, *names: str) -> list[dict[str, Any]]:
     :param kind: ``images`` or ``layers``
     :param names: of the files that list them, without ``.json``
     """
-    found: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for name in names:
         try:
             with open(f"{store}/overlay-{kind}/{name}.json") as file:
-                found += json.load(file) or []
+                records += json.load(file) or []
         except FileNotFoundError:
             continue
-    return found
+    return records

@@ -56,14 +56,14 @@ def records(content: bytes) -> list[bytes]:
 
     :raises ValueError: if it is malformed
     """
-    found = []
+    pairs = []
     while content.strip(b"\0"):
         length = int(content[: content.index(b" ")])
         if not 0 < length <= len(content):
             raise ValueError("a record is longer than its header")
-        found.append(content[:length])
+        pairs.append(content[:length])
         content = content[length:]
-    return found
+    return pairs
 
 
 def _key(record: bytes) -> bytes:

@@ -8,19 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from fedpkg_container.engines.archives import ImageFolder, unpack
+from fedpkg_container.engines.archives import ImageDirectory, unpack
 from fedpkg_container.engines.workspace import Workspace
 from fedpkg_container.errors import NoSuchImageError, RefusedError, UsageError
 from fedpkg_container.model.limits import DEFAULT_LIMITS, RAISE_LIMIT, ImageLimits
 from fedpkg_container.model.platforms import koji_arch
 from fedpkg_container.model.reference import ImageReference
-from fedpkg_container.registry.manifests import Descriptor, ImageConfiguration, Manifest
+from fedpkg_container.registry.manifests import CONFIG_MEDIA_TYPES, Descriptor, ImageConfiguration, Manifest
 from fedpkg_container.registry.skopeo import Access, Registry
 
 #: Limit of images in an index.
 MAX_ARCHES = 64
-#: Media types of image configurations; those of other artifacts differ.
-_CONFIGURATION_TYPES = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
 
 
 class ImageStore(Protocol):
@@ -127,7 +125,7 @@ def _open_registry(image: ImageReference, access: Access, limits: ImageLimits) -
 
 
 def _open_file(path: Path, workspace: Workspace, limits: ImageLimits) -> BaseSource:
-    unpacked: ImageFolder = unpack(path, workspace, limits)
+    unpacked: ImageDirectory = unpack(path, workspace, limits)
     top = unpacked.manifest()
     members = _arch_images(top, unpacked, path.name, limits)
     digest = top.digest if unpacked.keeps_digests else ""
@@ -180,7 +178,7 @@ def _platform(entry_platform: Mapping[str, object], where: str) -> dict[str, str
 
 
 def _arch_image(manifest: Manifest, images: ImageStore, entry_platform: object, display_name: str) -> ArchImage:
-    if manifest.is_index or not manifest.blobs or manifest.blobs[0].media_type not in _CONFIGURATION_TYPES:
+    if manifest.is_index or not manifest.blobs or manifest.blobs[0].media_type not in CONFIG_MEDIA_TYPES:
         raise RefusedError(
             f"{display_name}: {manifest.digest} is not an image", solution="import an image, or an image index"
         )

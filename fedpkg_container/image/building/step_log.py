@@ -77,12 +77,12 @@ class StepLog:
         if not written or not rendered:
             return None
         position = _position(rendered, number, match["text"])
-        found = 0
+        index = 0
         for item in rendered[1 : position + 1]:
-            following = written[found + 1] if found + 1 < len(written) else None
+            following = written[index + 1] if index + 1 < len(written) else None
             if following is not None and _is_rendered(following, item):
-                found += 1
-        return written[found]
+                index += 1
+        return written[index]
 
     def _excerpt(self, item: Instruction) -> tuple[str, ...]:
         text = self._dockerfile.text.splitlines()

@@ -123,10 +123,10 @@ def check_labels(registry: Registry, images: Iterable[ImageReference], labels: M
     """
     for image in images:
         with registry.repository(image) as repository:
-            found = repository.labels(repository.manifest(image.digest))
+            actual = repository.labels(repository.manifest(image.digest))
         for name, value in labels.items():
-            if found.get(name) != value:
+            if actual.get(name) != value:
                 raise RegistryError(
-                    f"{image} has the label {name} = {printable_line(found.get(name, '')[:200])!r}, and not {value!r}",
+                    f"{image} has the label {name} = {printable_line(actual.get(name, '')[:200])!r}, and not {value!r}",
                     solution="check what RUN does",
                 )

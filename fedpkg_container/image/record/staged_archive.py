@@ -56,12 +56,12 @@ def save_archive(
 
 def _diff_ids(config: bytes, manifest: Manifest) -> list[str]:
     try:
-        found = json.loads(config)["rootfs"]["diff_ids"]
+        diff_ids = json.loads(config)["rootfs"]["diff_ids"]
     except (ValueError, LookupError, TypeError):
-        found = None
-    if not isinstance(found, list) or len(found) != len(manifest.blobs) - 1:
+        diff_ids = None
+    if not isinstance(diff_ids, list) or len(diff_ids) != len(manifest.blobs) - 1:
         raise BuildFailedError(f"the configuration of {manifest.digest} does not list its layers")
-    return [str(diff_id) for diff_id in found]
+    return [str(diff_id) for diff_id in diff_ids]
 
 
 def _layer(repository: Repository, diff_id: str, blob: Descriptor, directory: Path, tick: Callable[[], None]) -> Layer:

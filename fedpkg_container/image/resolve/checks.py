@@ -15,7 +15,7 @@ from fedpkg_container.distgit.dockerfile_lexer import ESCAPE
 from fedpkg_container.distgit.dockerfile_words import trim
 from fedpkg_container.distgit.file_tree import TreeOnDisk
 from fedpkg_container.distgit.ignore_file import IgnoreFile
-from fedpkg_container.engines import machine
+from fedpkg_container.engines import binfmt
 from fedpkg_container.engines.buildah import Buildah
 from fedpkg_container.errors import BuildFailedError, RefusedError
 from fedpkg_container.model.findings import ERROR, Finding
@@ -91,7 +91,7 @@ def check_runnable(dockerfile: Dockerfile, arch: str, directory: Path) -> None:
     :raises BuildFailedError: if it has RUN and cannot be executed; names the line
     """
     lines = dockerfile.run_lines
-    if not lines or machine.executes(go_arch(arch), directory):
+    if not lines or binfmt.executes(go_arch(arch), directory):
         return
     raise BuildFailedError(
         f"{dockerfile.file}:{lines[0]}: cannot execute RUN for {arch}: this machine is {platform.machine()}, without a"

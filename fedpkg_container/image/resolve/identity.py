@@ -161,9 +161,9 @@ def check_identity(dockerfile: Dockerfile, expected: Mapping[str, str], arch: st
     """
     labels = dockerfile.labels
     for name, value in expected.items():
-        found = label_value(labels, name)
-        if found != value:
+        actual = label_value(labels, name)
+        if actual != value:
             raise BuildFailedError(
-                f"label {name} is {found!r} on {arch}, but {value!r} in the plan of the build",
+                f"label {name} is {actual!r} on {arch}, but {value!r} in the plan of the build",
                 solution="use the same name, version and release for all architectures",
             )

@@ -114,7 +114,9 @@ def _read_image(repository: Repository, digest: str, derived: Iterable[str]) -> 
         arches=tuple(arches),
         referrers=referrers,
     )
-    return facts, tuple(Package(name, version, tuple(found)) for (name, version), found in sorted(packages.items()))
+    return facts, tuple(
+        Package(name, version, tuple(package_arches)) for (name, version), package_arches in sorted(packages.items())
+    )
 
 
 def _facts(
@@ -217,20 +219,22 @@ def _referrers(repository: Repository, subjects: Iterable[str], derived: Iterabl
 
     :param derived: tags of the repository that are derived from digests, as used by cosign
     """
-    found: set[Referrer] = set()
+    referrers_seen: set[Referrer] = set()
     for subject in dict.fromkeys(subjects):
         try:
-            listed = list_referrers(repository, subject).artifacts
+            artifacts = list_referrers(repository, subject).artifacts
         except RegistryUnavailableError:
             raise
         except RegistryError as error:
             _log.warning("%s", error.reason)
-            listed = ()
-        found |= {Referrer(subject, each.digest, clean(each.artifact_type or each.media_type)) for each in listed}
+            artifacts = ()
+        referrers_seen |= {
+            Referrer(subject, each.digest, clean(each.artifact_type or each.media_type)) for each in artifacts
+        }
         tag = fallback_tag(subject)
-        found |= {Referrer(subject, each, f"cosign.{each.rpartition('.')[2]}") for each in derived
+        referrers_seen |= {Referrer(subject, each, f"cosign.{each.rpartition('.')[2]}") for each in derived
                   if each != tag and fallback_tag_of(each) == tag}  # fmt: skip
-    return tuple(sorted(found)[:MAX_REFERRERS])
+    return tuple(sorted(referrers_seen)[:MAX_REFERRERS])
 
 
 def _sbom(repository: Repository, digest: str, referrers: Iterable[Referrer]) -> SbomContents | None:

@@ -198,7 +198,7 @@ def _versions(packages: Iterable[Package]) -> dict[str, list[str]]:
     versions: dict[str, list[str]] = {}
     for package in packages:
         versions.setdefault(package.name, []).append(package.version)
-    return {name: sorted(set(found)) for name, found in versions.items()}
+    return {name: sorted(set(texts)) for name, texts in versions.items()}
 
 
 @dataclass
@@ -217,10 +217,10 @@ class PackageIndex:
 
     def groups(self) -> dict[str, list[str]]:
         """Return the package names by their group, sorted; only groups with packages."""
-        found: dict[str, list[str]] = {}
+        names: dict[str, list[str]] = {}
         for name in sorted(self.entries, key=lambda each: (each.lower(), each)):
-            found.setdefault(_group(name), []).append(name)
-        return dict(sorted(found.items()))
+            names.setdefault(_group(name), []).append(name)
+        return dict(sorted(names.items()))
 
     def by_repository(self, repositories: Sequence[RepositoryView]) -> dict[str, object]:
         """Return the data for the search in a browser: repository names, and package name → their positions."""
@@ -228,7 +228,7 @@ class PackageIndex:
         return {
             "repositories": [repository.name for repository in repositories],
             "packages": {
-                name: sorted({positions[each.name] for found in versions.values() for each in found})
+                name: sorted({positions[each.name] for packages in versions.values() for each in packages})
                 for name, versions in sorted(self.entries.items())
             },
         }

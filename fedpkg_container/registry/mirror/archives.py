@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from fedpkg_container.errors import RegistryError
 from fedpkg_container.model.platforms import Platform, koji_arch, platform_of
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.process import pipeline, run
+from fedpkg_container.process.gzip import gzip_command
 from fedpkg_container.registry.digests import file_digest
 from fedpkg_container.registry.mirror.options import Summary
 from fedpkg_container.registry.mirror.state import State
@@ -202,7 +202,7 @@ class Archives:
         source = replace(archive.image, registry=self.registry)
         name = ImageReference(self.name, archive.image.repository, tag=archive.tag)
         copy = ["skopeo", "copy", "--quiet", *self.access.options("src-"), f"docker://{source}"]
-        packer = ["igzip" if shutil.which("igzip") else "gzip", "-n", "-1"]
+        packer = gzip_command(igzip_level=1, gzip_level=1)
         try:
             if path.name.endswith(OCI_SUFFIX):  # its layers are compressed
                 run([*copy, f"oci-archive:{temporary}:{archive.tag}"], timeout=self.access.timeout)

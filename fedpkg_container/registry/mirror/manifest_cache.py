@@ -7,10 +7,8 @@ import json
 from dataclasses import dataclass
 
 from fedpkg_container.errors import RegistryError
-from fedpkg_container.registry.manifests import Manifest
+from fedpkg_container.registry.manifests import CONFIG_MEDIA_TYPES, Manifest
 
-#: Media types of image configurations; artifacts have others.
-_CONFIGURATIONS = ("application/vnd.docker.container.image.v1+json", "application/vnd.oci.image.config.v1+json")
 #: Media types of layers that a docker-archive can hold; not those compressed with zstd, encrypted or foreign.
 _DOCKER_LAYERS = (
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
@@ -61,7 +59,7 @@ class Image:
             members=tuple(dict.fromkeys(member.digest for member in manifest.manifests)),
             blobs=tuple(dict.fromkeys(Blob(blob.digest, blob.size) for blob in blobs if not blob.is_foreign)),
             foreign=sum(blob.is_foreign for blob in blobs),
-            is_image=bool(blobs) and blobs[0].media_type in _CONFIGURATIONS,
+            is_image=bool(blobs) and blobs[0].media_type in CONFIG_MEDIA_TYPES,
             fits_docker=all(blob.media_type in _DOCKER_LAYERS for blob in blobs[1:]),
         )
 

@@ -14,7 +14,7 @@ from fedpkg_container.text import printable_line
 
 DAY = 86400.0
 #: Version of the JSON report; raised when its keys change.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -110,15 +110,15 @@ class Summary:
 
     def report(self) -> dict[str, Any]:
         """Return the summary as a JSON object."""
-        counted = ("present", "new", "linked", "deleted", "waiting", "foreign")
+        counters = ("present", "new", "linked", "deleted", "waiting", "foreign")
         return {
             "version": VERSION,
             "dry_run": self.dry_run,
             "repositories": self.repositories,
             "tags": self.tags,
-            "tags_asked": self.queried,
+            "tags_queried": self.queried,
             "manifests": self.manifests,
-            "blobs": {**{name: getattr(self, name) for name in counted}, "mended": self.repaired},
+            "blobs": {**{name: getattr(self, name) for name in counters}, "repaired": self.repaired},
             "archives": self.archives,
             "bytes": self.received,
             "requests": self.requests,

@@ -77,8 +77,8 @@ class Deletion:
             if not self._is_in_doubt(name):
                 unreached.update({f"{BLOBS}/{name}/blobs/{digest}": (name, digest) for digest in blobs.keys() - wanted})
         if wanted_archives:
-            there = [path for path in archives if not self._is_in_doubt(_repository(path), wanted_archives)]
-            unreached.update({str(path): ("", str(path)) for path in there if path not in wanted_archives.paths})
+            certain = [path for path in archives if not self._is_in_doubt(_repository(path), wanted_archives)]
+            unreached.update({str(path): ("", str(path)) for path in certain if path not in wanted_archives.paths})
 
         def is_in_doubt(path: str) -> bool:
             if path.startswith(f"{ARCHIVES}/"):

@@ -133,9 +133,11 @@ def select_repositories(http: RegistryHTTP, options: Options, state: State, now:
     position = changes_since.position if changes_since else ""
     if changes_since and changes_since.repositories is not None and not options.full and _is_fresh(state, options, now):
         changed = {name for name in changes_since.repositories if options.wants(name)}
-        known = {name for name in state.tags if options.wants(name)} | changed
-        _log.info("reading the %d repositories that changed according to the journal, of %d", len(changed), len(known))
-        return Selection(tuple(sorted(known)), tuple(sorted(changed)), is_full=False, position=position)
+        repositories = {name for name in state.tags if options.wants(name)} | changed
+        _log.info(
+            "reading the %d repositories that changed according to the journal, of %d", len(changed), len(repositories)
+        )
+        return Selection(tuple(sorted(repositories)), tuple(sorted(changed)), is_full=False, position=position)
     names = tuple(sorted(_matching(http, options)))
     _log.info("reading all %d repositories", len(names))
     return Selection(names, names, is_full=True, position=position)

@@ -149,7 +149,7 @@ def _read_repository(
             tags.setdefault(head, []).append(tag)
     changes = history.staged if staged else history.promoted
     if staged:
-        tags = {head: found for head, found in tags.items() if all(map(is_staged_tag, found))}
+        tags = {head: tag_names for head, tag_names in tags.items() if all(map(is_staged_tag, tag_names))}
 
     def image(digest: str) -> PromotedImage | None:
         try:
@@ -169,7 +169,7 @@ def _read_repository(
         )
 
     images = requests.map(lambda digest: _reported(errors, lambda: image(digest)), tags)
-    return Listing(tuple(listed for listed in images if listed), tuple(errors))
+    return Listing(tuple(promoted_image for promoted_image in images if promoted_image), tuple(errors))
 
 
 def _reported(errors: list[str], read: Callable[[], Result]) -> Result | None:

@@ -87,9 +87,9 @@ class BuildPublication(BuildPromotion):
         names = (*content.digests, *content.signatures)
         manifests = [manifest for manifest in self.promoter.requests.map(self._manifest, names) if manifest]
         if missing := len(names) - len(manifests):
-            listed = pluralize(missing, "SBOM or signature is", "SBOMs or signatures are")
+            what = pluralize(missing, "SBOM or signature is", "SBOMs or signatures are")
             self.copier.warnings.append(
-                f"{listed} listed in the target, but missing; staging again copies what is missing"
+                f"{what} listed in the target, but missing; staging again copies what is missing"
             )
         blobs = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
         return content.manifest, list(blobs.values())

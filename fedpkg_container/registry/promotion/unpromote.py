@@ -72,20 +72,20 @@ def plan_deletion(
     lists = {fallback_tag(subject): subject for subject in content.digests}
     others = {tag: head for tag, head in heads.items() if head != image and fallback_tag_of(tag) not in lists}
     reached = _reached(repository, others, requests)
-    kept: dict[str, str] = {}
+    reasons_to_keep: dict[str, str] = {}
     for digest in content.digests:  # artifacts come after their subjects
         if digest != image and digest in reached:
-            kept[digest] = f"also referenced by the tag {reached[digest]}"
-            _log.info("manifest %s kept: %s", digest, kept[digest])
+            reasons_to_keep[digest] = f"also referenced by the tag {reached[digest]}"
+            _log.info("manifest %s kept: %s", digest, reasons_to_keep[digest])
     for subject, artifacts in content.artifacts.items():
-        if subject in kept:
-            kept.update({artifact.digest: f"refers to {subject}, which is kept" for artifact in artifacts})
-    rest = [item for item in content.digests if item != image and item not in kept]
+        if subject in reasons_to_keep:
+            reasons_to_keep.update({artifact.digest: f"refers to {subject}, which is kept" for artifact in artifacts})
+    rest = [item for item in content.digests if item != image and item not in reasons_to_keep]
     existing = requests.map(repository.head, rest)
     rest = [digest for digest, head in zip(rest, existing) if head]
     belonging = {tag: lists[fallback_tag_of(tag)] for tag in heads if fallback_tag_of(tag) in lists}
-    tagged = [heads[tag] for tag, subject in belonging.items() if subject not in kept]
-    return DeletionPlan(tuple(dict.fromkeys([image, *rest, *tagged])), kept)
+    tagged = [heads[tag] for tag, subject in belonging.items() if subject not in reasons_to_keep]
+    return DeletionPlan(tuple(dict.fromkeys([image, *rest, *tagged])), reasons_to_keep)
 
 
 def resume_deletion(

@@ -174,9 +174,9 @@ class Pruner:
     @contextlib.contextmanager
     def _open(self) -> Iterator[tuple[RegistryHTTP, RetentionPolicy]]:
         """Open the candidate registry and all targets, and yield the registry with the retention policy."""
-        own = self.site.candidates
+        candidates = self.site.candidates
         with contextlib.ExitStack() as stack:
-            http = stack.enter_context(Registry(own.access).http(own.registry))
+            http = stack.enter_context(Registry(candidates.access).http(candidates.registry))
             now = _checked_time(http)
             targets = []
             for target in self.site.targets.values():
@@ -199,12 +199,12 @@ class Pruner:
 
     def _candidate_repositories(self, names: Sequence[str]) -> list[str]:
         """Return the candidate repositories, without those of targets in the same registry."""
-        own = self.site.candidates.registry
-        shared = [target for target in self.site.targets.values() if target.registry == own]
+        candidate = self.site.candidates.registry
+        shared = [target for target in self.site.targets.values() if target.registry == candidate]
         for target in shared:
             if not target.prefix:
                 raise ConfigurationError(
-                    f"target {target.name} is the candidate registry {own} itself, so that all images in it are needed",
+                    f"target {target.name} is the candidate registry {candidate} itself, so all its images are needed",
                     solution="use another registry for the target, or set a prefix",
                 )
         if not self.options.candidates:
@@ -322,10 +322,10 @@ def _needed_now(plan: PrunePlan, digests: Collection[str], before: Mapping[str, 
 
 def _checked_time(http: RegistryHTTP) -> float:
     """Return the current time after comparing it with the registry's: a wrong clock would make every image look old."""
-    answer = http.request("GET", "/v2/", expected=(200, 401, 403))
+    response = http.request("GET", "/v2/", expected=(200, 401, 403))
     now = time.time()
     try:
-        registry_time = email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+        registry_time = email.utils.parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
     except (TypeError, ValueError):
         return now
     if abs(registry_time - now) > MAX_CLOCK_SKEW:

@@ -77,8 +77,8 @@ class ImageSigner:
         :param images: digests of the manifests
         :raises RegistryError: if the registry cannot be read
         """
-        found = requests.map(lambda image: self._missing(repository, image, formats), images)
-        return {image: wanted for image, wanted in zip(images, found) if wanted}
+        missing = requests.map(lambda image: self._missing(repository, image, formats), images)
+        return {image: wanted for image, wanted in zip(images, missing) if wanted}
 
     def sign(
         self,

@@ -70,7 +70,7 @@ def key_location(text: str) -> str:
 
 def paths(text: str) -> tuple[Path, ...]:
     """Return absolute paths separated by whitespace."""
-    return tuple(found for word in text.split() if (found := path(word)))
+    return tuple(parsed for word in text.split() if (parsed := path(word)))
 
 
 def public_name_problem(name: str) -> str:

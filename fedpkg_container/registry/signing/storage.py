@@ -10,7 +10,7 @@ from typing import Any
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
 from fedpkg_container.registry.digests import digest_of
-from fedpkg_container.registry.manifests import MANIFEST, OCI_MANIFEST, Descriptor, Manifest
+from fedpkg_container.registry.manifests import MANIFEST, OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.signing.formats import (
     BUNDLE_ANNOTATIONS,
@@ -34,7 +34,6 @@ MAX_SIGNATURES = 100
 MAX_SIGNATURE_SIZE = 1024 * 1024
 #: cosign 3 lists its bundles in the index under the fallback tag with the type of their empty configuration.
 _POSSIBLE_TYPES = ("", referrers.EMPTY_TYPE)
-_CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _NO_TIME = "0001-01-01T00:00:00Z"
 
 
@@ -67,23 +66,23 @@ def read_signatures(
 
 
 def _bundles(repository: Repository, image: str) -> Iterator[Signature]:
-    listed = [
+    artifacts = [
         artifact
         for artifact in referrers.referrers(repository, image)
         if artifact.artifact_type.startswith(BUNDLE_TYPES) or artifact.artifact_type in _POSSIBLE_TYPES
     ]
-    listed.sort(key=_other_statements_last)
-    for artifact in listed[:MAX_SIGNATURES]:
+    artifacts.sort(key=_other_statements_last)
+    for artifact in artifacts[:MAX_SIGNATURES]:
         try:
             manifest = repository.manifest(artifact.digest)
         except NoSuchImageError:  # listed but deleted
             continue
         for layer in manifest.blobs[1:2]:
             if layer.media_type.startswith(BUNDLE_TYPES) and manifest.subject == image:
-                found = read_bundle(_content(repository, layer))
-                if found:
-                    yield found
-    yield from _unread(BUNDLE, len(listed) - MAX_SIGNATURES)
+                bundle = read_bundle(_content(repository, layer))
+                if bundle:
+                    yield bundle
+    yield from _unread(BUNDLE, len(artifacts) - MAX_SIGNATURES)
 
 
 def _other_statements_last(artifact: Descriptor) -> int:
@@ -199,8 +198,8 @@ def missing_layers(
     present: Iterable[Mapping[str, Any]], layers: Iterable[Mapping[str, Any]]
 ) -> list[Mapping[str, Any]]:
     """Return the signatures that a list of descriptors lacks: the same document with the same signature."""
-    known = set(map(_signature_of, present))
-    return [layer for layer in layers if _signature_of(layer) not in known]
+    signatures = set(map(_signature_of, present))
+    return [layer for layer in layers if _signature_of(layer) not in signatures]
 
 
 def _signature_of(layer: Mapping[str, Any]) -> tuple[str, str]:
@@ -228,7 +227,7 @@ def _signature_manifest(
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             **existing,
-            "config": repository.push_described(raw, config_type or _CONFIG_TYPE),
+            "config": repository.push_described(raw, config_type or OCI_CONFIG),
             "layers": layers,
         }
     )

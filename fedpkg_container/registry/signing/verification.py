@@ -108,7 +108,7 @@ class ImageVerifier:
             status = INVALID
         else:
             status = INCOMPLETE if valid else UNSIGNED
-        texts = [f"{image}: {problem}" for image, found in problems.items() for problem in dict.fromkeys(found)]
+        texts = [f"{image}: {problem}" for image, reasons in problems.items() for problem in dict.fromkeys(reasons)]
         if status == INCOMPLETE:
             texts += [f"{image}: not signed" for image in lacking] or [
                 "no key has signed all manifests in the same format"

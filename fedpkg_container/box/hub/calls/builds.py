@@ -263,9 +263,9 @@ def get_next_release(build_info: BuildFields, incr: int = 1) -> str:
         return str(incr)
     patterns = (r"(\d+)", r"(\d+)(\.[^.]+)", r"(\d+\.[^.]+\.)(\d+)")
     for number, pattern in enumerate(patterns):
-        found = re.fullmatch(pattern, newest)
-        if found:
-            parts = list(found.groups())
+        match = re.fullmatch(pattern, newest)
+        if match:
+            parts = list(match.groups())
             place = 1 if number == 2 else 0
             parts[place] = str(int(parts[place]) + incr)
             return "".join(parts)
@@ -275,14 +275,14 @@ def get_next_release(build_info: BuildFields, incr: int = 1) -> str:
 @call("getBuildLogs", used_by="koji download-logs --nvr")
 def get_build_logs(build: BuildLookup) -> list[Row]:
     """Logs imported with a build."""
-    folder = Path(koji.pathinfo.build_logs(known_build(build)))
+    directory = Path(koji.pathinfo.build_logs(known_build(build)))
     logs = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(directory.rglob("*")):
         if path.is_file():
-            below = path.parent.relative_to(folder).as_posix()
+            below = path.parent.relative_to(directory).as_posix()
             logs.append({
                 "name": path.name,
                 "dir": below,
-                "path": os.path.join(folder.relative_to(topdir()), below, path.name),
+                "path": os.path.join(directory.relative_to(topdir()), below, path.name),
             })  # fmt: skip
     return logs

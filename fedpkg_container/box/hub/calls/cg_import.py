@@ -109,8 +109,8 @@ def assert_building(build: Row) -> None:
 
 def assert_reserved(build: Row, token: str | None, cg_id: int) -> None:
     """Refuse a wrong token, or a generator other than the one with the reservation."""
-    kept = database().value("SELECT token FROM reservations WHERE build_id = ?", build["id"])
-    if not kept or not secrets.compare_digest(kept.encode(), str(token).encode()):
+    expected_token = database().value("SELECT token FROM reservations WHERE build_id = ?", build["id"])
+    if not expected_token or not secrets.compare_digest(expected_token.encode(), str(token).encode()):
         raise koji.GenericError(f"Token doesn't match build ID {build['id']}")
     if build["cg_id"] != cg_id:
         raise koji.GenericError(f"Build ID {build['id']} is not reserved by this CG")
@@ -185,9 +185,9 @@ class _Import:
     def _complete(self, data: Row) -> int:
         """Complete a reserved build: keep its start time, set its end time to now."""
         build_id = int(self.metadata["build"]["build_id"])
-        kept = {key: data[key] for key in ("task_id", "source", "state", "owner")}
+        preserved = {key: data[key] for key in ("task_id", "source", "state", "owner")}
         extra = json.dumps(data["extra"])
-        database().update("builds", build_id, **kept, extra=extra, completion_time=time.time())
+        database().update("builds", build_id, **preserved, extra=extra, completion_time=time.time())
         database().execute("DELETE FROM reservations WHERE build_id = ?", build_id)
         return build_id
 
@@ -251,9 +251,11 @@ class _Import:
             raise koji.GenericError(f"{message} Corrupted upload?")
         if output["checksum_type"] not in _CHECKSUM_TYPES:
             raise koji.GenericError(f"Unsupported checksum type: {output['checksum_type']}")
-        found = _checksum(path, output["checksum_type"])
-        if found != output["checksum"]:
-            raise koji.GenericError(f"File checksum mismatch for {output['filename']}: {output['checksum']} != {found}")
+        checksum = _checksum(path, output["checksum_type"])
+        if checksum != output["checksum"]:
+            raise koji.GenericError(
+                f"File checksum mismatch for {output['filename']}: {output['checksum']} != {checksum}"
+            )
         if output["buildroot_id"] not in [root["id"] for root in self.metadata["buildroots"]]:
             raise koji.GenericError(f"Missing buildroot metadata for id {output['buildroot_id']!r}")
         if output["type"] != "log":
@@ -280,9 +282,9 @@ class _Import:
         return path_component(btype, "build type"), facts
 
     def _keep_files(self, build: Row, outputs: list[tuple[Row, Path]]) -> None:
-        folder = Path(koji.pathinfo.build(build))
-        if folder.exists():
-            raise koji.GenericError(f"Destination directory already exists: {folder}")
+        directory = Path(koji.pathinfo.build(build))
+        if directory.exists():
+            raise koji.GenericError(f"Destination directory already exists: {directory}")
         roots = {root["id"]: self._keep_buildroot(root) for root in self.metadata["buildroots"]}
         try:
             for output, path in outputs:
@@ -295,10 +297,10 @@ class _Import:
                     if (target / path.name).exists() or not path.is_file():
                         raise koji.GenericError(f"Duplicate output: {path.name}")
                     shutil.move(str(path), target / path.name)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "metadata.json").write_text(json.dumps(self.metadata, indent=2))
+            directory.mkdir(parents=True, exist_ok=True)
+            (directory / "metadata.json").write_text(json.dumps(self.metadata, indent=2))
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(directory, ignore_errors=True)
             raise
 
     def _keep_buildroot(self, root: Row) -> int:
@@ -335,14 +337,14 @@ def _known_rpms(components: list[Row]) -> list[int]:
 
     Duplicates are kept: as in Koji, the database refuses them.
     """
-    found = []
+    rpm_ids = []
     for component in components:
         if component["type"] not in {"rpm", "file", "kojifile"}:
             raise koji.GenericError(f"No such component type: {component['type']}")
-        known = rpms.get_rpm(component) if component["type"] == "rpm" else None
-        if known:
-            found.append(int(known["id"]))
-    return found
+        rpm = rpms.get_rpm(component) if component["type"] == "rpm" else None
+        if rpm:
+            rpm_ids.append(int(rpm["id"]))
+    return rpm_ids
 
 
 def _checksum(path: Path, algorithm: str) -> str:

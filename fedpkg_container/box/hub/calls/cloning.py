@@ -29,12 +29,12 @@ def snapshot_tag(
     if source["locked"] and not force:
         raise koji.GenericError("Source tag is locked, use force to copy")
     tag = create_tag(dst, arches=source["arches"], extra=source["extra"]) if config else create_tag(dst)
-    for listed in package_list(source["id"]).values() if pkgs else ():
+    for entry in package_list(source["id"]).values() if pkgs else ():
         package_list_add(
-            tag, listed["package_name"], listed["owner_id"], listed["blocked"], listed["extra_arches"], force=True
+            tag, entry["package_name"], entry["owner_id"], entry["blocked"], entry["extra_arches"], force=True
         )
-    found = list_tagged(source["id"], inherit=inherit_builds, latest=latest_only) if builds else []
-    for build in found[::-1]:
+    tagged = list_tagged(source["id"], inherit=inherit_builds, latest=latest_only) if builds else []
+    for build in tagged[::-1]:
         tag_build_bypass(tag, build["build_id"], force=True)
     if config:
         edit_tag(tag, locked=source["locked"], perm_id=source["perm_id"])

@@ -145,14 +145,14 @@ def edit_tag_external_repo(
     """Change how a tag uses an external repository; return whether anything changed."""
     require_permission("tag")
     tag, repo = tags.known_tag(tag_info), _known(repo_info)
-    found = get_tag_external_repos(tag["id"], repo["id"])
-    if not found:
+    existing = get_tag_external_repos(tag["id"], repo["id"])
+    if not existing:
         raise koji.GenericError(f"external repo {repo['name']} not associated with tag {tag['name']}")
     wanted = {"priority": priority, "merge_mode": merge_mode, "arches": arches}
-    changes = {key: value for key, value in wanted.items() if value is not None and value != found[0][key]}
+    changes = {key: value for key, value in wanted.items() if value is not None and value != existing[0][key]}
     if changes:
         remove_external_repo_from_tag(tag["id"], repo["id"])
-        add_external_repo_to_tag(tag["id"], repo["id"], **{key: found[0][key] for key in wanted} | changes)
+        add_external_repo_to_tag(tag["id"], repo["id"], **{key: existing[0][key] for key in wanted} | changes)
     return bool(changes)
 
 
@@ -160,8 +160,8 @@ def edit_tag_external_repo(
 def get_external_repo_list(tag_info: Lookup, event: int | None = None) -> list[Row]:
     """External repositories of a tag and its ancestors, without duplicates, nearest first."""
     assert_now(event)
-    found: dict[int, Row] = {}
+    repos: dict[int, Row] = {}
     for tag_id in tags.inheritance_order(tags.known_tag(tag_info)["id"]):
         for row in database().all(f"{_EXTERNAL_REPOS} WHERE tag_id = ? ORDER BY priority", tag_id):
-            found.setdefault(row["external_repo_id"], row)
-    return list(found.values())
+            repos.setdefault(row["external_repo_id"], row)
+    return list(repos.values())

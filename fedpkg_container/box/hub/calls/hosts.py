@@ -74,16 +74,16 @@ def _candidates(asking: int) -> list[_Candidate]:
 
 
 def _candidate(row: Row) -> _Candidate:
-    own = database().all("SELECT * FROM tasks WHERE host_id = ? AND state IN (?, ?)", row["id"], ASSIGNED, OPEN)
+    host_tasks = database().all("SELECT * FROM tasks WHERE host_id = ? AND state IN (?, ?)", row["id"], ASSIGNED, OPEN)
     channels = database().all("SELECT channel_id FROM host_channels WHERE host_id = ?", row["id"])
     return _Candidate(
         id=row["id"],
         capacity=row["capacity"],
         arches=frozenset({*row["arches"].split(), "noarch"}),
         channels=frozenset(each["channel_id"] for each in channels),
-        load=sum(each["weight"] for each in own if not each["waiting"]),
-        tasks=len(own),
-        waits=any(each["state"] == ASSIGNED for each in own),
+        load=sum(each["weight"] for each in host_tasks if not each["waiting"]),
+        tasks=len(host_tasks),
+        waits=any(each["state"] == ASSIGNED for each in host_tasks),
     )
 
 
@@ -97,8 +97,8 @@ def _refused() -> set[tuple[int, int]]:
 
 def host_of_user(user_id: int | None) -> int | None:
     """ID of the host whose user this is, or None."""
-    found: int | None = database().value("SELECT id FROM hosts WHERE user_id = ?", user_id)
-    return found
+    host_id: int | None = database().value("SELECT id FROM hosts WHERE user_id = ?", user_id)
+    return host_id
 
 
 def calling_host() -> Row:
@@ -165,14 +165,14 @@ def get_tasks() -> list[Row]:
 def get_host_tasks() -> list[Row]:
     """Open tasks of the calling host; ``alert`` marks a waiting one with an ended child."""
     host = calling_host()
-    found = []
+    tasks = []
     for row in database().all("SELECT * FROM tasks WHERE host_id = ? AND state = ?", host["id"], OPEN):
         waiting = None if row["waiting"] is None else bool(row["waiting"])
         task = {"id": row["id"], "waiting": waiting, "weight": row["weight"]}
         if waiting and _awaited(row["id"])[0]:
             task["alert"] = True
-        found.append(task)
-    return found
+        tasks.append(task)
+    return tasks
 
 
 @call("host.openTask", used_by="koji.daemon.TaskManager")
@@ -252,9 +252,9 @@ def subtask(method: str, arglist: list[Anything], parent: int, **opts: SubtaskOp
     if "owner" in opts:
         raise koji.ActionNotAllowed("The owner option is not allowed here")
     if "label" in opts:
-        found = database().value("SELECT id FROM tasks WHERE parent = ? AND label = ?", parent, opts["label"])
-        if found:
-            return int(found)
+        existing = database().value("SELECT id FROM tasks WHERE parent = ? AND label = ?", parent, opts["label"])
+        if existing:
+            return int(existing)
     if "kwargs" in opts:
         arglist = koji.encode_args(*arglist, **opts.pop("kwargs"))
     return task_calls.make_task(method, arglist, parent=parent, **opts)

@@ -36,14 +36,14 @@ def list_tagged_rpms(
     assert_now(event)
     if get_tag(tag, strict=strict) is None:
         return []
-    found = list_tagged(tag, inherit=inherit, latest=latest, package=package, owner=owner, type=type)
+    tagged = list_tagged(tag, inherit=inherit, latest=latest, package=package, owner=owner, type=type)
     arches = [arch] if isinstance(arch, str) else arch
     rows: list[Row] = []
-    for build in found:
+    for build in tagged:
         for row in database().all("SELECT * FROM rpms WHERE build_id = ? ORDER BY id", build["build_id"]):
             if arches is None or row["arch"] in arches:
                 rows.append({**rpm_info(row), **({"sigkey": None} if rpmsigs else {})})
-    return [rows, found]
+    return [rows, tagged]
 
 
 @call("getLatestRPMS", used_by="koji latest-build --arch")

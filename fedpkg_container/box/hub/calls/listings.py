@@ -212,8 +212,8 @@ def list_channels(hostID: Lookup | None = None, event: int | None = None, enable
         host = hostID if isinstance(hostID, int) else known_host(hostID)["id"]
         mine = {row["channel_id"] for row in database().all("SELECT * FROM host_channels WHERE host_id = ?", host)}
         rows = [row for row in rows if row["id"] in mine]
-    found = [{**row, "enabled": bool(row["enabled"])} for row in rows]
-    return [row for row in found if enabled is None or row["enabled"] == enabled]
+    channels = [{**row, "enabled": bool(row["enabled"])} for row in rows]
+    return [row for row in channels if enabled is None or row["enabled"] == enabled]
 
 
 def _new_name(info: object) -> str:

@@ -40,29 +40,29 @@ def new_group(name: str) -> int:
 def add_group_member(group: UserLookup, user: UserLookup, strict: bool = True) -> None:
     """Add a user to a group."""
     require_permission("admin")
-    found = _group(group)
+    group_row = _group(group)
     member = get_user(user)
     if member is None:
         raise koji.GenericError(f"Not a user: {user}")
     if member["usertype"] == GROUP:
         raise koji.GenericError("Groups cannot be members of other groups")
-    if found["name"] in groups_of(member["id"]):
+    if group_row["name"] in groups_of(member["id"]):
         if strict:
             raise koji.GenericError("User already in group")
         return
-    database().execute("INSERT INTO group_members VALUES (?, ?)", found["id"], member["id"])
+    database().execute("INSERT INTO group_members VALUES (?, ?)", group_row["id"], member["id"])
 
 
 @call("getGroupMembers", used_by="koji call getGroupMembers (docs/howto/policy.md)")
 def get_group_members(group: UserLookup) -> list[Row]:
     """Users in a group."""
-    found = get_user(group)
-    if found is None or found["usertype"] != GROUP:
+    group_row = get_user(group)
+    if group_row is None or group_row["usertype"] != GROUP:
         raise koji.GenericError(f"No such group: {group}")
     rows = database().all(
         "SELECT id, name, usertype FROM users JOIN group_members ON users.id = member_id WHERE group_id = ?"
         " ORDER BY name",
-        found["id"],
+        group_row["id"],
     )
     return [{**row, "krb_principals": []} for row in rows]
 
@@ -72,17 +72,17 @@ def drop_group_member(group: UserLookup, user: UserLookup) -> None:
     """Remove a user from a group."""
     require_permission("admin")
     member = known_user(user)
-    found = _group(group)
-    if found["name"] not in groups_of(member["id"]):
+    group_row = _group(group)
+    if group_row["name"] not in groups_of(member["id"]):
         raise koji.GenericError(f"No such user in group: {group}")
-    database().execute("DELETE FROM group_members WHERE group_id = ? AND member_id = ?", found["id"], member["id"])
+    database().execute("DELETE FROM group_members WHERE group_id = ? AND member_id = ?", group_row["id"], member["id"])
 
 
 def _group(group: Any) -> Row:
-    found = get_user(group)
-    if found is None or found["usertype"] != GROUP:
+    row = get_user(group)
+    if row is None or row["usertype"] != GROUP:
         raise koji.GenericError(f"Not a group: {group}")
-    return found
+    return row
 
 
 _LISTED = (
@@ -94,8 +94,8 @@ _LISTED = (
 
 def package_id(name: str) -> int:
     """ID of a package, which is created if missing."""
-    found = database().value("SELECT id FROM packages WHERE name = ?", name)
-    return int(found) if found else database().insert("packages", name=path_component(name, "package name"))
+    row_id = database().value("SELECT id FROM packages WHERE name = ?", name)
+    return int(row_id) if row_id else database().insert("packages", name=path_component(name, "package name"))
 
 
 def entries(tag_id: int, *, inherit: bool = True) -> list[Row]:
@@ -107,18 +107,18 @@ def entries(tag_id: int, *, inherit: bool = True) -> list[Row]:
 
 def package_list(tag_id: int, *, inherit: bool = True) -> dict[int, Row]:
     """Packages of a tag by ID, including blocked ones; the nearest tag in the inheritance applies."""
-    found: dict[int, Row] = {}
+    entries_by_package: dict[int, Row] = {}
     for each in entries(tag_id, inherit=inherit):
-        found.setdefault(each["package_id"], each)
-    return found
+        entries_by_package.setdefault(each["package_id"], each)
+    return entries_by_package
 
 
 def assert_listed(tag: Row, build: Row) -> None:
     """Refuse a build whose package a tag blocks or does not list."""
-    listed = package_list(tag["id"]).get(build["package_id"])
-    if listed is None:
+    entry = package_list(tag["id"]).get(build["package_id"])
+    if entry is None:
         raise koji.TagError(f"Package {build['name']} not in list for {tag['name']}")
-    if listed["blocked"]:
+    if entry["blocked"]:
         raise koji.TagError(f"Package {build['name']} blocked in {tag['name']}")
 
 
@@ -233,8 +233,8 @@ def get_package(info: Lookup, strict: bool = False, create: bool = False) -> Row
 @call("checkTagPackage", used_by="the builder plugin")
 def check_tag_package(tag: Lookup, pkg: Lookup) -> bool:
     """Whether a package is listed in a tag and not blocked."""
-    listed = get_package_config(tag, pkg)
-    return listed is not None and not listed["blocked"]
+    entry = get_package_config(tag, pkg)
+    return entry is not None and not entry["blocked"]
 
 
 @call("getPackageConfig", used_by="the client")
@@ -248,10 +248,10 @@ def get_package_config(tag: Lookup, pkg: Lookup, event: int | None = None) -> Ro
 @call("getPackageID", used_by="koji list-builds")
 def get_package_id(name: str, strict: bool = False) -> int | None:
     """ID of a package."""
-    found: int | None = database().value("SELECT id FROM packages WHERE name = ?", name)
-    if found is None and strict:
+    row_id: int | None = database().value("SELECT id FROM packages WHERE name = ?", name)
+    if row_id is None and strict:
         raise koji.GenericError(f"No such package name: {name}")
-    return found
+    return row_id
 
 
 @call("listPackages", used_by="koji list-pkgs, add-pkg, block-pkg")

@@ -155,8 +155,8 @@ def check_request(req_id: int) -> Row:
     task = tasks.stored(req_id)
     if task is None or task["method"] != METHOD:
         raise koji.GenericError("No such request")
-    found = _request(task)
-    return {"repo": repo_info(found["repo_id"]) if found["repo_id"] else None, "request": found}
+    repo_request = _request(task)
+    return {"repo": repo_info(repo_request["repo_id"]) if repo_request["repo_id"] else None, "request": repo_request}
 
 
 @call("host.repoInit", used_by="the box's builder (newRepo)")
@@ -171,12 +171,12 @@ def repo_init(tag: Lookup, task_id: int | None = None) -> list[int]:
     )
     root = Path(koji.pathinfo.repo(repo_id, path_component(row["name"], "tag name")))
     for arch in (tags.get_build_config(row["id"])["arches"] or "").split():
-        folder = root / path_component(koji.canonArch(arch), "arch")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "toplink").symlink_to(os.path.relpath(koji.pathinfo.topdir, folder))
+        directory = root / path_component(koji.canonArch(arch), "arch")
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "toplink").symlink_to(os.path.relpath(koji.pathinfo.topdir, directory))
         names = sorted(_rpm_paths(row["id"], koji.canonArch(arch)))
-        (folder / "pkglist").write_text("".join(f"toplink/{name}\n" for name in names))
-        open_to_workers(folder / "pkglist")
+        (directory / "pkglist").write_text("".join(f"toplink/{name}\n" for name in names))
+        open_to_workers(directory / "pkglist")
     return [repo_id, event_id]
 
 

@@ -72,15 +72,17 @@ def _remove(tag: Row, build: Row) -> bool:
 def tag_build(tag: Lookup, build: BuildLookup, force: bool = False, fromtag: Lookup | None = None) -> int:
     """Create a task that tags a build, and untags it from ``fromtag`` if given; return its ID."""
     user_id = require_login()
-    found, row = builds.known_build(build), known_tag(tag)
+    build_info, row = builds.known_build(build), known_tag(tag)
     source = listed_tag(entry("tag", fromtag)) if fromtag else None
-    _assert_complete(found)
+    _assert_complete(build_info)
     for each in (row, source):
         if each:
             _assert_unlocked(each, user_id, force=force)
-    assert_listed(row, found)
-    _assert_allowed(user_id, found, tag=row, fromtag=source, force=force)
-    return tasks.make_task("tagBuild", [row["id"], found["id"], force, source and source["id"]], priority=TAG_PRIORITY)
+    assert_listed(row, build_info)
+    _assert_allowed(user_id, build_info, tag=row, fromtag=source, force=force)
+    return tasks.make_task(
+        "tagBuild", [row["id"], build_info["id"], force, source and source["id"]], priority=TAG_PRIORITY
+    )
 
 
 @call("host.tagBuild", used_by="the builder plugin; the box's builder (tagBuild)")
@@ -89,22 +91,22 @@ def host_tag_build(
 ) -> None:
     """Tag a build as the owner of a task, and untag it from ``fromtag`` if given."""
     owner = hosts.own_task(task_id)["owner"]
-    found, row = builds.known_build(build), known_tag(tag)
+    build_info, row = builds.known_build(build), known_tag(tag)
     source = known_tag(fromtag) if fromtag else None
-    _assert_allowed(owner, found, tag=row, fromtag=source, force=force)
-    assert_listed(row, found)
+    _assert_allowed(owner, build_info, tag=row, fromtag=source, force=force)
+    assert_listed(row, build_info)
     if source:
-        _untag(source, found, owner, strict=True, force=force)
-    _tag(row, found, owner, force=force)
+        _untag(source, build_info, owner, strict=True, force=force)
+    _tag(row, build_info, owner, force=force)
 
 
 @call("tagBuildBypass", used_by="the box's demo")
 def tag_build_bypass(tag: Lookup, build: BuildLookup, force: bool = False, notify: bool = False) -> None:
     """Tag a build at once, without a task; the tag need not list its package."""
     require_permission("tag")
-    row, found = known_tag(tag), builds.known_build(build)
-    _assert_allowed(context.session.user_id, found, tag=row, force=force)
-    _tag(row, found, context.session.user_id, force=force)
+    row, build_info = known_tag(tag), builds.known_build(build)
+    _assert_allowed(context.session.user_id, build_info, tag=row, force=force)
+    _tag(row, build_info, context.session.user_id, force=force)
 
 
 @call("moveBuild", used_by="koji move-build")
@@ -117,17 +119,17 @@ def move_build(tag1: Lookup, tag2: Lookup, build: BuildLookup, force: bool = Fal
 def move_all_builds(tag1: Lookup, tag2: Lookup, package: Lookup, force: bool = False) -> list[int]:
     """Create tasks that move the builds of a package from one tag to another, oldest first; return their IDs."""
     name = entry("package", package)["name"]
-    found = list_tagged(tag1, package=name)[::-1]
-    return [move_build(tag1, tag2, build["build_id"], force=force) for build in found]
+    tagged = list_tagged(tag1, package=name)[::-1]
+    return [move_build(tag1, tag2, build["build_id"], force=force) for build in tagged]
 
 
 @call("untagBuild", used_by="koji untag-build; fedpkg-container-registry unpromote")
 def untag_build(tag: Lookup, build: BuildLookup, strict: bool = True, force: bool = False) -> None:
     """Untag a build."""
     user_id = require_login()
-    row, found = known_tag(tag), builds.known_build(build)
-    _assert_allowed(user_id, found, fromtag=row, force=force)
-    _untag(row, found, user_id, strict=strict, force=force)
+    row, build_info = known_tag(tag), builds.known_build(build)
+    _assert_allowed(user_id, build_info, fromtag=row, force=force)
+    _untag(row, build_info, user_id, strict=strict, force=force)
 
 
 @call("queryHistory", used_by="koji untag-build, list-history")
@@ -187,12 +189,12 @@ def list_tags(
         return query_options([_tag_of(row) for row in _listings_of(package)], queryOpts)
     tables, clauses, values = "tags", ["1"], []
     if build is not None:
-        found = builds.build_row(build)
-        if found is None:
+        build_info = builds.build_row(build)
+        if build_info is None:
             raise koji.GenericError(f"No such build: {build}")
         tables += " JOIN tag_builds ON tag_builds.tag_id = tags.id"
         clauses.append("build_id = ?")
-        values.append(found["id"])
+        values.append(build_info["id"])
     rows = database().all(f"SELECT tags.* FROM {tables} WHERE {' AND '.join(clauses)} ORDER BY tags.name", *values)
     if pattern is not None:
         rows = [row for row in rows if fnmatch.fnmatchcase(row["name"].lower(), pattern.lower())]
@@ -200,10 +202,10 @@ def list_tags(
 
 
 def _listings_of(package: object) -> list[Row]:
-    found = find("packages", package)
-    if found is None:
+    row = find("packages", package)
+    if row is None:
         raise koji.GenericError(f"No such package: {package}")
-    listings: list[Row] = list_packages(pkgID=found["id"])
+    listings: list[Row] = list_packages(pkgID=row["id"])
     return listings
 
 
@@ -224,14 +226,14 @@ def list_tagged(
     start = get_tag(tag, strict=strict)
     if start is None:
         return []
-    listed = package_list(start["id"])
-    found: list[Row] = []
+    entries = package_list(start["id"])
+    tagged: list[Row] = []
     seen: dict[int, int] = {}
     for tag_id in inheritance_order(start["id"]) if inherit else [start["id"]]:
         rows = database().all("SELECT * FROM tag_builds WHERE tag_id = ? ORDER BY event_id DESC", tag_id)
         for row in rows:
             build = builds.known_build(row["build_id"])
-            listing = listed.get(build["package_id"])
+            listing = entries.get(build["package_id"])
             if listing is None or listing["blocked"] or build["state"] != builds.COMPLETE:
                 continue
             if prefix and not build["name"].lower().startswith(prefix.lower()):
@@ -243,8 +245,8 @@ def list_tagged(
             seen[build["package_id"]] = seen.get(build["package_id"], 0) + 1
             if latest and seen[build["package_id"]] > int(latest):
                 continue
-            found.append(_tagged(build, known_tag(tag_id), row["event_id"], extra=extra))
-    return found
+            tagged.append(_tagged(build, known_tag(tag_id), row["event_id"], extra=extra))
+    return tagged
 
 
 def _tagged(build: Row, tag: Row, event: int, *, extra: bool) -> Row:

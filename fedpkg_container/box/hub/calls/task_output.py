@@ -19,7 +19,7 @@ from fedpkg_container.box.hub.uploads import (
     digest_class,
     encoded,
     known_task,
-    task_folder,
+    task_directory,
     upload_path,
     write_part,
 )
@@ -65,22 +65,22 @@ def check_upload(
     """Size, time and optional checksum of an uploaded file; None if missing."""
     file = upload_path(path, name)
     try:
-        found = file.lstat()
+        status = file.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    if not modes.S_ISREG(found.st_mode):
+    if not modes.S_ISREG(status.st_mode):
         raise koji.GenericError(f"Not a regular file: {name}")
-    answer: Row = {"size": found.st_size, "mtime": found.st_mtime}
+    result: Row = {"size": status.st_size, "mtime": status.st_mtime}
     if verify:
         checksum = digest_class(verify)()
         length = 0
         with file.open("rb") as contents:
-            contents.seek(0 if tail is None else min(max(found.st_size - tail, 0), found.st_size))
+            contents.seek(0 if tail is None else min(max(status.st_size - tail, 0), status.st_size))
             for block in iter(lambda: contents.read(_BLOCK), b""):
                 checksum.update(block)
                 length += len(block)
-        answer |= {"sumlength": length, "hexdigest": checksum.hexdigest()}
-    return answer
+        result |= {"sumlength": length, "hexdigest": checksum.hexdigest()}
+    return result
 
 
 @call("listTaskOutput", used_by="the client; koji taskinfo, watch-task, watch-logs, download-logs")
@@ -88,15 +88,15 @@ def list_task_output(taskID: int, stat: bool = False, all_volumes: bool = False,
     """Files that a task has uploaded so far."""
     if strict and not known_task(taskID):
         raise koji.GenericError("Task doesn't exist")
-    folder = task_folder(taskID)
+    top = task_directory(taskID)
     files: dict[str, Any] = {}
-    for directory, _, names in os.walk(folder):
+    for directory, _, names in os.walk(top):
         for name in sorted(names):
             path = os.path.join(directory, name)
-            relative = os.path.relpath(path, folder)
+            relative = os.path.relpath(path, top)
             if stat:
-                found = os.stat(path)
-                facts = {"st_size": str(found.st_size), **{key: getattr(found, key) for key in _TIMES}}
+                status = os.stat(path)
+                facts = {"st_size": str(status.st_size), **{key: getattr(status, key) for key in _TIMES}}
                 files[relative] = {"DEFAULT": facts} if all_volumes else facts
             else:
                 files[relative] = ["DEFAULT"]
@@ -111,7 +111,7 @@ def download_task_output(
     if ".." in fileName:
         raise koji.GenericError(f"Invalid file name: {fileName}")
     relative = relative_path(fileName.lstrip("/"), "file name")
-    path = task_folder(taskID) / relative
+    path = task_directory(taskID) / relative
     if not relative or not path.is_file():
         raise koji.GenericError(f'no file "{fileName}" output by task {taskID}')
     start = offset or 0

@@ -184,13 +184,13 @@ def task_info(row: Row, *, request: bool = False) -> Row:
 @call("getTaskInfo", used_by="the client; the builder plugin; koji.daemon.TaskManager; koji taskinfo, watch-task")
 def get_task_info(task_id: int | list[int], request: bool = False, strict: bool = False) -> object:
     """A task, or a list of tasks with None for missing ones."""
-    found: list[Row | None] = []
+    infos: list[Row | None] = []
     for each in task_id if isinstance(task_id, list) else [task_id]:
         row = stored(each)
         if strict:
             row = one_row(row)
-        found.append(task_info(row, request=request) if row else None)
-    return found if isinstance(task_id, list) else found[0]
+        infos.append(task_info(row, request=request) if row else None)
+    return infos if isinstance(task_id, list) else infos[0]
 
 
 @call("getTaskRequest", used_by="koji taskinfo")

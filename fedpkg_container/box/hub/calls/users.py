@@ -104,11 +104,11 @@ def get_koji_version() -> str:
 def set_password(hub: Database, user: str, password: str) -> None:
     """Set a user's password; used only by the box's tests."""
     salt = os.urandom(16)
-    found = hub.one("SELECT id FROM users WHERE name = ?", user)
-    assert found is not None, user
+    row = hub.one("SELECT id FROM users WHERE name = ?", user)
+    assert row is not None, user
     hub.execute(
         "INSERT OR REPLACE INTO passwords (user_id, salt, hash) VALUES (?, ?, ?)",
-        found["id"],
+        row["id"],
         salt,
         _hashed(password, salt),
     )
@@ -126,13 +126,13 @@ def login(
     session = context.session
     if session.logged_in:
         raise koji.AuthError("Already logged in")
-    found = database().one(
+    row = database().one(
         "SELECT users.id, salt, hash FROM users JOIN passwords ON passwords.user_id = users.id WHERE name = ?", user
     )
-    if found is None or not hmac.compare_digest(_hashed(password, found["salt"]), found["hash"]):
+    if row is None or not hmac.compare_digest(_hashed(password, row["salt"]), row["hash"]):
         raise koji.AuthError("invalid username or password")
-    made: Row | None = session.create(found["id"], koji.AUTHTYPES["NORMAL"], renew=renew)
-    return made
+    new_session: Row | None = session.create(row["id"], koji.AUTHTYPES["NORMAL"], renew=renew)
+    return new_session
 
 
 @call("sslLogin", used_by="every program that logs in")
@@ -153,10 +153,10 @@ def ssl_login(
         raise koji.AuthError(f"Unknown user: {name}")
     if user["status"] != koji.USER_STATUS["NORMAL"]:
         raise koji.AuthError(f"logins by {name} are not allowed")
-    made: Row | None = session.create(user["id"], koji.AUTHTYPES["SSL"], renew=renew)
-    if made and exclusive and not session.exclusive:
-        _make_exclusive(made["session-id"], user["id"], force=False)
-    return made
+    new_session: Row | None = session.create(user["id"], koji.AUTHTYPES["SSL"], renew=renew)
+    if new_session and exclusive and not session.exclusive:
+        _make_exclusive(new_session["session-id"], user["id"], force=False)
+    return new_session
 
 
 @call("logout", used_by="every program that logs in")
@@ -187,8 +187,8 @@ def subsession() -> Row | None:
     session = context.session
     if not session.logged_in:
         raise koji.AuthError("Not logged in")
-    made: Row | None = session.create(session.user_id, session.authtype, master=session.master or session.id)
-    return made
+    new_session: Row | None = session.create(session.user_id, session.authtype, master=session.master or session.id)
+    return new_session
 
 
 @call("exclusiveSession", used_by="the box's builder")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.distgit.dockerfile import Dockerfile
-from fedpkg_container.engines import machine
+from fedpkg_container.engines import binfmt
 from fedpkg_container.errors import BuildFailedError
 from fedpkg_container.image.resolve.checks import check_runnable
 
@@ -37,39 +37,39 @@ def on_x86_64(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_machine_executes_its_own_architecture(tmp_path: Path) -> None:
-    assert machine.executes(machine.native(), tmp_path, handlers=tmp_path / "none")
+    assert binfmt.executes(binfmt.native(), tmp_path, handlers=tmp_path / "none")
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the program that is tried is one of x86")
 def test_compatible_architecture_is_tested_without_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    works = machine.executes("386", tmp_path, handlers=tmp_path / "none")
-    assert works == machine._runs(machine._FORMATS["386"].header(machine._SMALLER["amd64"][1]), tmp_path)
+    works = binfmt.executes("386", tmp_path, handlers=tmp_path / "none")
+    assert works == binfmt._runs(binfmt._FORMATS["386"].header(binfmt._SMALLER["amd64"][1]), tmp_path)
     assert list(tmp_path.iterdir()) == []
     # The same trial with a program of another machine fails instead of raising.
-    monkeypatch.setitem(machine._FORMATS, "386", machine._FORMATS["arm"])
-    assert not machine.executes("386", tmp_path, handlers=tmp_path / "none")
+    monkeypatch.setitem(binfmt._FORMATS, "386", binfmt._FORMATS["arm"])
+    assert not binfmt.executes("386", tmp_path, handlers=tmp_path / "none")
 
 
 @pytest.mark.usefixtures("on_x86_64")
 def test_binfmt_handler_usable_in_containers(tmp_path: Path) -> None:
     handlers = _handlers(tmp_path / "binfmt_misc")
-    assert machine.executes("arm64", tmp_path, handlers=handlers)
-    assert not machine.executes("ppc64le", tmp_path, handlers=handlers)
-    assert not machine.executes("s390x", tmp_path, handlers=handlers)
+    assert binfmt.executes("arm64", tmp_path, handlers=handlers)
+    assert not binfmt.executes("ppc64le", tmp_path, handlers=handlers)
+    assert not binfmt.executes("s390x", tmp_path, handlers=handlers)
 
 
 @pytest.mark.usefixtures("on_x86_64")
 @pytest.mark.parametrize("change", [{"flags": "OC"}, {"state": "disabled"}, {"status": "disabled"}])
 def test_binfmt_handler_unusable_in_containers(tmp_path: Path, change: dict[str, str]) -> None:
-    assert not machine.executes("arm64", tmp_path, handlers=_handlers(tmp_path / "binfmt_misc", **change))
+    assert not binfmt.executes("arm64", tmp_path, handlers=_handlers(tmp_path / "binfmt_misc", **change))
 
 
 @pytest.mark.usefixtures("on_x86_64")
 def test_no_binfmt_handlers(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert not machine.executes("arm64", tmp_path, handlers=tmp_path / "empty")
-    assert not machine.executes("arm64", tmp_path, handlers=tmp_path / "missing")
-    assert not machine.executes("vax", tmp_path, handlers=_handlers(tmp_path / "binfmt_misc"))
+    assert not binfmt.executes("arm64", tmp_path, handlers=tmp_path / "empty")
+    assert not binfmt.executes("arm64", tmp_path, handlers=tmp_path / "missing")
+    assert not binfmt.executes("vax", tmp_path, handlers=_handlers(tmp_path / "binfmt_misc"))
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_run_counts_only_in_built_stages(text: str, lines: list[int]) -> None:
 
 @pytest.mark.usefixtures("on_x86_64")
 def test_run_for_a_foreign_architecture_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "HANDLERS", tmp_path / "none")
+    monkeypatch.setattr(binfmt, "HANDLERS", tmp_path / "none")
     dockerfile = Dockerfile("FROM r/base\nCOPY a /a\nRUN true\n")
     check_runnable(dockerfile, "x86_64", tmp_path)
     check_runnable(Dockerfile("FROM r/base\nCOPY a /a\n"), "s390x", tmp_path)

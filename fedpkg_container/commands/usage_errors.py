@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Errors about unknown and empty arguments of a command, with the usage of the command.
+"""Errors about the arguments of a command: two lines, as all errors, with what the user probably meant.
 
-argparse reports unknown ones with the usage of the whole program, which lists other options.
+argparse prints the whole usage first, which is longer than many terminals, reports unknown arguments as errors of the
+program instead of the command, and accepts empty values.
 """
 
 from __future__ import annotations
@@ -9,9 +10,44 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
+
+#: Exit status of a usage error.
+_STATUS = 2
 
 
-def refuse_unknown(command: argparse.ArgumentParser, program: argparse.ArgumentParser) -> None:
+def report_briefly(parser: argparse.ArgumentParser) -> None:
+    """Let a parser report an error in two lines, and suggest a command for one that does not exist."""
+    check = parser._check_value
+
+    def error(message: str) -> NoReturn:
+        from fedpkg_container.commands.terminal import print_error
+
+        print_error(message, f"see {parser.prog} --help")
+        parser.exit(_STATUS)
+
+    def check_value(action: argparse.Action, value: object) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            from fedpkg_container.model.findings import did_you_mean
+
+            parser.error(f"unknown command: {value}{did_you_mean(str(value), list(action.choices))}")
+        check(action, value)
+
+    parser.error = error  # type: ignore[method-assign]
+    parser._check_value = check_value  # type: ignore[method-assign]
+
+
+def refuse_wrong_arguments(command: argparse.ArgumentParser, program: argparse.ArgumentParser) -> None:
+    """Let the parser of a command report arguments that it does not know, empty values, and other errors, briefly.
+
+    :param program: parser of the program, with the global options
+    """
+    report_briefly(command)
+    _refuse_unknown(command, program)
+    refuse_empty(command)
+
+
+def _refuse_unknown(command: argparse.ArgumentParser, program: argparse.ArgumentParser) -> None:
     """Let the parser of a command report arguments that it does not know.
 
     :param command: parser of the command

@@ -87,10 +87,10 @@ def executes(architecture: str, directory: Path, *, handlers: Path | None = None
     :param directory: directory for a test program
     :param handlers: the kernel's list of handlers; default: this machine's
     """
-    own = native()
-    if architecture == own:
+    native_architecture = native()
+    if architecture == native_architecture:
         return True
-    smaller, code = _SMALLER.get(own, ("", b""))
+    smaller, code = _SMALLER.get(native_architecture, ("", b""))
     if architecture == smaller and _runs(_FORMATS[smaller].header(code), directory):
         return True
     form = _FORMATS.get(architecture)
@@ -132,5 +132,5 @@ def _takes(entry: Path, header: bytes) -> bool:
     magic = bytes.fromhex(facts["magic"])
     mask = bytes.fromhex(facts.get("mask", "ff" * len(magic)))
     start = int(facts.get("offset", "0"))
-    found = header[start : start + len(magic)]
-    return len(found) == len(magic) and all(a & m == b & m for a, b, m in zip(found, magic, mask))
+    actual = header[start : start + len(magic)]
+    return len(actual) == len(magic) and all(a & m == b & m for a, b, m in zip(actual, magic, mask))
