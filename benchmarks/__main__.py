@@ -55,7 +55,7 @@ def main() -> None:
         built = building.compare(Path(folder), runs=1 if quick else 5)
     _tell("promoting")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        promoted = list(promoting.measure(Path(folder), 1 if quick else 5))
+        promoted = list(promoting.measure(Path(folder), 1 if quick else 3))
     _tell("mirroring")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         mirrored = list(mirroring.measure(Path(folder), quick=quick))

@@ -24,6 +24,7 @@ from ruamel.yaml import YAML
 from benchmarks.running import timed
 from benchmarks.table import Row
 from tests.support.mirrored import Mirrored, mirrored
+from tests.support.promoting import accesses
 from tests.support.storage import Storage
 
 MB = 1 << 20
@@ -74,10 +75,12 @@ class Spent:
     """What a run needed, seconds.
 
     :param processor: of the program itself, which what else the machine does changes less
+    :param requests: to the registry
     """
 
     seconds: float
     processor: float
+    requests: int
 
 
 class Rivals:
@@ -112,10 +115,12 @@ class Rivals:
         return self._spent(self._it.command())
 
     def _spent(self, command: list[str]) -> Spent:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        log = self._it.folder / f"registry-{self._it.host.rpartition(':')[2]}.log"
+        mark, before = len(accesses(log)), resource.getrusage(resource.RUSAGE_CHILDREN)
         seconds = timed(command, cwd=self._it.folder, env=os.environ)[0]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return Spent(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        return Spent(seconds, processor, len(accesses(log)) - mark)
 
     def compare(self) -> None:
         """Check that both have the same blobs.
@@ -161,7 +166,23 @@ def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
             yield Row(what, _median(theirs, "seconds"), _median(ours, "seconds"), "s", NOTE, against="skopeo")
             processor = (_median(theirs, "processor"), _median(ours, "processor"))
             yield Row(f"{what}, processor", *processor, "s", NOTE, against="skopeo")
+            requests = (_median(theirs, "requests"), _median(ours, "requests"))
+            yield Row(f"{what}, requests", *requests, "", NOTE, against="skopeo")
 
 
 def _median(spent: list[Spent], what: str) -> float:
     return statistics.median(float(getattr(each, what)) for each in spent)
+
+
+def main() -> None:
+    """Measure this alone: ``python -m benchmarks.mirroring``; ``QUICK=1``: fewer images."""
+    import tempfile
+
+    from benchmarks.table import table
+
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        print(table(measure(Path(folder), quick=bool(os.environ.get("QUICK")))))
+
+
+if __name__ == "__main__":
+    main()

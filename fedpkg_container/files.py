@@ -7,11 +7,14 @@ import contextlib
 import errno
 import fcntl
 import os
+import pwd
 import re
 import stat
 import tempfile
 import time
 from pathlib import Path
+
+from fedpkg_container.errors import UsageError
 
 #: Seconds to wait until another process opens a FIFO for reading.
 FIFO_TIMEOUT = 10.0
@@ -113,13 +116,14 @@ def _error(number: int, path: Path) -> OSError:
     return OSError(number, os.strerror(number), str(path))
 
 
-def write_atomically(path: Path, text: str, *, mode: int | None = None) -> None:
+def write_atomically(path: Path, text: str, *, mode: int | None = None, follow: bool = True) -> None:
     """Replace a file so that readers see either the old or the complete new content.
 
     :param mode: permissions; None for those of the existing file, or the default of a new one
+    :param follow: write the file to which a link leads, as for a file that a user named; otherwise replace the link
     :raises OSError: if the file cannot be written; it is unchanged then
     """
-    path = path.resolve() if path.is_symlink() else path
+    path = path.resolve() if follow and path.is_symlink() else path
     if mode is None:
         with contextlib.suppress(OSError):
             mode = path.stat().st_mode & 0o777  # the set-user-ID bit is not for other contents and owners
@@ -153,6 +157,32 @@ def write_when_different(path: Path, text: str) -> bool:
         if path.read_bytes() == content:
             return False
     new = path.with_name(f".{path.name}.new")
-    new.write_bytes(content)
+    with open(new, "wb", opener=open_without_links) as file:
+        file.write(content)
     new.replace(path)
     return True
+
+
+def open_without_links(path: str, flags: int) -> int:
+    """Open a file of the program's state, with the default permissions of a new one; a link is an error (ELOOP).
+
+    :raises OSError: if it cannot be opened
+    """
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+
+
+def check_directory_owner(directory: Path) -> None:
+    """Check that root does not write to a directory of another user, who could place links there.
+
+    :raises UsageError: if it belongs to one
+    :raises OSError: if it does not exist
+    """
+    if os.geteuid() == 0 and (owner := directory.stat().st_uid) != 0:
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise UsageError(
+            f"{directory} belongs to the user {name}, who could redirect what root writes there",
+            solution=f"run the command as this user: sudo -u {name} …",
+        )

@@ -74,13 +74,14 @@ def locked(
     :returns: the file, open for reading and appending
     :raises BlockingIOError: another process holds the lock, and ``wait`` is false
     :raises FedpkgContainerError: the lock was not free within ``timeout`` seconds
+    :raises OSError: the file cannot be opened, or is a link
     """
     operation = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB
 
     def attempt() -> IO[str]:
         while True:
             with contextlib.ExitStack() as stack:
-                opener = lambda name, flags: os.open(name, flags, mode)  # noqa: E731
+                opener = lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, mode)  # noqa: E731
                 file = stack.enter_context(open(path, "a+", encoding="utf-8", errors="replace", opener=opener))
                 fcntl.flock(file, operation)
                 if _is_at(file, path):

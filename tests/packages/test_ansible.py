@@ -3,22 +3,43 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import pytest
+import requests
 from ruamel.yaml import YAML
 
+from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.registry import program
+from fedpkg_container.process import run_in_background
 from fedpkg_container.registry.config import read_site
+from tests.support.registries import PASSWORD, PASSWORD_HASH
+from tests.support.waiting import PATIENCE
+from tests.support.web_servers import eventually_listens, free_port, running_httpd, running_nginx
 
 ROOT = Path(__file__).parents[2]
 ANSIBLE = ROOT / "packaging" / "ansible"
 ROLE = ANSIBLE / "roles" / "fedpkg_container"
 INVENTORY = YAML(typ="safe").load(ANSIBLE / "inventory.example.yml")
 SPECIFIED = YAML(typ="safe").load(ROLE / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+#: A user who may write, with the password as htpasswd stores it.
+USER, WRITER = "builder", "writer secret"
+WRITER_HASH = "$apr1$abcdefgh$c8u7gvkC9Y9ncT111jgtu/"
 DEFAULTS = YAML(typ="safe").load(ROLE / "defaults" / "main.yml")
+
+
+def _system(name: str = "Debian") -> dict[str, Any]:
+    """Names of a system."""
+    system: dict[str, Any] = YAML(typ="safe").load(ROLE / "vars" / f"{name}.yml")["fedpkg_container_system"]
+    return system
 
 
 def _render(template: str, **values: object) -> str:
@@ -27,6 +48,7 @@ def _render(template: str, **values: object) -> str:
         autoescape=False,  # noqa: S701, the files are not HTML
     )  # fmt: skip
     environment.filters["comment"] = lambda text: f"# {text}"
+    environment.filters["b64encode"] = lambda text: base64.b64encode(text.encode()).decode()
     return environment.get_template(template).render(ansible_managed="managed", **values)
 
 
@@ -78,16 +100,119 @@ def test_the_site_file_is_valid(tmp_path: Path) -> None:
 def test_the_registry_is_configured_as_in_the_example() -> None:
     storage = "/var/lib/docker-registry"
     address = DEFAULTS["fedpkg_container_registry_address"]
-    values = {"fedpkg_container_registry_storage": storage, "fedpkg_container_registry_address": address}
+    values = {
+        "fedpkg_container_registry_storage": storage, "fedpkg_container_registry_address": address,
+        "fedpkg_container_system": _system(),
+    }  # fmt: skip
     example = YAML(typ="safe").load(ROOT / "packaging" / "examples" / "docker-registry.yml")
     assert YAML(typ="safe").load(_render("docker-registry.yml.j2", **values)) == example
 
 
+def test_both_systems_have_both_web_servers() -> None:
+    servers = SPECIFIED["fedpkg_container_web_server"]["choices"]
+    for name in ("Debian", "RedHat"):
+        system = _system(name)
+        assert system.keys() == _system().keys()
+        assert sorted(system["web_servers"]) == sorted(servers)
+        assert {frozenset(each) for each in system["web_servers"].values()} == {
+            frozenset(_system()["web_servers"]["nginx"])
+        }
+    for server in servers:
+        for template in (f"registry-{server}.conf.j2", f"registry-password-{server}.j2"):
+            assert (ROLE / "templates" / template).is_file()
+
+
+def _tasks(tasks: Any) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        yield task
+        yield from _tasks(task.get("block", ()))
+
+
+def test_the_password_of_the_registry_is_secret() -> None:
+    """It is only in two files, which only the registry and root can read; not in arguments and output."""
+    (block,) = (each for each in YAML(typ="safe").load(ROLE / "tasks" / "registry_password.yml") if "block" in each)
+    assert block["no_log"] is True
+    files = {}
+    for task in _tasks(block["block"]):
+        command = task.get("ansible.builtin.command", "")
+        assert "password" not in (command if isinstance(command, str) else command["cmd"])
+        for module in ("ansible.builtin.copy", "ansible.builtin.template"):
+            if module in task:
+                files[task[module]["dest"]] = (task[module]["owner"], task[module]["mode"])
+    assert files == {
+        "{{ fedpkg_container_system.registry_htpasswd }}": ("{{ fedpkg_container_system.registry_user }}", "0600"),
+        "{{ fedpkg_container_password_file }}": ("root", "0600"),
+    }
+
+
+@dataclass(frozen=True)
+class Front:
+    """A registry as the role sets it up.
+
+    :param own: URL of docker-registry; ``url``: that of its web server
+    """
+
+    own: str
+    url: str
+    folder: Path
+
+    def status(self, method: str, path: str, *, own: bool = False, password: str = "") -> int:
+        """Status of a request, with the password of a writer."""
+        auth = (USER, password) if password else None
+        response = requests.request(
+            method, f"{self.own if own else self.url}{path}", auth=auth, verify=str(self.folder / "pki" / "ca.pem"),
+            timeout=PATIENCE,
+        )  # fmt: skip
+        return response.status_code
+
+
+@contextlib.contextmanager
+def _running(folder: Path, server: str, *, anonymous: bool) -> Iterator[Front]:
+    folder.chmod(0o755)
+    web = {**_system()["web_servers"][server], "directory": str(folder)}
+    own, port = f"127.0.0.1:{free_port()}", free_port()
+    password = folder / "fedpkg-container-registry-password"
+    certificate = str(Authority(folder / "pki").issue("localhost", server=True))
+    values: dict[str, object] = {
+        "registry_storage": str(folder / "data"), "registry_address": own, "registry_name": "localhost",
+        "registry_port": f"127.0.0.1:{port}" if server == "nginx" else port, "registry_certificate": certificate,
+        "registry_key": certificate, "registry_anonymous_read": anonymous, "web": web, "password_file": str(password),
+        "system": {**_system(), "registry_htpasswd": str(folder / "htpasswd")},
+    }  # fmt: skip
+    values = {f"fedpkg_container_{name}": value for name, value in values.items()}
+    (folder / "htpasswd").write_text(f"web-server:{PASSWORD_HASH}\n")
+    password.write_text(
+        _render(f"registry-password-{server}.j2", fedpkg_container_password={"stdout": PASSWORD}) + "\n"
+    )
+    (folder / "fedpkg-container-writers").write_text(f"{USER}:{WRITER_HASH}\n")
+    configuration = folder / "config.yml"
+    configuration.write_text(_render("docker-registry.yml.j2", **values))
+    site = _render(f"registry-{server}.conf.j2", **values).replace(f"\nListen {port}\n", "\n")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(run_in_background([program(), "serve", configuration], log=folder / "registry.log"))
+        eventually_listens(int(own.rpartition(":")[2]), lambda: True, folder / "registry.log")
+        if server == "nginx":
+            stack.enter_context(running_nginx(folder, site, port))
+        else:
+            stack.enter_context(running_httpd(folder, site, [port]))
+        yield Front(f"http://{own}", f"https://localhost:{port}", folder)
+
+
+@pytest.mark.programs
 @pytest.mark.parametrize("anonymous", [True, False])
-def test_writing_requires_a_password(anonymous: bool) -> None:
-    names = ("name", "port", "certificate", "key", "address")
-    values: dict[str, object] = {f"fedpkg_container_registry_{name}": name for name in names}
-    text = _render("registry-nginx.conf.j2", fedpkg_container_registry_anonymous_read=anonymous, **values)
-    realms = dict(re.findall(r'^    (default|[A-Z]+) ("?\w+"?);$', text, re.MULTILINE))
-    assert realms == {"default": '"registry"', **({"GET": "off", "HEAD": "off"} if anonymous else {})}
-    assert "auth_basic $fedpkg_container_realm;" in text
+@pytest.mark.parametrize("server", ["nginx", "httpd"])
+def test_only_writers_write_and_only_through_the_web_server(server: str, anonymous: bool) -> None:
+    """The real registry and web server, with the files of the role; other users must be able to enter the directory."""
+    with (
+        tempfile.TemporaryDirectory(prefix="registry-") as name,
+        _running(Path(name), server, anonymous=anonymous) as front,
+    ):
+        upload, tags = "/v2/hello/blobs/uploads/", "/v2/hello/tags/list"
+        assert front.status("POST", upload, own=True) == 401, "another process of the machine"
+        assert front.status("GET", tags, own=True) == 401
+        assert front.status("POST", upload) == 401
+        assert front.status("POST", upload, password="wrong") == 401
+        assert front.status("POST", upload, password=WRITER) == 202
+        assert front.status("DELETE", f"/v2/hello/manifests/sha256:{'0' * 64}") == 401
+        assert front.status("GET", tags) == (404 if anonymous else 401)
+        assert front.status("GET", tags, password=WRITER) == 404

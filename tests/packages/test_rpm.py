@@ -106,7 +106,7 @@ def test_systemd_units_are_in_the_registry_package(packages: dict[str, Path]) ->
     package = packages["fedpkg-container-registry"]
     files = set(_rpm(package, "--list"))
     units = [path.name for path in (ROOT / "packaging" / "systemd").iterdir() if path.suffix in (".service", ".timer")]
-    assert len(units) == 12
+    assert len(units) == 15
     assert {f"/usr/lib/systemd/system/{name}" for name in units} <= files
     assert "/usr/libexec/fedpkg-container/registry-maintenance" in files
     assert "/usr/lib/sysusers.d/fedpkg-container-registry.conf" in files

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from fedpkg_container.errors import NotMirroredError
 from fedpkg_container.registry_cli import make_parser
 from tests.support.waiting import PATIENCE, eventually
 from tests.support.web_servers import free_port
@@ -26,7 +27,9 @@ MAINTENANCE = UNITS / "registry-maintenance"
 #: Maximum exposure in ``systemd-analyze security``, in tenths: 100 is unprotected. Ours is 12.
 THRESHOLD = 20
 #: Settings that are not the hardening.
-PURPOSE = re.compile("Type|User|Environment|Exec.*|ReadWritePaths|StateDirectory|UMask|TimeoutStartSec")
+PURPOSE = re.compile(
+    "Type|User|Environment|Exec.*|ReadWritePaths|StateDirectory|UMask|TimeoutStartSec|SuccessExitStatus"
+)
 
 pytestmark = pytest.mark.programs
 analyzed = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
@@ -95,7 +98,8 @@ def test_services_run_as_users_of_their_own() -> None:
 
 
 def test_each_service_has_a_timer_in_all_packages() -> None:
-    assert [path.stem for path in SERVICES] == [path.stem for path in TIMERS]
+    started_by_another = {"fedpkg-container-stage@"}
+    assert [path.stem for path in SERVICES if path.stem not in started_by_another] == [path.stem for path in TIMERS]
     spec = (ROOT / "packaging/rpm/fedpkg-container.spec").read_text()
     names = re.search(r"%global timers %\(echo fedpkg-container-\{(.*)\}\.timer\)", spec)
     assert names
@@ -106,8 +110,38 @@ def test_each_service_has_a_timer_in_all_packages() -> None:
 def test_commands_have_valid_arguments(path: Path) -> None:
     for name, value in _unit(path)["Service"]:
         if name == "ExecStart" and value.startswith("/usr/bin/fedpkg-container-registry "):
-            words = value.replace("${MIRROR}", "/srv/m").replace("${CATALOG}", "/srv/c").replace("%i", "f42").split()
+            words = (
+                value.replace("${MIRROR}", "/srv/m")
+                .replace("${CATALOG}", "/srv/c")
+                .replace("%i", "f42")
+                .replace("$OPTIONS", "--tree none")
+                .split()
+            )
             assert make_parser().parse_args(words[1:]).command
+
+
+def test_steps_of_a_publication() -> None:
+    """Staging, then the export, then the publication; systemd starts them together and orders them."""
+    steps = {f"fedpkg-container-{name}.service" for name in ("stage@%i", "mirror")}
+    publication = dict(_unit(UNITS / "fedpkg-container-publish@.service")["Unit"])
+    assert steps <= set(publication["Wants"].split())
+    assert publication["Wants"] == publication["After"]
+    assert "Requires" not in publication, "builds that can be published are, if another one cannot be staged"
+    staging = dict(_unit(UNITS / "fedpkg-container-stage@.service")["Unit"])
+    assert staging["Before"] == "fedpkg-container-mirror.service"
+    timer = dict(_unit(UNITS / "fedpkg-container-publish@.timer")["Unit"])
+    assert timer["Conflicts"] == "fedpkg-container-promote@%i.timer"
+
+
+def test_waiting_for_mirrors_is_no_failure() -> None:
+    service = dict(_unit(UNITS / "fedpkg-container-publish@.service")["Service"])
+    assert service["SuccessExitStatus"] == str(NotMirroredError("", {}).exit_code)
+
+
+def test_the_man_page_lists_all_units() -> None:
+    page = (ROOT / "docs" / "man" / "fedpkg-container-registry.1").read_text().replace("\\", "")
+    listed = set(re.findall(r"^\.B (fedpkg-container-[a-z-]+@?)", page, re.MULTILINE))
+    assert listed - {"fedpkg-container-registry"} == {path.stem for path in SERVICES}
 
 
 def test_garbage_collection_sets_no_variable_of_the_registry() -> None:

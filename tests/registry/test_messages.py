@@ -19,6 +19,7 @@ from fedpkg_container.hub import candidates as hub_candidates
 from fedpkg_container.hub import session as hub_session
 from fedpkg_container.hub import untagging
 from fedpkg_container.registry.config import read_site
+from fedpkg_container.registry.messages.amqp import publish
 from fedpkg_container.registry.messages.message import Message
 from fedpkg_container.registry.messages.outbox import Outbox
 from fedpkg_container.registry.messages.publishers import MessageSettings, ProgramPublisher, publisher
@@ -285,10 +286,8 @@ def test_program_has_a_deadline() -> None:
 
 def test_without_fedora_messaging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "fedora_messaging", None)
-    sender = publisher(MessageSettings(fedora_messaging=tmp_path / "config.toml"))
-    assert sender
     with pytest.raises(FedpkgContainerError, match="needs the Python module fedora_messaging") as raised:
-        sender.publish(_message())
+        publish(tmp_path / "config.toml", _message(), 30)
     assert "python3-fedora-messaging" in raised.value.solution
 
 
@@ -302,9 +301,7 @@ def test_message_of_fedora_messaging(tmp_path: Path, monkeypatch: pytest.MonkeyP
         api, "publish", lambda message, timeout: sent.append((message.id, message.topic, message.body, timeout))
     )
     (tmp_path / "config.toml").write_text('amqp_url = "amqp://broker.example.org"\n')
-    sender = publisher(MessageSettings(fedora_messaging=tmp_path / "config.toml", timeout=7))
-    assert sender
-    sender.publish(_message())
+    publish(tmp_path / "config.toml", _message(), 7)
     assert sent == [("an ID", "a.topic", {"nvr": "hello-1-1"}, 7)]
     assert config.conf["amqp_url"] == "amqp://broker.example.org"
 
@@ -313,11 +310,11 @@ def test_message_of_fedora_messaging(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(api, "publish", refuse)
     with pytest.raises(FedpkgContainerError, match="timed out after waiting 7 seconds"):
-        sender.publish(_message())
+        publish(tmp_path / "config.toml", _message(), 7)
     (tmp_path / "config.toml").write_text("no TOML")
     monkeypatch.setattr(config, "conf", config.LazyConfig())
     with pytest.raises(FedpkgContainerError, match="Failed to parse"):
-        sender.publish(_message())
+        publish(tmp_path / "config.toml", _message(), 7)
 
 
 # The configuration

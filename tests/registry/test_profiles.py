@@ -14,9 +14,14 @@ from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.model.koji_images import Candidate
 from fedpkg_container.model.reference import ImageReference
 from fedpkg_container.registry import referrers
+from fedpkg_container.registry.catalog.run import Options as CatalogOptions
+from fedpkg_container.registry.catalog.run import update_catalog
+from fedpkg_container.registry.catalog.views import Labels, image_path
 from fedpkg_container.registry.copy import put_image
 from fedpkg_container.registry.mirror.options import Options
 from fedpkg_container.registry.mirror.run import mirror
+from fedpkg_container.registry.promotion.journal import Journal
+from fedpkg_container.registry.promotion.journal_entry import PROMOTE, JournalEntry
 from fedpkg_container.registry.promotion.listing import list_images
 from fedpkg_container.registry.promotion.result import PromotionResult
 from fedpkg_container.registry.pruning.pruner import Pruner
@@ -27,7 +32,7 @@ from fedpkg_container.registry.signing.verification import SIGNED
 from fedpkg_container.registry.skopeo import Registry
 from tests.support import pruning
 from tests.support.hubs import NAME, Hub
-from tests.support.promoting import Bench
+from tests.support.promoting import SIGNATURE, Bench
 from tests.support.records import ToldRecords
 from tests.support.registry_profiles import CASES, MOUNTS, PROFILES, VERBS, quick_cases
 from tests.support.signing import key_files, signing_bench, verified
@@ -145,6 +150,22 @@ def mirror_target(hub: Hub) -> str:
     return ""
 
 
+def catalog_target(hub: Hub) -> str:
+    """Write the web site; without a list of repositories, those in the journal are shown."""
+    digest, target, folder = hub.stored(), hub.bench.site.target("stable"), hub.bench.folder
+    entry = JournalEntry.start(
+        PROMOTE, target="stable", repository=f"{hub.server.address}/{NAME}", nvr="hello-1.0-1", digest=digest
+    )
+    journal = Journal(hub.bench.site.journal)
+    journal.append(entry.done())
+    labels = Labels("Images", target.registry)
+    summary = update_catalog(target, CatalogOptions(folder / "site", labels, hub.bench.site.journal))
+    assert (summary.errors, summary.repositories, summary.images) == ([], 1, 1)
+    page = (folder / "site" / image_path(NAME, digest)).read_text()
+    assert (SIGNATURE in page) == (not hub.profile.takes_tags_for_digests)
+    return ""
+
+
 def unpromote(hub: Hub, *, delete: bool = False) -> str:
     if message := promote_two(hub)[0]:
         return message
@@ -200,6 +221,7 @@ RUN: dict[str, Callable[[Hub], str]] = dict(
             promote_signed,
             list_target,
             mirror_target,
+            catalog_target,
             unpromote,
             unpromote_and_delete,
             prune,

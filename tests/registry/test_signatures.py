@@ -149,7 +149,7 @@ def test_tampered_payloads_are_not_accepted(hub: Hub, bench: Bench, target: Repo
     index = index_of(target)
     image, other = (member.digest for member in index.manifests[:2])
     add_bundle(target, other)
-    signed = read_signatures(target, other, BOTH)[0]
+    signed = next(read_signatures(target, other, BOTH))
     payload = statement(image)
     push_bundle(target, image, bundle(payload, signed.value, "x"))
     push_bundle(target, image, bundle(statement(other), signed.value, "x"))
@@ -164,7 +164,7 @@ def test_signatures_of_others_are_kept_and_added(hub: Hub, bench: Bench, target:
         own = Repository(http, candidate.image.repository)
         tag = cosign(own, candidate.image.digest, b"first of theirs")
         (first,) = bench.promote(candidate, sign=True)
-        assert len(read_signatures(target, candidate.image.digest, ("tag",))) == 2
+        assert len(list(read_signatures(target, candidate.image.digest, ("tag",)))) == 2
         cosign(own, candidate.image.digest, b"first of theirs", b"second of theirs")
     again = bench.promote(candidate, sign=True)[0], bench.promote(candidate, sign=True)[0]
     assert ([*first.warnings], [result.state for result in again]) == ([], ["promoted", "unchanged"])
@@ -181,7 +181,7 @@ def test_names_of_clients(hub: Hub, bench: Bench, target: Repository) -> None:
     named = signing_bench(bench, bench.site.signing, public_names=names, signature_formats=("tag",))
     candidate = named.build(layers=1)
     assert named.promote(candidate, sign=True)[0].succeeded
-    found = read_signatures(target, candidate.image.digest, BOTH)
+    found = list(read_signatures(target, candidate.image.digest, BOTH))
     assert [signature.identity for signature in found] == [f"{name}/hello" for name in names]
     assert verified(named, target, candidate.image.digest).formats == ("tag",)
     assert verified(bench, target, candidate.image.digest).status == INVALID, "podman compares the name"

@@ -27,6 +27,6 @@ def test_signatures_are_staged_and_exported(make_hub: Callable[..., Hub]) -> Non
     assert bench.mirror(tree).errors == [], "the journal leads the mirror to the signatures"
     assert bench.publish(candidate, tree=tree)[0].state == "promoted"
     with bench.http(hub.server.address) as http:
-        found = read_signatures(Repository(http, NAME), candidate.image.digest, FORMATS)
+        found = list(read_signatures(Repository(http, NAME), candidate.image.digest, FORMATS))
     assert [signature.format for signature in found] == ["bundle", "tag"]
     assert bench.stage(candidate)[0].state == "unchanged"

@@ -239,7 +239,8 @@ def _referrers(held: Held, subject: str) -> list[dict[str, Any]]:
         manifest = json.loads(raw)
         if (manifest.get("subject") or {}).get("digest") == subject:
             listed.append({"digest": digest, "size": len(raw), "artifactType": manifest["artifactType"],
-                           "mediaType": manifest["mediaType"]})  # fmt: skip
+                           "mediaType": manifest["mediaType"],
+                           "annotations": manifest.get("annotations") or {}})  # fmt: skip
     return listed
 
 

@@ -25,7 +25,7 @@ from tests.support.waiting import PATIENCE
 
 USER, PASSWORD = "pusher", "registry secret"
 #: The password's htpasswd hash (bcrypt).
-_HASH = "$2b$05$ykJfaBewvdp.PFfygRdXnuGoykHWN46nn/jl0HQhBOMM4gF90SDZy"
+PASSWORD_HASH = "$2b$05$ykJfaBewvdp.PFfygRdXnuGoykHWN46nn/jl0HQhBOMM4gF90SDZy"
 
 
 def access(folder: Path, *hosts: str, password: str = "") -> Access:
@@ -80,7 +80,7 @@ def docker_registry(
     if redirect:
         settings["middleware"] = {"storage": [{"name": "redirect", "options": {"baseurl": redirect}}]}
     if password:
-        (folder / "htpasswd").write_text(f"{USER}:{_HASH}\n")
+        (folder / "htpasswd").write_text(f"{USER}:{PASSWORD_HASH}\n")
         settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
     configuration = folder / f"registry-{port}.yml"
     with configuration.open("w") as file:

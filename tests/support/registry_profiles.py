@@ -25,6 +25,7 @@ VERBS = (
     "promote --sign",
     "list",
     "mirror",
+    "catalog",
     "unpromote",
     "unpromote --delete",
     "prune",
@@ -266,7 +267,7 @@ PRODUCTS = (
 )  # fmt: skip
 
 _PLAIN = Profile("plain", "")
-_REFERRERS = replace(_PLAIN, subject_header=False, verbs=("promote", "mirror", "import-base"))
+_REFERRERS = replace(_PLAIN, subject_header=False, verbs=("promote", "mirror", "catalog", "import-base"))
 _IMMUTABLE = {"unpromote": "if tags are immutable there, set floating = none", "promote": "floating = none"}
 #: Single behaviors, of which any registry or a proxy in front of it may have one.
 BEHAVIORS = (
@@ -347,8 +348,8 @@ BEHAVIORS = (
             name=f"read-only-{status}",
             title=f"read-only: {status}",
             read_only=status,
-            verbs=("promote", "promote --stage", "list", "mirror", "prune", "import-base"),
-            outcomes={**dict.fromkeys(VERBS, "is read-only"), "list": "", "mirror": ""},
+            verbs=("promote", "promote --stage", "list", "mirror", "catalog", "prune", "import-base"),
+            outcomes={**dict.fromkeys(VERBS, "is read-only"), "list": "", "mirror": "", "catalog": ""},
         )
         for status in (405, 503)
     ),

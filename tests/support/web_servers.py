@@ -20,10 +20,10 @@ from tests.support.waiting import PATIENCE
 #: Distributions' paths of httpd's modules, and names of its program.
 _MODULES = (Path("/usr/lib/apache2/modules"), Path("/usr/lib64/httpd/modules"))
 _PROGRAMS = ("/usr/sbin/apache2", "/usr/sbin/httpd")
-#: Modules that a front end needs, and those that every httpd needs.
+#: Modules that a front end or the web server of a registry needs, and those that every httpd needs.
 _LOADED = (
     "mpm_event unixd authz_core log_config env reqtimeout alias dir mime "  # every distribution's
-    "socache_shmcb ssl rewrite proxy proxy_http headers deflate"
+    "socache_shmcb ssl rewrite proxy proxy_http headers deflate authn_core auth_basic authn_file authz_user"
 ).split()
 _HTTPD = """\
 ServerRoot "{directory}"

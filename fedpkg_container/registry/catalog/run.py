@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.errors import RegistryError, UsageError
+from fedpkg_container.files import check_directory_owner
 from fedpkg_container.registry.catalog.promotions import read_promotions
 from fedpkg_container.registry.catalog.reader import RepositoryContents, read_repository
 from fedpkg_container.registry.catalog.site import DIRECTORY_MODE, SiteWriter
@@ -131,6 +132,7 @@ def _locked_directory(directory: Path) -> Iterator[Path]:
             f"{directory} is not empty, and not a catalog",
             solution="name an empty directory, or one that does not exist",
         )
+    check_directory_owner(directory)
     private_dir.mkdir(mode=0o700, exist_ok=True)
     with locked(private_dir / "lock", directory):
         yield private_dir

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import stat
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -29,8 +31,9 @@ from fedpkg_container.text import pluralize, reason_text
 
 _log = logging.getLogger(__name__)
 
-#: Version of the stored state.
+#: Version of the stored state, and its maximum size, bytes.
 _FORMAT = 1
+_MAX_SIZE = 1 << 20
 _SENDING = "the messages"
 
 
@@ -77,7 +80,7 @@ class _Sent:
         :raises ConfigurationError: if it cannot be read or is invalid
         """
         try:
-            values = json.loads(path.read_bytes())
+            values = json.loads(_read(path))
             if values.pop("format") != _FORMAT:
                 raise ValueError("of another version")
             return cls(**{name: str(value) for name, value in values.items()})
@@ -209,7 +212,7 @@ class Outbox:
 
     def _store(self, sent: _Sent) -> None:
         try:
-            write_atomically(self._path, json.dumps({"format": _FORMAT, **asdict(sent)}), mode=0o644)
+            write_atomically(self._path, json.dumps({"format": _FORMAT, **asdict(sent)}), mode=0o644, follow=False)
         except OSError as error:
             raise ConfigurationError(
                 f"cannot write {self._path}, the position of sent messages: {reason_text(error)}",
@@ -224,3 +227,15 @@ class Outbox:
     @property
     def _path(self) -> Path:
         return self._files.path.with_name(f"{self._files.path.name}.sent")
+
+
+def _read(path: Path) -> bytes:
+    """Read the stored state, which must be a regular file: anything else could be a link, or never end.
+
+    :raises OSError: if it cannot be read
+    :raises ValueError: if it is not a regular file
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("not a regular file")
+        return file.read(_MAX_SIZE)

@@ -10,8 +10,9 @@ from typing import Protocol
 
 from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.process import run
+from fedpkg_container.registry.messages.amqp import publish_in_process
 from fedpkg_container.registry.messages.message import Message
-from fedpkg_container.text import os_error_text, printable_line, reason_text
+from fedpkg_container.text import reason_text
 
 #: Maximum output of a program in bytes; only an error message is used.
 _OUTPUT_LIMIT = 10**6
@@ -82,29 +83,5 @@ class FedoraMessagingPublisher:
     timeout: int
 
     def publish(self, message: Message) -> None:
-        """Publish a message with its own ID, by which consumers recognize one that is sent again."""
-        try:
-            from fedora_messaging import api, config
-            from fedora_messaging.exceptions import BaseException as MessagingError
-            from pika.exceptions import AMQPError
-        except ImportError as error:
-            raise FedpkgContainerError(
-                f"[messages] fedora_messaging needs the Python module {error.name}",
-                solution="install python3-fedora-messaging, or set [messages] command instead",
-            ) from error
-        try:
-            if not config.conf.loaded:
-                config.conf.load_config(str(self.configuration))
-            sent = api.Message(topic=message.topic, body=message.body)
-            sent.id = message.id
-            api.publish(sent, timeout=self.timeout)
-        except (MessagingError, AMQPError) as error:
-            raise self._failed(printable_line(str(error)) or type(error).__name__) from error
-        except OSError as error:
-            raise self._failed(os_error_text(error)) from error
-
-    def _failed(self, reason: str) -> FedpkgContainerError:
-        return FedpkgContainerError(
-            f"fedora-messaging could not publish to the exchange: {reason}",
-            solution=f"check {self.configuration} and the broker",
-        )
+        """Publish the message."""
+        publish_in_process(self.configuration, message, self.timeout)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from fedpkg_container.errors import RegistryError, RegistryUnavailableError, UnexpectedResponseError, UsageError
+from fedpkg_container.files import check_directory_owner
 from fedpkg_container.registry.http import RegistryHTTP
 from fedpkg_container.registry.mirror import tree
 from fedpkg_container.registry.mirror.archives import Archives, WantedArchives
@@ -68,6 +69,7 @@ def _locked_tree(options: Options) -> Iterator[None]:
     if not options.directory.exists():
         options.directory.mkdir(parents=True)
         options.directory.chmod(DIRECTORY_MODE)
+    check_directory_owner(options.directory)
     private_dir.mkdir(mode=0o700, exist_ok=True)
     with locked(private_dir / "lock", options.directory):
         (private_dir / "partial").mkdir(exist_ok=True)

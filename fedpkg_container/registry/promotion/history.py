@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, STAGE, JournalEntry
+from fedpkg_container.registry.promotion.journal_entry import ATTACH, DONE, PROMOTE, STAGE, JournalEntry
 
 
 @dataclass
@@ -19,6 +19,7 @@ class RepositoryHistory:
     :param staged: digest → target → the change that staged it, unless deleted
     :param tags: digest → target → tags that were set, or were going to be set
     :param unfinished: digest → its last change, if it was started and not completed; not of staging
+    :param attaching: digest → an addition of referrers that was started and not completed
     :param tag_history: tag → its digests, the last one at the end
     """
 
@@ -29,6 +30,7 @@ class RepositoryHistory:
         default_factory=lambda: defaultdict(lambda: defaultdict(set))
     )
     unfinished: dict[str, JournalEntry] = field(default_factory=dict)
+    attaching: dict[str, JournalEntry] = field(default_factory=dict)
     tag_history: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
@@ -42,6 +44,12 @@ class RepositoryHistory:
     def add(self, entry: JournalEntry) -> None:
         """Apply the next entry."""
         self.builds[entry.digest] = entry.nvr
+        if entry.what == ATTACH:
+            if entry.state == DONE:
+                self.attaching.pop(entry.digest, None)
+            else:
+                self.attaching[entry.digest] = entry
+            return
         if entry.what in (PROMOTE, STAGE):
             self.tags[entry.digest][entry.target].update(entry.tags)
         if entry.what == STAGE:  # does not replace an unfinished promotion, which has moved other tags

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
+from fedpkg_container.files import check_directory_owner, open_without_links
 from fedpkg_container.registry.promotion import journal_files
 from fedpkg_container.registry.promotion.history import RepositoryHistory
 from fedpkg_container.registry.promotion.journal_entry import JournalEntry
@@ -87,7 +88,7 @@ class Journal:
     def check(self) -> None:
         """Check that entries can be read and written, before any change.
 
-        :raises ConfigurationError: if not
+        :raises UsageError: if not
         """
         if self.path is None:
             return
@@ -95,12 +96,13 @@ class Journal:
         if (
             not location.exists()
             or not os.access(location, os.W_OK)
-            or (location == self.path and not location.is_file())
+            or (location == self.path and (location.is_symlink() or not location.is_file()))
         ):
             raise ConfigurationError(
                 f"the promotion journal {self.path} cannot be written",
-                solution="create its directory, or correct [promotion] record: it must be a regular file",
+                solution="create its directory, or correct [promotion] record: it must be a regular file, not a link",
             )
+        check_directory_owner(self.path.parent)
 
     def close(self) -> None:
         """Close the index."""
@@ -110,7 +112,7 @@ class Journal:
 
 def _append(path: Path, line: bytes) -> None:
     is_new = not path.exists()
-    with path.open("ab+", buffering=0) as file:
+    with open(path, "ab+", buffering=0, opener=open_without_links) as file:
         size = _truncate_to_lines(file.fileno())
         try:
             rest = memoryview(line)

@@ -18,7 +18,8 @@ from fedpkg_container.text import printable_line
 #: Version of the format; raised when a field changes its meaning.
 FORMAT = 1
 BEGUN, DONE = "begun", "done"
-PROMOTE, UNPROMOTE, STAGE = "promote", "unpromote", "stage"
+#: Kinds of changes; ``ATTACH``: referrers, e.g. signatures, were added to an image that was promoted or staged before.
+PROMOTE, UNPROMOTE, STAGE, ATTACH = "promote", "unpromote", "stage", "attach"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class JournalEntry:
 
     :param id: the same in both lines of a change
     :param time: start of the change, RFC 3339; ``ended`` is its end
-    :param what: promote, unpromote or stage
+    :param what: promote, unpromote, stage or attach
     :param state: ``begun`` or ``done``
     :param target: name of the target's section
     :param repository: with its registry

@@ -2,7 +2,7 @@
 """Index of the promotion journal: which lines belong to which repository, so that only those are parsed.
 
 It is a cache in SQLite beside the journal, updated from the lines that were appended since. A user who may only read
-the journal gets it in memory.
+the journal gets it in memory, and so does root in a directory of another user, who could place links there.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from fedpkg_container.errors import ConfigurationError
+from fedpkg_container.errors import ConfigurationError, UsageError
+from fedpkg_container.files import check_directory_owner
 from fedpkg_container.registry.promotion.journal_entry import DONE, PROMOTE, JournalEntry
 from fedpkg_container.registry.promotion.journal_files import JournalFiles, Line, Position
 from fedpkg_container.text import printable_line
@@ -106,7 +107,7 @@ class JournalIndex:
     def _query(self, query: Callable[[sqlite3.Connection], Result]) -> Result:
         """Update the index and query it; use one in memory if the file cannot be used."""
         with self._lock:
-            for path in (str(self.path), _MEMORY):
+            for path in (str(self.path), _MEMORY) if self._is_usable() else (_MEMORY,):
                 try:
                     return self._update_and_query(path, query)
                 except sqlite3.Error as error:
@@ -115,6 +116,13 @@ class JournalIndex:
                     _log.info("the index %s cannot be used, reading the whole journal: %s", path, error)
                     self._discard(error)
             raise AssertionError
+
+    def _is_usable(self) -> bool:
+        try:
+            check_directory_owner(self.path.parent)
+        except (UsageError, OSError):
+            return False
+        return not self.path.is_symlink()
 
     def _update_and_query(self, path: str, query: Callable[[sqlite3.Connection], Result]) -> Result:
         if self._database is None:

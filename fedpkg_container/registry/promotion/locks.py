@@ -53,7 +53,7 @@ class Locks:
                 yield
                 return
             try:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             except OSError as error:
                 raise ConfigurationError(
                     f"the lock file {self.path} cannot be opened: {error.strerror}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -18,7 +18,7 @@ from fedpkg_container.registry.progress import Progress
 from fedpkg_container.registry.promotion.blob_copying import BlobCopier, copy_deadline
 from fedpkg_container.registry.promotion.copying import ImageContent, ImageCopier
 from fedpkg_container.registry.promotion.journal import Journal
-from fedpkg_container.registry.promotion.journal_entry import PROMOTE, JournalEntry, TagMove
+from fedpkg_container.registry.promotion.journal_entry import ATTACH, PROMOTE, JournalEntry, TagMove
 from fedpkg_container.registry.promotion.nvr_lookup import NVRLookup, arches_of
 from fedpkg_container.registry.promotion.result import PLANNED, PROMOTED, UNCHANGED, PromotionResult
 from fedpkg_container.registry.promotion.tagging import (
@@ -179,8 +179,12 @@ class BuildPromotion:
             self.result.state = PLANNED if self._has_work(content) else UNCHANGED
             return
         self.copier.copy_missing(content, self.result.blobs)
+        self._describe(content)
+        if self.result.manifests:  # without those that the target rejects in every run
+            self._begin_attaching()
         self._sign(content)
         has_work = self._has_work(content)
+        self._end_attaching()
         if not self._is_done():
             with self.promoter.journal.locks.hold(self.result.repository):
                 self._read_history()
@@ -198,9 +202,30 @@ class BuildPromotion:
         formats = signer.formats(self.repository, content.manifest.digest)
         if self.promoter.options.dry_run:
             self.result.signed = list(signer.missing(self.repository, content.images, formats, requests))
-        else:
-            with self.promoter.journal.locks.hold(self.result.repository):
-                self.result.signed = signer.sign(self.repository, content.images, formats, requests)
+            return
+        with self.promoter.journal.locks.hold(self.result.repository):
+            missing = signer.missing(self.repository, content.images, formats, requests)
+            if missing:
+                self._begin_attaching()
+            signer.sign(self.repository, missing, requests)
+            self.result.signed = list(missing)
+
+    def _begin_attaching(self) -> None:
+        """Record that referrers are added to an image whose promotion is in the journal already.
+
+        Otherwise ``mirror`` and ``catalog``, which read the repositories in new entries, would find them a day later.
+        """
+        digest = self.candidate.image.digest
+        if self._is_done() and digest not in self.history.attaching:
+            entry = self._entry(ATTACH, digest)
+            self.promoter.journal.append(entry)
+            self.history.attaching[digest] = entry
+
+    def _end_attaching(self) -> None:
+        """Record that referrers were added, by this run or an interrupted one."""
+        if entry := self.history.attaching.pop(self.candidate.image.digest, None):
+            self.promoter.journal.append(entry.done())
+            _log.info("recorded the new referrers of %s in the journal", self.candidate.nvr)
 
     def _plan_tags(self) -> list[TagChange]:
         heads = self.promoter.requests.map(self._current_digest, self.tags)
@@ -239,20 +264,25 @@ class BuildPromotion:
     def update_floating_tags(self, manifest: Manifest) -> None:
         """Set the release tag and move the floating tags, between the two journal entries of the change."""
         changes = [change for change in self.result.tags if change.what == SET]
-        entry = JournalEntry.start(
-            self.what,
-            target=self.promoter.target.name,
-            repository=self.result.repository,
-            nvr=str(self.candidate.nvr),
-            digest=manifest.digest,
-            source=self.result.source,
-            tags={change.tag: self._tag_move(change) for change in self.result.tags if change.what != KEPT},
-        )
+        tags = {change.tag: self._tag_move(change) for change in self.result.tags if change.what != KEPT}
+        entry = self._entry(self.what, manifest.digest, tags)
         self.promoter.journal.append(entry)
         for change in changes:
             self.tag_updater.set_tag(change, manifest)
         self.promoter.journal.append(entry.done())
         _log.info("recorded the promotion of %s in the journal", self.candidate.nvr)
+
+    def _entry(self, what: str, digest: str, tags: Mapping[str, TagMove] | None = None) -> JournalEntry:
+        """Return the entry of a change that starts now."""
+        return JournalEntry.start(
+            what,
+            target=self.promoter.target.name,
+            repository=self.result.repository,
+            nvr=str(self.candidate.nvr),
+            digest=digest,
+            source=self.result.source,
+            tags=tags or {},
+        )
 
     def _tag_move(self, change: TagChange) -> TagMove:
         """Return a tag's move for the journal, including that of an interrupted promotion of the same build."""

@@ -42,11 +42,10 @@ class BuildStaging(BuildPromotion):
             raise
 
     def _is_done(self) -> bool:
-        """Return whether the image is staged, and the journal leads the mirror to what was copied or signed."""
+        """Return whether the image is staged or published, and the journal has that."""
         if not self.result.tags:
             return True
-        is_new = self.result.manifests or self.result.signed
-        is_known = self.promoter.journal.path is None or (self._is_recorded() and not is_new)
+        is_known = self.promoter.journal.path is None or self._is_recorded()
         return self.result.tags[0].what == ALREADY and is_known
 
     def _own_tags(self) -> set[str]:

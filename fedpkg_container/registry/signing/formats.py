@@ -24,11 +24,9 @@ SIMPLE_SIGNING_TYPE = "application/vnd.dev.cosign.simplesigning.v1+json"
 SIGNATURE_ANNOTATION = "dev.cosignproject.cosign/signature"
 #: Type of the signed statement, which has no other content than the digest.
 PREDICATE_TYPE = "https://sigstore.dev/cosign/sign/v1"
-#: Annotations of the manifest of a bundle.
-BUNDLE_ANNOTATIONS = {
-    "dev.sigstore.bundle.content": "dsse-envelope",
-    "dev.sigstore.bundle.predicateType": PREDICATE_TYPE,
-}
+#: Annotations of the manifest of a bundle, and the one with the type of its statement.
+PREDICATE_ANNOTATION = "dev.sigstore.bundle.predicateType"
+BUNDLE_ANNOTATIONS = {"dev.sigstore.bundle.content": "dsse-envelope", PREDICATE_ANNOTATION: PREDICATE_TYPE}
 _STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 _PAYLOAD_TYPE = "application/vnd.in-toto+json"
 _SIMPLE_SIGNING = "cosign container image signature"
@@ -44,6 +42,7 @@ class Signature:
     :param payload: the signed bytes
     :param value: the signature of these bytes
     :param problem: why it cannot be read; empty if it can
+    :param unread: this stands for further signatures that were not read, because there are too many
     """
 
     format: str
@@ -52,6 +51,7 @@ class Signature:
     payload: bytes = b""
     value: bytes = b""
     problem: str = ""
+    unread: int = 0
 
 
 def statement(digest: str) -> bytes:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fedpkg_container.errors import RegistryError, UnexpectedResponseError
@@ -81,28 +81,36 @@ class ImageSigner:
         return {image: wanted for image, wanted in zip(images, missing) if wanted}
 
     def sign(
-        self, repository: Repository, images: Sequence[str], formats: Sequence[str], requests: WorkerPool
-    ) -> list[str]:
-        """Sign manifests that are not signed yet, while the caller holds the lock of the repository.
+        self,
+        repository: Repository,
+        missing: Mapping[str, Sequence[WantedSignature]],
+        requests: WorkerPool,
+    ) -> None:
+        """Add missing signatures, while the caller holds the lock of the repository.
 
-        :param images: digests of the manifests
-        :return: those that were signed
-        :raises FedpkgContainerError: if one cannot be signed, or its signature cannot be read back
+        :param missing: as returned by ``missing``, under the same lock
+        :raises FedpkgContainerError: if a manifest cannot be signed, or its signature cannot be read back
         """
-        missing = self.missing(repository, images, formats, requests)
         requests.map(lambda image: self._sign(repository, image, missing[image]), missing)
-        return list(missing)
 
     def _missing(self, repository: Repository, image: str, formats: Sequence[str]) -> list[WantedSignature]:
         names = self.target.signed_names(repository.reference)
         wanted = [WantedSignature(BUNDLE)] if BUNDLE in formats else []
         wanted += [WantedSignature(TAG, name) for name in names if TAG in formats]
-        valid = {
-            WantedSignature(signature.format, signature.identity)
-            for signature in read_signatures(repository, image, formats)
-            if check(signature, image, (self.signer.public_key,), names).key
-        }
-        return [each for each in wanted if each not in valid]
+        valid, unread = set(), set()
+        for signature in read_signatures(repository, image, formats, names):
+            if check(signature, image, (self.signer.public_key,), names).key:
+                valid.add(WantedSignature(signature.format, signature.identity))
+            elif signature.unread:
+                unread.add(signature.format)
+        missing = [each for each in wanted if each not in valid]
+        if hidden := next((each.format for each in missing if each.format in unread), ""):
+            raise RegistryError(
+                f"{repository.reference}@{image} has too many signatures in the format {hidden} to find out whether it"
+                " is signed",
+                solution="delete those that other programs made",
+            )
+        return missing
 
     def _sign(self, repository: Repository, image: str, missing: Sequence[WantedSignature]) -> None:
         """Create and push the missing signatures of a manifest, and read them back."""

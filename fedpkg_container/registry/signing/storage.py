@@ -4,26 +4,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fedpkg_container.errors import NoSuchImageError, RegistryError
 from fedpkg_container.registry import referrers
+from fedpkg_container.registry.digests import digest_of
 from fedpkg_container.registry.manifests import MANIFEST, OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from fedpkg_container.registry.repository import Repository
 from fedpkg_container.registry.signing.formats import (
     BUNDLE_ANNOTATIONS,
     BUNDLE_TYPE,
     BUNDLE_TYPES,
+    PREDICATE_ANNOTATION,
+    PREDICATE_TYPE,
     SIGNATURE_ANNOTATION,
     SIMPLE_SIGNING_TYPE,
     Signature,
     read_bundle,
     read_simple_signing,
+    simple_signing,
 )
 from fedpkg_container.registry.signing.settings import BUNDLE, TAG
 
-#: Maximum number of signatures that are read per manifest and format, and maximum size of one, bytes.
+#: Maximum number of signatures of documents that the site itself could have signed; they need no further requests.
+MAX_COMPARED = 1000
+#: Maximum number of other signatures that are read per manifest and format, and maximum size of one, bytes.
 MAX_SIGNATURES = 100
 MAX_SIGNATURE_SIZE = 1024 * 1024
 #: cosign 3 lists its bundles in the index under the fallback tag with the type of their empty configuration.
@@ -41,15 +47,22 @@ def can_add_signatures(tag: str) -> bool:
     return tag.endswith((".sig", ".att"))
 
 
-def read_signatures(repository: Repository, image: str, formats: Sequence[str]) -> list[Signature]:
-    """Return the signatures of a manifest, without verifying them.
+def read_signatures(
+    repository: Repository, image: str, formats: Sequence[str], names: Sequence[str] = ()
+) -> Iterator[Signature]:
+    """Yield the signatures of a manifest, without verifying them; those that the site could have made are first.
+
+    Signatures above the limits are not read. Their number is in the last item of a format (``unread``).
 
     :param image: its digest
     :param formats: those to look for
+    :param names: repositories with registry for which the site signs in the format tag
     :raises RegistryError: if the registry cannot be read
     """
-    signatures = list(_bundles(repository, image)) if BUNDLE in formats else []
-    return [*signatures, *(_tagged(repository, image) if TAG in formats else ())]
+    if BUNDLE in formats:
+        yield from _bundles(repository, image)
+    if TAG in formats:
+        yield from _tagged(repository, image, {digest_of(simple_signing(name, image)) for name in names})
 
 
 def _bundles(repository: Repository, image: str) -> Iterator[Signature]:
@@ -58,6 +71,7 @@ def _bundles(repository: Repository, image: str) -> Iterator[Signature]:
         for artifact in referrers.referrers(repository, image)
         if artifact.artifact_type.startswith(BUNDLE_TYPES) or artifact.artifact_type in _POSSIBLE_TYPES
     ]
+    artifacts.sort(key=_other_statements_last)
     for artifact in artifacts[:MAX_SIGNATURES]:
         try:
             manifest = repository.manifest(artifact.digest)
@@ -68,16 +82,41 @@ def _bundles(repository: Repository, image: str) -> Iterator[Signature]:
                 bundle = read_bundle(_content(repository, layer))
                 if bundle:
                     yield bundle
+    yield from _unread(BUNDLE, len(artifacts) - MAX_SIGNATURES)
 
 
-def _tagged(repository: Repository, image: str) -> Iterator[Signature]:
+def _other_statements_last(artifact: Descriptor) -> int:
+    """Return the rank of a bundle by what it claims to be: a signature, unknown, or another statement."""
+    annotations = artifact.fields.get("annotations")
+    stated = annotations.get(PREDICATE_ANNOTATION) if isinstance(annotations, dict) else None
+    return 1 if stated is None else 0 if stated == PREDICATE_TYPE else 2
+
+
+def _tagged(repository: Repository, image: str, expected: Collection[str]) -> Iterator[Signature]:
+    """Yield the signatures under cosign's tag.
+
+    :param expected: digests of the documents that the site signs: each is read once, however many signatures it has
+    """
     tag = signature_tag(image)
     head = repository.head(tag)
     if not head:
         return
-    for layer in repository.manifest(head).blobs[1 : MAX_SIGNATURES + 1]:
-        if layer.media_type == SIMPLE_SIGNING_TYPE:
-            yield read_simple_signing(_content(repository, layer), layer.fields.get("annotations"))
+    blobs = repository.manifest(head).blobs[1:]
+    layers = {_signature_of(blob.fields): blob for blob in blobs if blob.media_type == SIMPLE_SIGNING_TYPE}
+    own = [layer for layer in layers.values() if layer.digest in expected]
+    others = [layer for layer in layers.values() if layer.digest not in expected]
+    documents: dict[str, bytes] = {}
+    for layer in (*own[:MAX_COMPARED], *others[:MAX_SIGNATURES]):
+        content = documents[layer.digest] if layer.digest in documents else _content(repository, layer)
+        if layer.digest in expected:
+            documents[layer.digest] = content
+        yield read_simple_signing(content, layer.fields.get("annotations"))
+    yield from _unread(TAG, max(len(own) - MAX_COMPARED, 0) + max(len(others) - MAX_SIGNATURES, 0))
+
+
+def _unread(format_: str, number: int) -> Iterator[Signature]:
+    if number > 0:
+        yield Signature(format_, unread=number)
 
 
 def _content(repository: Repository, layer: Descriptor) -> bytes:

@@ -14,7 +14,7 @@ from fedpkg_container.registry.signing.formats import Signature
 from fedpkg_container.registry.signing.keys import PublicKey
 from fedpkg_container.registry.signing.settings import FORMATS, TAG
 from fedpkg_container.registry.signing.storage import read_signatures
-from fedpkg_container.text import printable_line
+from fedpkg_container.text import pluralize, printable_line
 
 #: Status of an image: one key has signed all of its manifests, in the same format; there is no signature; a manifest
 #: lacks one; a manifest has only signatures that are not valid.
@@ -41,6 +41,9 @@ def check(signature: Signature, image: str, keys: Sequence[PublicKey], names: Se
     :param image: its digest
     :param names: the repository with registry under which clients pull it; one or more
     """
+    if signature.unread:
+        more = pluralize(signature.unread, "more signature was", "more signatures were")
+        return Checked(None, f"{more} not read ({signature.format}): there are too many")
     if signature.problem:
         return Checked(None, f"a {signature.format} {signature.problem}")
     key = next((key for key in keys if key.verifies(signature.payload, signature.value)), None)
@@ -91,7 +94,7 @@ class ImageVerifier:
         problems: dict[str, list[str]] = {}
         images = members_of(repository, manifest)
         for image in images:
-            for signature in read_signatures(repository, image, FORMATS):
+            for signature in read_signatures(repository, image, FORMATS, names):
                 checked = check(signature, image, self.keys, names)
                 if checked.key:
                     valid.setdefault(image, set()).add((checked.key.name, signature.format))

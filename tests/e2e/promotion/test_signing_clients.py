@@ -150,7 +150,7 @@ def test_signature_of_cosign_is_verified_and_kept(bench: Bench, keys: KeyFiles) 
     place = bench.place(candidate)
     with bench.http(place.registry) as http:
         repository = Repository(http, place.repository)
-        found = read_signatures(repository, candidate.image.digest, ("bundle", "tag"))
+        found = list(read_signatures(repository, candidate.image.digest, ("bundle", "tag")))
         assert verified(bench, repository, candidate.image.digest).status == SIGNED
     names = [str(place)] if makes_bundles else [str(replace(candidate.image, digest="")), str(place)]
     assert [(signature.format, signature.identity) for signature in found] == [
