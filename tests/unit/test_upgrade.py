@@ -122,7 +122,7 @@ def test_an_option_of_a_newer_client_is_refused_before_a_build() -> None:
 def test_a_pod_with_another_release_is_refused() -> None:
     message = json.loads(TerminationMessage(3, "sha256:0").encode())
     assert TerminationMessage.decode(json.dumps({**message, "field_of_a_newer_release": 1})) is not None
-    with pytest.raises(UsageError, match="unsupported format version 2 of the pod's result") as refused:
+    with pytest.raises(UsageError, match="unsupported format version '2' of the pod's result") as refused:
         TerminationMessage.decode(json.dumps({**message, "format": 2}))
     assert refused.value.solution == "use a pod image with the version of fedpkg-container on the builders"
 
