@@ -59,13 +59,14 @@ class Pages(Generic[Row]):
         self._created = created
         self._optional = optional
         self._offset = 0
+        self._is_complete = False
         self._calls: list[Call[Sequence[Row]]] = []
         #: Creation time of the oldest row that was read; None if the list is complete.
         self.oldest: float | None = None
 
     def request(self, multicall: Multicall) -> None:
         """Add the call for the next page to a multicall, unless the list is complete."""
-        if not self._offset or self.oldest is not None:
+        if not self._is_complete:
             options: QueryOptions = {"order": self._order, "limit": self._size}
             if self._offset:
                 options["offset"] = self._offset
@@ -85,4 +86,5 @@ class Pages(Generic[Row]):
         self._offset += len(rows)
         times = [row[self._created] for row in rows if isinstance(row.get(self._created), (int, float))]
         self.oldest = min(times, default=None) if len(rows) >= self._size else None
+        self._is_complete = self.oldest is None
         return rows
