@@ -36,6 +36,8 @@ TokenRequest = Callable[[str, str], "tuple[int, Mapping[str, object]]"]
 CATALOG = "*"
 #: Seconds for which a token is valid if its server does not state it (token authentication specification).
 DEFAULT_LIFETIME = 60.0
+#: Longest validity that is assumed, seconds: no program waits for longer.
+MAX_LIFETIME = 30 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -149,9 +151,7 @@ class TokenCache:
                 solution="check the credentials in the auth file",
             )
         _log.debug("%s issued a token for %s", server, self._host)
-        lifetime = content.get("expires_in")
-        is_number = isinstance(lifetime, (int, float)) and not isinstance(lifetime, bool)
-        return IssuedToken(token, float(lifetime) if is_number else DEFAULT_LIFETIME)  # type: ignore[arg-type]
+        return IssuedToken(token, _lifetime(content.get("expires_in")))
 
     def await_renewal(
         self, challenge: str, scopes: Sequence[str], refused: str, timeout: float, canceled: threading.Event
@@ -180,6 +180,13 @@ class TokenCache:
         if stored.token:
             return f"Bearer {stored.token}"
         return f"Basic {base64.b64encode(f'{stored.user}:{stored.password}'.encode()).decode()}"
+
+
+def _lifetime(stated: object) -> float:
+    """Return the validity that a token server states, seconds; the default if it is not a valid number."""
+    if isinstance(stated, bool) or not isinstance(stated, (int, float)) or not stated >= 0:  # NaN is not
+        return DEFAULT_LIFETIME
+    return float(min(stated, MAX_LIFETIME))
 
 
 def is_bearer(header: str) -> bool:
