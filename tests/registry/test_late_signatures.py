@@ -13,6 +13,7 @@ from fedpkg_container.registry.catalog.run import Options as CatalogOptions
 from fedpkg_container.registry.catalog.run import update_catalog
 from fedpkg_container.registry.catalog.views import Labels
 from fedpkg_container.registry.messages.message import has_message
+from fedpkg_container.registry.promotion.copying import ImageContent
 from fedpkg_container.registry.promotion.journal import Journal
 from fedpkg_container.registry.promotion.promote import BuildPromotion
 from fedpkg_container.registry.referrers import Artifact, attach
@@ -89,3 +90,17 @@ def test_images_that_are_signed_at_once_are_recorded_once(bench: Bench) -> None:
     candidate = bench.build(arches=("amd64",), layers=1, artifacts=False)
     assert bench.promote(candidate, sign=True)[0].succeeded
     assert kinds(bench) == [("promote", "begun"), ("promote", "done")]
+
+
+def test_signing_while_another_process_promotes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    candidate = bench.build(arches=("amd64",), layers=1, artifacts=False)
+    sign = BuildPromotion._sign
+
+    def sign_late(promotion: BuildPromotion, content: ImageContent) -> None:
+        if promotion.promoter.signer is not None:
+            assert bench.promote(candidate)[0].succeeded
+        sign(promotion, content)
+
+    monkeypatch.setattr(BuildPromotion, "_sign", sign_late)
+    assert bench.promote(candidate, sign=True)[0].succeeded
+    assert kinds(bench) == [("promote", "begun"), ("promote", "done"), ("attach", "begun"), ("attach", "done")]

@@ -189,9 +189,12 @@ class BuildPromotion:
             with self.promoter.journal.locks.hold(self.result.repository):
                 self._read_history()
                 self.result.tags = self._plan_tags()
-                if not self._is_done():  # otherwise another process was first
+                if not self._is_done():
                     has_work = has_work or self._has_work(content)
                     self.update_floating_tags(content.manifest)
+                elif self.result.signed:  # another process was first, perhaps before these signatures
+                    self._begin_attaching()
+                    self._end_attaching()
         self.result.state = self.done_state if has_work else UNCHANGED
 
     def _sign(self, content: ImageContent) -> None:
