@@ -7,7 +7,7 @@ STOCK := .stock-venv
 ANSIBLE := .ansible-venv
 PYTHON ?= /usr/bin/python3
 BASE ?=
-# Processes for the tests: three times the number of processors, as tests wait for a third of their time, and at most 8.
+# Processes for the tests: three times the number of processors, as tests spend a third of their time waiting, and at most 8.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 3 ? 3 * n : 8)))
 
 # Percentage of lines below which make coverage fails.
@@ -23,15 +23,15 @@ help:
 	@echo "make demo        start a box, build, promote, mirror, pull and run an image; CLUSTER=1: build in pods"
 	@echo "make check       linters, types, import rules, documentation and tests"
 	@echo "make unit        the tests that start no program; expects .venv"
-	@echo "make check-slow  long tests, property tests with many examples, and make check-audit if PyPI answers"
+	@echo "make check-slow  long tests, property tests with many examples, and make check-audit if PyPI can be reached"
 	@echo "make coverage    line coverage of the tests of make check"
 	@echo "make check-stock KOJI=/path/to/koji [KCB=/path/to/koji-containerbuild] [PACKAGES=build/deb]"
 	@echo "                 run the plugins in a stock Koji from its source tree; see tests/stock"
 	@echo "make check-systems [SUITES='trixie sid'] [STEPS='setup demo check']"
 	@echo "                 make demo and make check in other releases of Debian, as root; needs debootstrap"
 	@echo "make check-packages"
-	@echo "                 build the packages of this distribution, run its linter, install and remove them, as root;"
-	@echo "                 for a system that may be changed: make check-systems SUITES=trixie STEPS=check-packages"
+	@echo "                 build, check, install and remove the packages of this distribution, as root, on a system"
+	@echo "                 that may be changed, e.g. make check-systems SUITES=trixie STEPS=check-packages"
 	@echo "make check-wheels [PYTHONS='/path/to/python3.9 …']"
 	@echo "                 install the wheel in an empty environment of each Python, and run programs and unit tests"
 	@echo "make check-oldest the same with the oldest versions of the dependencies that are allowed"

@@ -43,13 +43,13 @@ DIRECTORY_VARIABLE = "FEDPKG_CONTAINER_BOX"
 
 
 def check_owner(directory: Path) -> None:
-    """Raise UsageError if a directory belongs to another user, also for root, whose files its owner could not use."""
+    """Raise UsageError if a directory belongs to another user, also for root: the owner could not use root's files."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         owner = directory.stat().st_uid
         if owner != os.geteuid():
             raise UsageError(
                 f"{directory} belongs to {_user_name(owner)}; a box can only be used by its owner",
-                solution="create a separate box: name another directory with --directory",
+                solution="use another directory: --directory DIRECTORY",
             )
 
 

@@ -19,7 +19,7 @@ from fedpkg_container.errors import FedpkgContainerError
 
 #: User name of nginx at the registry behind it.
 FRONT = "registry-front"
-#: Version 3 otherwise sends traces to port 4318 of this machine (https://github.com/distribution/distribution/issues/4270).
+#: Without this, version 3 sends traces to port 4318 of this machine (https://github.com/distribution/distribution/issues/4270).
 ENVIRONMENT = {"OTEL_TRACES_EXPORTER": "none"}
 _TLS_KEY = re.compile(r"^ *ssl_certificate_key .*;$", re.MULTILINE)
 

@@ -35,7 +35,7 @@ _log = logging.getLogger(__name__)
 CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0
 #: Size limit of a response, bytes.
 MAX_RESPONSE_SIZE = 32 << 20
-#: Longest response with an error that is read, bytes, and longest message that is shown, characters.
+#: Maximum size of an error response that is read, bytes, and maximum length of a message that is shown, characters.
 MAX_ERROR_SIZE, MAX_MESSAGE = 1 << 20, 1000
 #: Seconds between two attempts: initial and maximum; doubled after each attempt.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
@@ -187,7 +187,7 @@ class ClusterClient:
     def server_time(self) -> float:
         """Return the time by the API server's clock, seconds since the epoch.
 
-        :raises ClusterError: if the server cannot be reached, or has no clock
+        :raises ClusterError: if the server cannot be reached, or returns an invalid date
         """
         response, url = self._open(_Request("GET", "/version"))
         with _connection_errors(url):

@@ -116,7 +116,7 @@ class ClusterBuild:
         """Find the objects of an earlier run of this task: continue with the current build, delete others."""
         labels = {**hub_labels(self.build.hub), manifests.TASK: str(self.build.task_id)}
         response = self._request("GET", self._collection, query={"labelSelector": selector(labels)})
-        names = {item["metadata"]["name"] for item in objects.listed(response) if not objects.is_deleted(item)}
+        names = {item["metadata"]["name"] for item in objects.items_of(response) if not objects.is_deleted(item)}
         attempts = [attempt for attempt in range(ATTEMPTS) if self.build.name(attempt) in names]
         self.attempt = max(attempts, default=0)
         for name in sorted(names - {self.build.name(self.attempt)}):

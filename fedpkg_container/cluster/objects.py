@@ -15,14 +15,14 @@ from fedpkg_container.cluster.client import ClusterError
 
 Object = Mapping[str, Any]
 
-#: Longest text that is kept, characters: a termination message has 4096 bytes.
+#: Maximum length of a text, characters; a termination message has at most 4096 bytes.
 MAX_TEXT = 5000
 #: Conditions that are kept.
 _CONDITIONS = ("PodScheduled", "DisruptionTarget")
 _TIME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,9})?Z")
 
 
-def listed(response: Object) -> list[Object]:
+def items_of(response: Object) -> list[Object]:
     """Return the items of a list, each with metadata and a name.
 
     :raises ClusterError: if it is not a list of objects

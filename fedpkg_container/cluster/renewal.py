@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Renewal of an input file that expires while its pod waits or runs: the registry's token.
+"""Renewal of an input file that expires while its pod waits or runs: the registry token.
 
 The Secret is patched, and the kubelet replaces the files of the volume. The program in the pod reads the file again
 when the registry rejects the token.
@@ -17,10 +17,10 @@ from fedpkg_container.cluster.client import ClusterClient
 from fedpkg_container.cluster.streams import Reader
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
 
-#: Seconds until a changed Secret is in the volumes of its pods: the kubelet looks for changes in each synchronization
-#: of a pod, every 60 to 90 s (syncFrequency; workerResyncIntervalJitterFactor), in a cache that a watch updates.
+#: Maximum seconds until a changed Secret is in the volumes of its pods: the kubelet checks it when it synchronizes a
+#: pod, every 60 to 90 s (syncFrequency; workerResyncIntervalJitterFactor), in a cache that a watch updates.
 PROPAGATION = 120.0
-#: Seconds until a failed request for a token is repeated.
+#: Seconds until a failed request for a token is retried.
 RETRY = 30.0
 #: Shortest validity of a file, seconds: the common default of token servers.
 MIN_LIFETIME = 300.0
@@ -38,7 +38,7 @@ class Issued:
 
     @property
     def renewal(self) -> float:
-        """Seconds after which the file must be replaced: the replaced one is valid for as long after it was mounted."""
+        """Seconds after which to replace the file; the old contents stay valid for as long after the replacement."""
         return (self.lifetime - PROPAGATION) / 2
 
 
@@ -100,7 +100,7 @@ class Renewal(Reader):
         try:
             issued = self._file.issue()
         except FedpkgContainerError as error:  # the current file may still be valid
-            self.put(Notice(f"cannot renew the registry's token: {error.reason}"))
+            self.put(Notice(f"cannot renew the registry token: {error.reason}"))
             self._due = time.monotonic() + RETRY
             return False
         replace_file(self._client, self._path, self._file.name, issued)
@@ -119,5 +119,5 @@ def replace_file(client: ClusterClient, path: str, name: str, issued: Issued) ->
 
 
 def encoded(content: bytes) -> str:
-    """Return the contents of a file as in a Secret."""
+    """Return the contents of a file, encoded for a Secret."""
     return base64.b64encode(content).decode()

@@ -183,7 +183,7 @@ class PodWatch(Reader):
         if not self._version:
             response = self._client.request("GET", self._path, query={"labelSelector": self._selector})
             self.works()
-            items = objects.listed(response)
+            items = objects.items_of(response)
             self.put(PodSeen(objects.pod_state(items[-1], self._container) if items else None))
             self._version = objects.text_at(response, "metadata", "resourceVersion")
         query: dict[str, str | int] = {

@@ -15,7 +15,7 @@ from fedpkg_container.cluster.job import delete_named
 from fedpkg_container.cluster.manifests import Kind, hub_labels, selector
 
 _log = logging.getLogger(__name__)
-#: An ID of a task: the hub's are below 2**31.
+#: A task ID; those of the hub are below 2**31.
 _TASK = re.compile(r"[0-9]{1,9}")
 
 
@@ -23,7 +23,7 @@ _TASK = re.compile(r"[0-9]{1,9}")
 class Leftover:
     """An object of a build.
 
-    :param task_id: 0 if its label is not an ID of a task
+    :param task_id: 0 if its label is not a task ID
     :param age: seconds, by the API server's clock
     """
 
@@ -41,7 +41,7 @@ def leftovers(client: ClusterClient, kind: Kind, namespace: str, hub: str) -> li
     """
     path = kind.collection(quoted(namespace))
     response = client.request("GET", path, query={"labelSelector": selector(hub_labels(hub))})
-    items = objects.listed(response)
+    items = objects.items_of(response)
     now = client.server_time() if items else 0.0
     return [_leftover(item, now) for item in items]
 

@@ -69,7 +69,7 @@ def unsearched_lines(page: Page, searched: Searched, selection: Selection) -> It
     :param searched: how far back the hub was searched
     """
     is_bounded = selection.limit is not None or selection.since is not None
-    hint = "" if is_bounded else "; to search further: --limit N or --since TIME"
+    hint = "" if is_bounded else "; use --limit N or --since TIME to search further"
     for what, since in (("builds", searched.builds), ("tasks without an NVR", searched.tasks)):
         if since is not None:
             date = time.strftime("%Y-%m-%d %H:%M", time.localtime(since))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Errors about the arguments of a command: two lines, as all errors, with what the user probably meant.
+"""Usage errors of commands: two lines, like all errors, with a suggestion.
 
 argparse prints the whole usage first, which is longer than many terminals, reports unknown arguments as errors of the
 program instead of the command, and accepts empty values.

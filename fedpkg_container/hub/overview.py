@@ -93,7 +93,7 @@ class PackageQuery:
                 break
             with session.multicall() as multicall:
                 self._request(multicall, builds)
-            read = _joined(read, self._page(session, component, _read(builds), []))
+            read = _merge(read, self._page(session, component, _read(builds), []))
         return select(read, self._selection)
 
     def _request(self, multicall: Multicall, builds: Iterable[Pages[BuildInfo]]) -> None:
@@ -138,7 +138,7 @@ def _read(lists: Iterable[Pages[BuildInfo]]) -> list[BuildInfo]:
     return [info for pages in lists for info in pages.read()]
 
 
-def _joined(newer: Overview, older: Overview) -> Overview:
+def _merge(newer: Overview, older: Overview) -> Overview:
     """Return a list with that of the following page; a failed task whose build is on the other page is listed once."""
     builds = {build.id: build for build in (*newer.builds, *older.builds)}
     recorded = {build.task_id for build in builds.values()} | {build.root.id for build in newer.running}

@@ -41,7 +41,7 @@ class Pages(Generic[Row]):
     :param query: makes the call that returns a page, in a multicall
     :param size: rows per page
     :param created: column with the creation time, seconds since the epoch
-    :param optional: whether the list is empty if the hub refuses the first page, e.g. for lack of the package
+    :param optional: whether the list is empty if the hub refuses the first page, e.g. as the package does not exist
     """
 
     def __init__(

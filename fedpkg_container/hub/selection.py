@@ -37,7 +37,7 @@ class Selection:
 
     @property
     def is_filter(self) -> bool:
-        """Whether builds are left out by other criteria than their number."""
+        """Whether other criteria than the number of builds apply."""
         return self.failed or bool(self.branch) or self.since is not None
 
     @property

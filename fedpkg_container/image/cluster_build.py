@@ -134,12 +134,12 @@ class ClusterArchBuild:
     def _image(self, files: dict[str, Path], result: PodResult) -> BuiltImage:
         """Return the description of the image: from the registry, and what only the pod knows.
 
-        :raises BuildFailedError: if the pod described another image
+        :raises BuildFailedError: if the pod returned no description, or one of another image
         :raises RegistryError: if the image has labels of another build
         """
         path = files.get(build_artifact.IMAGE)
         if path is None:
-            raise BuildFailedError(f"the pod for {self.spec.arch} described no image")
+            raise BuildFailedError(f"the pod for {self.spec.arch} returned no image description")
         image = read_reported(path, self.spec.arch)
         if image.arch != self.spec.arch or image.staged_image != str(self._staging.at(image.digest)):
             described = printable_line(f"{image.arch} in {image.staged_image}")

@@ -20,7 +20,7 @@ INPUT_VARIABLE = "FEDPKG_CONTAINER_INPUT"
 #: Input files: the packed BuildSpec (gzip), the site file, the registry's credentials; certificates lie beside them.
 SPEC_FILE, SITE_FILE, AUTH_FILE = "spec.json.gz", "builder.conf", "auth.json"
 #: Seconds for which a pod waits for a new token in its auth file after the registry has rejected the one in it. The
-#: builder renews tokens before they expire, unless e.g. kojid was stopped or the API server was away.
+#: builder renews tokens before they expire, unless e.g. kojid was stopped or the API server could not be reached.
 RENEWAL_TIMEOUT = 900.0
 #: Input file with the URL of Koji's topdir; empty if it has none.
 TOPURL_FILE = "topurl"
@@ -104,7 +104,7 @@ class TerminationMessage:
 
     @classmethod
     def decode(cls, text: str) -> TerminationMessage | None:
-        """Parse; None if it is not such a message, e.g. empty because the program was killed. Its texts are printable.
+        """Parse a message, with printable texts; None if it is invalid, e.g. empty because the program was killed.
 
         :raises UsageError: if it has another format version
         """

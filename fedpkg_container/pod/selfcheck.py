@@ -161,7 +161,7 @@ def _isolated() -> str:
 
 
 def _policies(*, policed: bool) -> str:
-    """Return whether NetworkPolicies have an effect: with those of the site, a pod cannot reach the API server."""
+    """Return whether NetworkPolicies have an effect: those of the site do not allow the API server."""
     address = os.environ.get("KUBERNETES_SERVICE_HOST", ""), os.environ.get("KUBERNETES_SERVICE_PORT", "")
     if not all(address):
         return "not tested: the pod does not know the address of the API server"
@@ -171,8 +171,8 @@ def _policies(*, policed: bool) -> str:
     except OSError:
         return f"the pod cannot reach the API server ({shown})"
     if policed:
-        raise FedpkgContainerError(f"the pod reaches the API server ({shown}), so that policies have no effect")
-    return f"without effect: the pod reaches the API server ({shown}); keep isolated = refuse"
+        raise FedpkgContainerError(f"the pod can reach the API server ({shown}), so the policies have no effect")
+    return f"no effect: the pod can reach the API server ({shown}); keep isolated = refuse"
 
 
 def _registry(inputs: Path) -> str:

@@ -156,7 +156,7 @@ class TokenCache:
     def await_renewal(
         self, challenge: str, scopes: Sequence[str], refused: str, timeout: float, canceled: threading.Event
     ) -> bool:
-        """Wait until the auth file has another token than one that has expired; return whether it has.
+        """Wait until an expired token in the auth file has been replaced; return whether it was.
 
         Returns at once if the refused token is not from the auth file, or lacks rights.
 
@@ -166,7 +166,7 @@ class TokenCache:
         """
         parameters: dict[str, str | None] = parse_dict_header(challenge.partition(" ")[2])  # type: ignore[no-untyped-call]
         repository = _repository(scopes)
-        lacks_rights = parameters.get("error") == "insufficient_scope"  # RFC 6750; otherwise invalid_token, or none
+        lacks_rights = parameters.get("error") == "insufficient_scope"  # RFC 6750; invalid_token or no error otherwise
         if lacks_rights or not is_bearer(refused) or self._stored_header(repository) != refused:
             return False
         _log.warning("%s rejected the token, waiting up to %g s for a new one", self._host, timeout)

@@ -178,8 +178,8 @@ class DistributionSite:
         :raises UsageError: if it is not configured
         """
         if name not in self.targets:
-            solution = f"choose one of {', '.join(self.targets)}" if self.targets else "no target is configured"
-            raise UsageError(f"{self.path} has no target {name!r}", solution=f"{solution}; or add [target {name}]")
+            choice = f"choose one of {', '.join(self.targets)}, or " if self.targets else ""
+            raise UsageError(f"{self.path} has no target {name!r}", solution=f"{choice}add [target {name}]")
         return self.targets[name]
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Print the contents of pyproject.toml as setup.cfg, for a setuptools before 61: that of EPEL 9 is 53.
+"""Print the contents of pyproject.toml as setup.cfg, for setuptools before 61; EPEL 9 has 53.
 
-The parser of TOML is the standard library's, or the one in pip.
+TOML is parsed with the standard library, or with the parser that pip contains.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def convert(pyproject: dict[str, Any]) -> configparser.ConfigParser:
     """Return the settings of a pyproject.toml in the format of setup.cfg, as far as this project uses them."""
     project, tool = pyproject["project"], pyproject["tool"]["setuptools"]
     parser = configparser.ConfigParser(interpolation=None)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # names of files
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # file names are case-sensitive
     parser["metadata"] = {
         "name": project["name"],
         "version": f"attr: {tool['dynamic']['version']['attr']}",

@@ -132,7 +132,7 @@ def test_admission_refuses_the_pod(simulated: Cluster, target: Target) -> None:
 
 
 def test_a_volume_that_cannot_be_mounted(simulated: Cluster, target: Target) -> None:
-    """Its Secret is deleted by another before the pod starts."""
+    """Another client deletes its Secret before the pod starts."""
     simulated.chaos.quota = "exceeded quota"
     run = target.start(FOREVER, config=with_timeouts(target, start=1))
     eventually(lambda: any("quota" in line for line in run.log.reports), lambda: run.log.reports, 30)

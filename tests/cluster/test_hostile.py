@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pods that do what no build does: the task fails, or shows what they print, and nothing else of the builder moves."""
+"""Pods that behave as no build does: the task fails or logs what they print, and the builder is not affected."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def test_a_status_that_others_wrote(simulated: Cluster, target: Target, monkeypa
     assert reason.isprintable()
 
 
-def test_lines_that_move_a_terminal_stay_what_they_are(target: Target) -> None:
-    """The log of a task is what programs print, as on a builder; those who show it make it printable."""
+def test_control_characters_in_a_log_are_kept(target: Target) -> None:
+    """The log of a task is what programs print, as on a builder; programs that show it make it printable."""
     run = target.start("print('1 \\x1b[2Jone')\nprint('waiting: \\x1b')\nnumber = 1\nend()").wait()
     assert run.text() == ["\x1b[2Jone", "waiting: \x1b"]
     assert not any("\x1b" in line for line in run.log.reports)
 
 
-def test_an_artifact_that_is_no_digest(target: Target) -> None:
+def test_an_artifact_with_an_invalid_digest(target: Target) -> None:
     def complete_log(artifact: str) -> list[bytes]:
         asked.append(artifact)
         return []

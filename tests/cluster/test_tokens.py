@@ -30,7 +30,7 @@ from tests.support.memory_registry import memory_registry
 from tests.support.registries import PASSWORD, access
 from tests.support.waiting import eventually
 
-#: Prints each token that the volume of the pod has, until it has the one with a number.
+#: Prints each token in the volume of the pod, up to the one with a given number.
 TOKENS = """
 seen = ""
 while seen != "token LAST":
@@ -126,7 +126,7 @@ def test_a_token_server_that_is_away_for_a_while(
     run = _start(target, _Tokens([AT_ONCE, FOR_LONG], [RegistryError("it is away")] * 3), 2).wait()
     assert run.error is None
     notices = [line for line in run.log.reports if "renew" in line]
-    assert notices == ["cannot renew the registry's token: it is away"], "once"
+    assert notices == ["cannot renew the registry token: it is away"], "once"
 
 
 def test_the_api_server_is_away_when_a_token_is_due(simulated: Cluster, target: Target) -> None:

@@ -49,8 +49,8 @@ def test_a_process_whose_name_is_not_utf_8(packager: Packager, box: Box, tmp_pat
 
 
 @contextmanager
-def _impatient(box: Box, service: Service) -> Iterator[None]:
-    """Have a builder give up a request to the hub after a few seconds."""
+def _short_timeout(box: Box, service: Service) -> Iterator[None]:
+    """Run a builder whose requests to the hub time out after a few seconds."""
     configuration = box.layout.builder(service.name) / "kojid.conf"
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(configuration)
@@ -74,7 +74,7 @@ def test_a_hub_that_does_not_answer_for_longer_than_the_client_library_waits(
 ) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     service = box.builder(FIRST)
-    with _impatient(box, service):
+    with _short_timeout(box, service):
         pid, before = service.pid, len(service.log.read_text())
         hub = box.hub.pid or 0
         os.kill(hub, signal.SIGSTOP) if how == "silent" else box.hub.stop()

@@ -29,7 +29,7 @@ RELEASES = {
 
 
 def test_requirements_of_the_spec_are_those_of_the_extras() -> None:
-    """By the names of PyPI, which Fedora's packages of modules provide: names of packages differ, and change."""
+    """With the names of PyPI, which Fedora's packages provide: names of packages differ, and change."""
     required = set()
     for line in metadata.requires("fedpkg-container") or []:
         name = re.split("[;<>=\\[ ]", line)[0]

@@ -133,7 +133,7 @@ def test_steps_of_a_publication() -> None:
     assert timer["Conflicts"] == "fedpkg-container-promote@%i.timer"
 
 
-def test_waiting_for_mirrors_is_no_failure() -> None:
+def test_waiting_for_mirrors_is_not_a_failure() -> None:
     service = dict(_unit(UNITS / "fedpkg-container-publish@.service")["Service"])
     assert service["SuccessExitStatus"] == str(NotMirroredError("", {}).exit_code)
 

@@ -67,7 +67,7 @@ def test_what_is_no_result(serve: Serve, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "artifact", ["result-x86_64-1", "../../../v2/other/manifests/x", "sha256:" + "a" * 63, "", "a\nb"]
 )
-def test_what_is_no_digest(serve: Serve, tmp_path: Path, artifact: str) -> None:
+def test_an_invalid_digest(serve: Serve, tmp_path: Path, artifact: str) -> None:
     """A pod reports it: it must not lead to another address of the registry."""
     server, repository = serve()
     _push(repository, tmp_path, FILES)

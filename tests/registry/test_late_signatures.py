@@ -79,7 +79,7 @@ def test_interruption_after_signing(bench: Bench, monkeypatch: pytest.MonkeyPatc
     candidate = bench.build(arches=("amd64",), layers=1, artifacts=False)
     assert bench.promote(candidate)[0].succeeded
     with monkeypatch.context() as patched:
-        patched.setattr(BuildPromotion, "_end_attaching", lambda _: None)
+        patched.setattr(BuildPromotion, "_record_attach_end", lambda _: None)
         assert bench.promote(candidate, sign=True)[0].succeeded
     assert kinds(bench)[2:] == [("attach", "begun")]
     assert bench.promote(candidate)[0].state == "unchanged"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Messages through fedora-messaging to a broker on a socket: delivered, or pending and sent again, whatever it does.
+"""Messages through fedora-messaging to a broker that fails: delivered, or pending and sent again.
 
 ``test_message_broker.py`` does the same with a real RabbitMQ.
 """
@@ -30,7 +30,7 @@ from tests.support.waiting import PATIENCE
 
 pytestmark = pytest.mark.programs
 
-#: Seconds within which the broker must confirm a message: if it will, and if it will not.
+#: Deadline of a confirmation, seconds: for a broker that confirms, and for one that does not.
 TIMEOUT, SHORT_TIMEOUT = 60, 2
 
 

@@ -136,7 +136,7 @@ def test_a_box_of_another_user_is_refused_at_once(
     assert _run(_parser().parse_args(["-d", str(folder), *command])) == 2
     assert capsys.readouterr().err == (
         f"error: {folder} belongs to user {owner}; a box can only be used by its owner\n"
-        "       create a separate box: name another directory with --directory\n"
+        "       use another directory: --directory DIRECTORY\n"
     )
     assert sorted(folder.rglob("*")) == before
 

@@ -50,7 +50,7 @@ def _get(server: Server, authority: Authority, cert: Path | None = None) -> str:
     return answer.text
 
 
-def test_who_connects_and_says_nothing_delays_no_client(server: Server, authority: Authority) -> None:
+def test_a_silent_connection_delays_no_client(server: Server, authority: Authority) -> None:
     with ExitStack() as connections:
         silent = [connections.enter_context(socket.create_connection(server.bind_addr)) for _ in range(5)]
         assert _get(server, authority) == "https anonymous"

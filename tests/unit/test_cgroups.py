@@ -42,7 +42,7 @@ def test_limits_of_a_group(version: int, tmp_path: Path) -> None:
     assert cgroups.processes(build) == [41, 42]
 
 
-def test_a_limit_of_0_is_none(version: int, tmp_path: Path) -> None:
+def test_0_means_no_limit(version: int, tmp_path: Path) -> None:
     made = cgroups.create(tmp_path / "build-1", memory=0, processes=0)
     assert [path for group in made for path in group.iterdir()] == []
     assert cgroups.remove(tmp_path / "build-1") == []

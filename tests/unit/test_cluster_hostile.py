@@ -26,9 +26,9 @@ from fedpkg_container.cluster.sweeper import leftovers, sweep
 from fedpkg_container.errors import UsageError
 from fedpkg_container.model.pod import TerminationMessage
 
-#: Text that moves a terminal, and what is longer than any text of a cluster.
+#: Text with control characters of terminals, and longer than any text in a cluster.
 ESCAPES, HUGE = "\x1b]0;x\x07\x1b[2J\u202e", "x" * 10**6
-#: Values that no field has.
+#: Values of types that fields do not have.
 STRANGE: list[Any] = [None, 1, -1, 1.5, True, "", "text", ESCAPES, HUGE, [], {}, [1], {"a": 1}, [[]], [{}], [None]]
 
 
@@ -192,7 +192,7 @@ def _client(*arguments: Any) -> ClusterClient:
 
 
 @pytest.mark.parametrize("items", [1, "text", {"a": 1}, [1], [{}], [{"metadata": {}}], [{"metadata": {"name": 1}}]])
-def test_a_list_that_is_none(items: object) -> None:
+def test_an_invalid_list(items: object) -> None:
     events: queue.Queue[object] = queue.Queue()
     with pytest.raises(ClusterError, match="unexpected response of the API server"):
         PodWatch(_client({"items": items}), "/pods", "a=b", "build", events).read()
@@ -206,7 +206,7 @@ def test_a_list_that_is_none(items: object) -> None:
     [b"", b"x", b"1", b"[]", b"{}", b'{"type": "ADDED"}', b'{"type": "ADDED", "object": []}', b"[" * 10**5,
      b'{"type": "ADDED", "object": {"metadata": {"resourceVersion": "1"}}}', b"\xff"],
 )  # fmt: skip
-def test_an_event_that_is_none(line: bytes) -> None:
+def test_an_invalid_event(line: bytes) -> None:
     """The watch starts again with a list, after a pause."""
     events: queue.Queue[object] = queue.Queue()
     watch = PodWatch(_client({"metadata": {"resourceVersion": "1"}}, [line]), "/pods", "a=b", "build", events)
@@ -229,7 +229,7 @@ def test_parts_of_a_line_do_not_change_where_a_log_is_resumed() -> None:
 
 
 @pytest.mark.parametrize("label", ["", "x", "-1", "²", "٣", "1" * 30, "7x", None, 7])
-def test_labels_that_are_no_tasks(label: object) -> None:
+def test_invalid_task_labels(label: object) -> None:
     item = {"metadata": {"name": "j", "creationTimestamp": "2026-01-01T00:00:00Z",
                          "labels": {"fedpkg-container/task": label}}}  # fmt: skip
     (found,) = leftovers(_client({"items": [item]}), JOB, "builds", "https://hub")
@@ -237,7 +237,7 @@ def test_labels_that_are_no_tasks(label: object) -> None:
 
 
 @pytest.mark.parametrize("created", [None, 1, "", "x", HUGE, "2026-02-30T00:00:00Z", "2026-01-01", ESCAPES])
-def test_times_that_are_none(created: object) -> None:
+def test_invalid_times(created: object) -> None:
     item = {"metadata": {"name": "j", "creationTimestamp": created}}
     with pytest.raises(ClusterError, match="unexpected response of the API server") as caught:
         leftovers(_client({"items": [item]}), JOB, "builds", "https://hub")

@@ -153,7 +153,7 @@ def test_what_is_no_description(build: ClusterArchBuild, text: bytes) -> None:
 
 
 def test_an_artifact_without_a_description(build: ClusterArchBuild) -> None:
-    with pytest.raises(BuildFailedError, match="the pod for x86_64 described no image"):
+    with pytest.raises(BuildFailedError, match="the pod for x86_64 returned no image description"):
         build._image({}, PodResult(TerminationMessage(1, DIGEST), ""))
 
 

@@ -37,7 +37,7 @@ def test_the_inputs_of_a_build(inputs: Path) -> None:
     [b"", b"text", gzip.compress(b"{"), gzip.compress(b"[]"), gzip.compress(b"{}")[:-9]],
     ids=["empty", "text", "no JSON", "a list", "cut off"],
 )
-def test_what_is_no_spec(inputs: Path, content: bytes) -> None:
+def test_an_invalid_spec(inputs: Path, content: bytes) -> None:
     (inputs / contract.SPEC_FILE).write_bytes(content)
     with pytest.raises(BuildFailedError):
         Inputs.read(inputs)

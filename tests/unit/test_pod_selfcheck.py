@@ -27,10 +27,8 @@ def api_server(monkeypatch: pytest.MonkeyPatch) -> socket.socket:
 
 def test_policies_without_effect(api_server: socket.socket) -> None:
     with api_server:
-        assert selfcheck._policies(policed=False).startswith(
-            "without effect: the pod reaches the API server (127.0.0.1:"
-        )
-        with pytest.raises(FedpkgContainerError, match="so that policies have no effect"):
+        assert selfcheck._policies(policed=False).startswith("no effect: the pod can reach the API server (127.0.0.1:")
+        with pytest.raises(FedpkgContainerError, match="so the policies have no effect"):
             selfcheck._policies(policed=True)
 
 

@@ -232,7 +232,7 @@ def test_builds_that_were_not_searched(hub: StatusHub, status: Status) -> None:
     text, fields = status.run("web", "--branch", "f43"), status.json("web", "--branch", "f43")
     assert fields["searched_since"] == {"builds": CREATED + 10, "tasks": None}
     date = time.strftime("%Y-%m-%d %H:%M", time.localtime(CREATED + 10))
-    message = f"builds created before {date} were not searched; to search further: --limit N or --since TIME"
+    message = f"builds created before {date} were not searched; use --limit N or --since TIME to search further"
     assert text == f"web-container\nno such builds\n{message}\n"
     assert len(hub.requests) <= 4
     for complete in (("--failed",), ("--branch", "f43", "--limit", "200"), ("--limit", "3"), ()):

@@ -26,7 +26,7 @@ def test_targets_exist(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", WORKFLOWS[:2])
-def test_a_forge_runs_all_of_it(name: str) -> None:
+def test_each_forge_runs_all_checks(name: str) -> None:
     """On the systems and the Pythons of the users."""
     text = (ROOT / name).read_text()
     called = set(re.findall(r"(?:run:|- |&& ) ?make ([a-z-]+)\b", text))

@@ -31,7 +31,7 @@ def test_a_directory_lasts_as_long_as_its_build(tmp_path: Path) -> None:
     assert list(workspaces.builds.iterdir()) == []
 
 
-def test_the_directory_of_a_build_that_lives_is_left_alone(tmp_path: Path) -> None:
+def test_the_directory_of_a_running_build_is_kept(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
     with workspaces.open("task-1") as workspace:
         assert workspaces.clean_up() == []
@@ -56,7 +56,7 @@ def test_what_a_killed_build_left_is_removed(tmp_path: Path) -> None:
     orphan.wait(timeout=PATIENCE)
 
 
-def test_a_killed_owner_gives_its_directory_up(tmp_path: Path) -> None:
+def test_the_directory_of_a_killed_owner_is_released(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
     script = (
         "import os, sys, pathlib\n"
@@ -88,7 +88,7 @@ def test_who_had_the_ids_before_is_ended_before_they_are_used(tmp_path: Path, mo
         assert not left.exists()
 
 
-def test_directories_that_are_very_deep_in_each_other_are_removed(tmp_path: Path) -> None:
+def test_deeply_nested_directories_are_removed(tmp_path: Path) -> None:
     workspaces = Workspaces(tmp_path)
     with workspaces.open("deep") as workspace:
         descriptor = os.open(workspace.work, os.O_RDONLY)

@@ -129,7 +129,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action.add_argument(
         "--delete", action="store_true", help="actually delete (default: only show what would be deleted)"
     )
-    action.add_argument("--dry-run", action="store_true", help="show what would be deleted: the default")
+    action.add_argument("--dry-run", action="store_true", help="show what would be deleted (the default)")
     parser.add_argument(
         "--older-than",
         type=whole_number("days", 5),

@@ -126,7 +126,8 @@ def check_labels(registry: Registry, images: Iterable[ImageReference], labels: M
             actual = repository.labels(repository.manifest(image.digest))
         for name, value in labels.items():
             if actual.get(name) != value:
+                shown = printable_line(actual.get(name, "")[:200])
                 raise RegistryError(
-                    f"{image} has the label {name} = {printable_line(actual.get(name, '')[:200])!r}, and not {value!r}",
+                    f"{image} has the label {name} = {shown!r} instead of {value!r}",
                     solution="check what RUN does",
                 )

@@ -67,7 +67,7 @@ def read_reported(path: Path, arch: str) -> BuiltImage:
     """Read the description of an image.
 
     :param arch: of the pod, for errors
-    :raises BuildFailedError: if it is not one
+    :raises BuildFailedError: if it is not valid
     :raises UsageError: if it has another format version
     """
     import jsonschema
@@ -82,4 +82,4 @@ def read_reported(path: Path, arch: str) -> BuiltImage:
         problem = f"{'.'.join(map(str, error.absolute_path)) or 'the description'} is invalid ({error.validator})"
     except (ValueError, TypeError, RecursionError) as failure:
         problem = reason_text(failure)
-    raise BuildFailedError(f"the pod for {arch} described no image: {printable_line(problem[:300])}")
+    raise BuildFailedError(f"the pod for {arch} returned an invalid image description: {printable_line(problem[:300])}")

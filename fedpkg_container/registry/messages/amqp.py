@@ -24,16 +24,16 @@ _OUTPUT_LIMIT = 10**6
 
 
 def publish_in_process(configuration: Path, message: Message, timeout: int) -> None:
-    """Publish a message in a separate process, which ends in any case.
+    """Publish a message in a separate process, which always ends.
 
     :param configuration: file of fedora-messaging
     :param timeout: seconds until the broker must have confirmed the message
-    :raises FedpkgContainerError: if it has not
+    :raises FedpkgContainerError: if it was not confirmed
     """
     command = [sys.executable, "-m", __name__, str(configuration.absolute()), str(timeout)]
     content = json.dumps(asdict(message)).encode()
     try:
-        # In another working directory, from which Python would import modules.
+        # Not in the current directory, from which Python would import modules.
         done = run(command, timeout=timeout + _MARGIN, stdin=content, limit=_OUTPUT_LIMIT, cwd=Path("/"))
         error = json.loads(done.stdout)
     except (ProgramError, ProgramTimeoutError) as failure:
@@ -49,7 +49,7 @@ def publish(configuration: Path, message: Message, timeout: int) -> None:
 
     :param configuration: file of fedora-messaging
     :param timeout: seconds until the broker must have confirmed it
-    :raises FedpkgContainerError: if it has not
+    :raises FedpkgContainerError: if it was not confirmed
     """
     try:
         from fedora_messaging import api, config

@@ -135,7 +135,7 @@ def select_repositories(http: RegistryHTTP, options: Options, state: State, now:
         changed = {name for name in changes_since.repositories if options.wants(name)}
         repositories = {name for name in state.tags if options.wants(name)} | changed
         _log.info(
-            "reading the %d repositories that changed according to the journal, of %d", len(changed), len(repositories)
+            "reading %d of %d repositories, which changed according to the journal", len(changed), len(repositories)
         )
         return Selection(tuple(sorted(repositories)), tuple(sorted(changed)), is_full=False, position=position)
     names = tuple(sorted(_matching(http, options)))

@@ -18,7 +18,7 @@ from fedpkg_container.text import printable_line
 #: Version of the format; raised when a field changes its meaning.
 FORMAT = 1
 BEGUN, DONE = "begun", "done"
-#: Kinds of changes; ``ATTACH``: referrers, e.g. signatures, were added to an image that was promoted or staged before.
+#: Kinds of changes; ``ATTACH``: referrers, e.g. signatures, were added to an image that was already promoted or staged.
 PROMOTE, UNPROMOTE, STAGE, ATTACH = "promote", "unpromote", "stage", "attach"
 
 

@@ -181,10 +181,10 @@ class BuildPromotion:
         self.copier.copy_missing(content, self.result.blobs)
         self._describe(content)
         if self.result.manifests:  # without those that the target rejects in every run
-            self._begin_attaching()
+            self._record_attach_start()
         self._sign(content)
         has_work = self._has_work(content)
-        self._end_attaching()
+        self._record_attach_end()
         if not self._is_done():
             with self.promoter.journal.locks.hold(self.result.repository):
                 self._read_history()
@@ -209,11 +209,11 @@ class BuildPromotion:
         with self.promoter.journal.locks.hold(self.result.repository):
             missing = signer.missing(self.repository, content.images, formats, requests)
             if missing:
-                self._begin_attaching()
+                self._record_attach_start()
             signer.sign(self.repository, missing, requests)
             self.result.signed = list(missing)
 
-    def _begin_attaching(self) -> None:
+    def _record_attach_start(self) -> None:
         """Record that referrers are added to an image whose promotion is in the journal already.
 
         Otherwise ``mirror`` and ``catalog``, which read the repositories in new entries, would find them a day later.
@@ -224,7 +224,7 @@ class BuildPromotion:
             self.promoter.journal.append(entry)
             self.history.attaching[digest] = entry
 
-    def _end_attaching(self) -> None:
+    def _record_attach_end(self) -> None:
         """Record that referrers were added, by this run or an interrupted one."""
         if entry := self.history.attaching.pop(self.candidate.image.digest, None):
             self.promoter.journal.append(entry.done())

@@ -89,7 +89,7 @@ class BuildPublication(BuildPromotion):
         if missing := len(names) - len(manifests):
             what = pluralize(missing, "SBOM or signature is", "SBOMs or signatures are")
             self.copier.warnings.append(
-                f"{what} listed in the target, but missing; staging again copies what is missing"
+                f"{what} listed in the target, but missing; run promote --stage again to copy what is missing"
             )
         blobs = {blob.digest: blob for manifest in manifests for blob in manifest.blobs if not blob.is_foreign}
         return content.manifest, list(blobs.values())

@@ -42,7 +42,7 @@ class BuildStaging(BuildPromotion):
             raise
 
     def _is_done(self) -> bool:
-        """Return whether the image is staged or published, and the journal has that."""
+        """Return whether the image is staged or published, and the journal contains this."""
         if not self.result.tags:
             return True
         is_known = self.promoter.journal.path is None or self._is_recorded()

@@ -71,7 +71,7 @@ def _bundles(repository: Repository, image: str) -> Iterator[Signature]:
         for artifact in referrers.referrers(repository, image)
         if artifact.artifact_type.startswith(BUNDLE_TYPES) or artifact.artifact_type in _POSSIBLE_TYPES
     ]
-    artifacts.sort(key=_other_statements_last)
+    artifacts.sort(key=_bundle_rank)
     for artifact in artifacts[:MAX_SIGNATURES]:
         try:
             manifest = repository.manifest(artifact.digest)
@@ -85,8 +85,8 @@ def _bundles(repository: Repository, image: str) -> Iterator[Signature]:
     yield from _unread(BUNDLE, len(artifacts) - MAX_SIGNATURES)
 
 
-def _other_statements_last(artifact: Descriptor) -> int:
-    """Return the rank of a bundle by what it claims to be: a signature, unknown, or another statement."""
+def _bundle_rank(artifact: Descriptor) -> int:
+    """Return the order in which to read a bundle: signatures, then unknown statements, then others."""
     annotations = artifact.fields.get("annotations")
     stated = annotations.get(PREDICATE_ANNOTATION) if isinstance(annotations, dict) else None
     return 1 if stated is None else 0 if stated == PREDICATE_TYPE else 2
