@@ -193,8 +193,8 @@ class BuildPromotion:
                     has_work = has_work or self._has_work(content)
                     self.update_floating_tags(content.manifest)
                 elif self.result.signed:  # another process was first, perhaps before these signatures
-                    self._begin_attaching()
-                    self._end_attaching()
+                    self._record_attach_start()
+                    self._record_attach_end()
         self.result.state = self.done_state if has_work else UNCHANGED
 
     def _sign(self, content: ImageContent) -> None:
