@@ -59,7 +59,7 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
 @pytest.fixture(scope="module")
 def process() -> Iterator[subprocess.Popen[bytes]]:
     """A process of the builder."""
-    process = subprocess.Popen(["sleep", "300"])
+    process = subprocess.Popen(["sleep", "infinity"])
     yield process
     process.terminate()
     process.wait(timeout=PATIENCE)
