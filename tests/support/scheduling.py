@@ -18,8 +18,12 @@ from xdist.scheduler import LoadScopeScheduling
 _SHARING = ("tests/contract/", "tests/security/")
 #: Tests that change the network of the machine: see tests/support/outside.py.
 _OUTSIDE = {"tests/e2e/test_network.py", "tests/e2e/test_repo_urls.py"}
-#: Files of many tests without common fixtures: each test is a group, and any worker that is free takes it.
-_SPREAD = {"tests/registry/test_profiles.py", "tests/registry/test_target_check.py"}
+#: Files of many tests with at most a quick common fixture: each test is a group, which any free worker takes.
+_SPREAD = {
+    "tests/registry/test_profiles.py",
+    "tests/registry/test_target_check.py",
+    "tests/unit/test_hub_parameters.py",
+}
 _KIND = re.compile(r"[\[-](nginx|httpd)[]-]")
 
 #: Seconds of the slowest groups, which start first, and of any other file of tests/e2e.
@@ -55,7 +59,6 @@ _SECONDS = {
     "tests/unit/test_completion_snapshot.py": 12,
     "tests/unit/test_time_limit.py": 12,
     "tests/e2e/test_many_rpms.py": 12,
-    "tests/unit/test_hub_parameters.py": 11,
     "tests/unit/test_config_command.py": 8,
 }
 _SECONDS_E2E = 15
