@@ -163,12 +163,13 @@ def write_when_different(path: Path, text: str) -> bool:
     return True
 
 
-def open_without_links(path: str, flags: int) -> int:
-    """Open a file of the program's state, with the default permissions of a new one; a link is an error (ELOOP).
+def open_without_links(path: str | Path, flags: int, *, mode: int = 0o666) -> int:
+    """Open a file of the program's state and return its descriptor; a link is an error (ELOOP).
 
+    :param mode: permissions of a new file, before the umask
     :raises OSError: if it cannot be opened
     """
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
 
 def check_directory_owner(directory: Path) -> None:

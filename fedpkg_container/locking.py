@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.files import open_without_links
 
 #: Default time to wait for a lock, in seconds.
 TIMEOUT = 3600.0
@@ -81,7 +83,7 @@ def locked(
     def attempt() -> IO[str]:
         while True:
             with contextlib.ExitStack() as stack:
-                opener = lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, mode)  # noqa: E731
+                opener = functools.partial(open_without_links, mode=mode)
                 file = stack.enter_context(open(path, "a+", encoding="utf-8", errors="replace", opener=opener))
                 fcntl.flock(file, operation)
                 if _is_at(file, path):

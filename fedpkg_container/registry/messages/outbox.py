@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError
-from fedpkg_container.files import write_atomically
+from fedpkg_container.files import open_without_links, write_atomically
 from fedpkg_container.registry.config import DistributionSite
 from fedpkg_container.registry.messages.message import has_message, message_about
 from fedpkg_container.registry.messages.publishers import Publisher, publisher
@@ -235,7 +235,7 @@ def _read(path: Path) -> bytes:
     :raises OSError: if it cannot be read
     :raises ValueError: if it is not a regular file
     """
-    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+    with open(open_without_links(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("not a regular file")
         return file.read(_MAX_SIZE)

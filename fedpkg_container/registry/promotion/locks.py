@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedpkg_container.errors import ConfigurationError, FedpkgContainerError, LockedError
+from fedpkg_container.files import open_without_links
 from fedpkg_container.locking import acquire
 
 #: Seconds to wait for another process, and between two attempts.
@@ -53,7 +54,7 @@ class Locks:
                 yield
                 return
             try:
-                descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+                descriptor = open_without_links(self.path, os.O_RDWR | os.O_CREAT, mode=0o644)
             except OSError as error:
                 raise ConfigurationError(
                     f"the lock file {self.path} cannot be opened: {error.strerror}",
