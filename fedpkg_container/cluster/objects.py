@@ -99,10 +99,7 @@ def pod_state(value: object, container: str) -> Object:
 
 
 def events(response: Object) -> list[Object]:
-    """Return the events of a list, oldest first: their reason, message and time.
-
-    :raises ClusterError: if it is not a list of objects
-    """
+    """Return the events of a list, oldest first: their reason, message and time. Anything else is ignored."""
     items = [_texts(item) for item in _list(response.get("items"))[-1000:]]
     return sorted(items, key=lambda item: str(item.get("lastTimestamp") or ""))
 
