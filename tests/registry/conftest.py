@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.hubs import Hub, Hubs, hubs
+from fedpkg_container.registry.repository import Repository
+from fedpkg_container.registry.skopeo import Registry
+from tests.support.hubs import NAME, Hub, Hubs, hubs
 from tests.support.memory_registry import MemoryRegistry
 from tests.support.registry_clients import Serve, another_server, hurry, serving
 from tests.support.system_trust import system_trust
@@ -46,3 +48,10 @@ def make_hub(tmp_path: Path, shared_hubs: Hubs) -> Iterator[Callable[..., Hub]]:
     """Makes a site whose target has a profile, by the name of the profile."""
     with contextlib.ExitStack() as stack:
         yield lambda name, **changes: stack.enter_context(shared_hubs.make(tmp_path, name, **changes))
+
+
+@pytest.fixture
+def target(hub: Hub) -> Iterator[Repository]:
+    """The repository ``stable/hello`` of the target of a test's ``hub``."""
+    with Registry(hub.reached).http(hub.server.address) as http:
+        yield Repository(http, NAME)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,6 @@ from fedpkg_container.registry.signing.formats import (
 )
 from fedpkg_container.registry.signing.storage import add_layers, signature_tag
 from fedpkg_container.registry.signing.verification import INVALID, SIGNED
-from fedpkg_container.registry.skopeo import Registry
 from tests.registry.test_signatures import add_bundle, add_tagged
 from tests.support.hubs import NAME, Hub
 from tests.support.promoting import Bench
@@ -45,12 +44,6 @@ def hub(make_hub: MakeHub) -> Hub:
 @pytest.fixture
 def bench(hub: Hub, tmp_path: Path) -> Bench:
     return signing_bench(hub.bench, key_files(tmp_path).settings)
-
-
-@pytest.fixture
-def target(hub: Hub) -> Iterator[Repository]:
-    with Registry(hub.reached).http(hub.server.address) as http:
-        yield Repository(http, NAME)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -57,12 +57,6 @@ def hub(request: pytest.FixtureRequest, make_hub: Callable[..., Hub]) -> Hub:
 @pytest.fixture
 def bench(hub: Hub, tmp_path: Path) -> Bench:
     return signing_bench(hub.bench, key_files(tmp_path).settings)
-
-
-@pytest.fixture
-def target(hub: Hub) -> Iterator[Repository]:
-    with Registry(hub.reached).http(hub.server.address) as http:
-        yield Repository(http, NAME)
 
 
 def add_tagged(target: Repository, image: str, identity: str, *, key: str = "own", of: str = "") -> None:
