@@ -57,7 +57,19 @@ def _disconnection() -> Iterator[None]:
         yield
     except (ssl.SSLError, ConnectionError) as error:
         _log.info("the client closed the connection: %s", error)
+        _clear_errors()
         raise errors.FatalSSLAlert(*error.args) from error
+
+
+def _clear_errors() -> None:
+    """Clear OpenSSL's errors of this thread, as the start of any handshake does.
+
+    Python 3.14 with OpenSSL 3.6 leaves the errors of closed connections there, and reports them for the next connection
+    of the thread, when that has no data yet.
+    """
+    nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        nothing.do_handshake()
 
 
 class _Request(HTTPRequest):
@@ -203,6 +215,7 @@ def make_server(
         adapter = _Adapter(str(certificate), str(certificate), str(ca))
         adapter.context.verify_mode = ssl.CERT_OPTIONAL
         adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        adapter.context.num_tickets = 0  # OpenSSL ignores that a ticket cannot be sent, but leaves the error behind
         server.ssl_adapter = adapter
     return server
 

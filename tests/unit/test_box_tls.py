@@ -4,9 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -22,6 +24,8 @@ from tests.support.waiting import PATIENCE, eventually
 
 def _application(environ: dict[str, str], start: Callable[..., object]) -> Iterable[bytes]:
     start("200 OK", [("Content-Type", "text/plain")])
+    if environ["PATH_INFO"] == "/endless":
+        return itertools.repeat(b"x" * 1000)
     return [f"{environ['wsgi.url_scheme']} {environ.get('SSL_CLIENT_S_DN_CN', 'anonymous')}".encode()]
 
 
@@ -40,6 +44,13 @@ def server(authority: Authority) -> Iterator[Server]:
     yield server
     server.stop()
     thread.join(PATIENCE)
+
+
+def _connected(server: Server, authority: Authority) -> ssl.SSLSocket:
+    """A client after its handshake."""
+    context = ssl.create_default_context(cafile=str(authority.certificate_path))
+    plain = socket.create_connection(server.bind_addr, timeout=PATIENCE)
+    return context.wrap_socket(plain, server_hostname="127.0.0.1")
 
 
 def _get(server: Server, authority: Authority, cert: Path | None = None) -> str:
@@ -91,9 +102,7 @@ def test_half_a_head_is_not_logged_as_an_error_of_the_server(
     logged: list[object] = []
     monkeypatch.setattr(server, "error_log", lambda *arguments, **_: logged.append(arguments))
     monkeypatch.setattr(tls, "HEAD_TIMEOUT", 2 * PATIENCE if leaves else 0.2)
-    context = ssl.create_default_context(cafile=str(authority.certificate_path))
-    connection = socket.create_connection(server.bind_addr, timeout=PATIENCE)
-    with context.wrap_socket(connection, server_hostname="127.0.0.1") as client:
+    with _connected(server, authority) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost:")
         if leaves:
             client.shutdown(socket.SHUT_WR)
@@ -117,12 +126,32 @@ def test_what_a_client_did_not_receive_is_discarded(
         closed.append(connection)
 
     monkeypatch.setattr(tls._Connection, "close", recording)
-    context = ssl.create_default_context(cafile=str(authority.certificate_path))
-    plain = socket.create_connection(server.bind_addr, timeout=PATIENCE)
-    with context.wrap_socket(plain, server_hostname="127.0.0.1") as client:
+    with _connected(server, authority) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         while client.recv(1024):
             pass
     eventually(lambda: bool(closed), lambda: closed)
     closed[0].wfile.close()  # as the collector does; it raises OSError if it still flushes
     assert closed[0].wfile.closed
+
+
+@pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tls, "THREADS", 1)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_client_that_leaves_ends_no_other_connection(request: pytest.FixtureRequest, authority: Authority) -> None:
+    """The error of its connection is not found again on that of a client that is served next and is slow."""
+    server = request.getfixturevalue("server")
+    with _connected(server, authority) as slow:
+        leaving = _connected(server, authority)
+        leaving.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert leaving.recv(1024).startswith(b"HTTP/1.1 200 OK")
+        leaving.close()
+        eventually(lambda: len(server.watched) == 1, lambda: server.watched)
+        for part in (b"GET / HTTP/1.1\r\nHost: a\r\n", b"Connection: close\r\n\r\n"):
+            slow.sendall(part)
+            time.sleep(0.2)  # until the server waits for the rest
+        answer = b"".join(iter(lambda: slow.recv(1024), b""))
+    assert b"https anonymous" in answer
