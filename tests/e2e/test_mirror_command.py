@@ -72,7 +72,7 @@ def test_json_report(it: Mirrored) -> None:
     image = it.storage.image("hello", "1-1", layers=[b"one", b"two"])
     report = it.report()
     seconds = report.pop("seconds")
-    assert 0 < seconds < 60
+    assert seconds > 0
     size = sum(blob.size for blob in image.blobs)
     assert report == {
         "version": 2,
