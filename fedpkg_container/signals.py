@@ -31,8 +31,10 @@ def _handled_by(
     *,
     signals: Sequence[signal.Signals] = STOP_SIGNALS,
 ) -> Iterator[None]:
-    previous = {number: signal.signal(number, handler) for number in signals}
+    previous = {number: signal.getsignal(number) for number in signals}
     try:
+        for number in signals:
+            signal.signal(number, handler)  # may be called at once
         yield
     finally:
         for number, previous_handler in previous.items():
@@ -42,6 +44,11 @@ def _handled_by(
 def shield_signals() -> contextlib.AbstractContextManager[None]:
     """Ignore SIGINT and SIGTERM in the block, which releases resources or cleans up."""
     return _handled_by(_ignore)
+
+
+def exit_on_signal() -> contextlib.AbstractContextManager[None]:
+    """Let SIGINT and SIGTERM end the process in the block, which handles an ``Interrupted``."""
+    return _handled_by(signal.SIG_DFL)
 
 
 def ignore_sigint() -> contextlib.AbstractContextManager[None]:
@@ -74,6 +81,8 @@ class Interrupted(KeyboardInterrupt):
 
 def interruptible(*, exit_on_second: bool = False) -> contextlib.AbstractContextManager[None]:
     """Raise ``Interrupted`` on the first SIGINT or SIGTERM; ignore further ones, so that cleanup completes.
+
+    It can be raised before the block begins: catch it around the ``with`` statement, not in it.
 
     :param exit_on_second: let the second signal end the process immediately instead
     """

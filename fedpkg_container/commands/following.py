@@ -25,7 +25,7 @@ from fedpkg_container.errors import (
     NotAuthenticatedError,
     StillRunningError,
 )
-from fedpkg_container.signals import Interrupted, PendingInterrupt, interruptible
+from fedpkg_container.signals import Interrupted, PendingInterrupt, exit_on_signal, interruptible
 from fedpkg_container.text import os_error_text, reason_text
 
 if TYPE_CHECKING:
@@ -142,17 +142,18 @@ def _follow_or_detach(
     pending: PendingInterrupt | None,
 ) -> Finished | None:
     """Follow a task to its end; on an interrupt print the follow-up commands and return None."""
-    with interruptible(exit_on_second=True):
-        try:
+    try:
+        with interruptible(exit_on_second=True):
             if pending is not None and pending.interrupted:
                 raise Interrupted
             return _follow(client, session, submitted, renderer, tails)
-        except Interrupted:
+    except Interrupted:
+        with exit_on_signal():
             handle_interrupt(client, session, submitted.task_id)
-            return None
-        except (LostContactError, NotAuthenticatedError) as error:
-            error.solution = f"try again later:\n{follow_up_commands(client, submitted.task_id)}"
-            raise
+        return None
+    except (LostContactError, NotAuthenticatedError) as error:
+        error.solution = f"try again later:\n{follow_up_commands(client, submitted.task_id)}"
+        raise
 
 
 def _follow(client: Client, session: HubSession, submitted: Submitted, renderer: Renderer, tails: LogTails) -> Finished:

@@ -17,7 +17,7 @@ from fedpkg_container.errors import (
     NotAuthenticatedError,
     UsageError,
 )
-from fedpkg_container.signals import Interrupted, interruptible
+from fedpkg_container.signals import Interrupted, PendingInterrupt, exit_on_signal, interruptible
 
 if TYPE_CHECKING:
     from fedpkg_container.client import Client
@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 
 
 def watch_several(
-    client: Client, session: HubSession, titles: Mapping[int, str], finished: dict[int, Finished] | None = None
+    client: Client,
+    session: HubSession,
+    titles: Mapping[int, str],
+    finished: dict[int, Finished] | None = None,
+    *,
+    pending: PendingInterrupt | None = None,
 ) -> int:
     """Display tasks until all have ended, report the results and return the exit status.
 
@@ -36,6 +41,7 @@ def watch_several(
 
     :param titles: titles of the builds by the ID of the task
     :param finished: where to record the final events by the ID of the task
+    :param pending: interrupt that was deferred since the submission
     :raises CanceledError: if the tasks were canceled on an interrupt
     :raises LostContactError: if the hub did not respond within ``--hub-timeout``
     """
@@ -52,17 +58,20 @@ def watch_several(
     kind = progress_kind(client)
     finished = {} if finished is None else finished
     tails = LogTails()
-    with interruptible(exit_on_second=True):
-        try:
+    try:
+        with interruptible(exit_on_second=True):
+            if pending is not None and pending.interrupted:
+                raise Interrupted
             renderer = make_renderer(kind, sys.stdout, timestamps=client.args.timestamps)
             _follow(client, titles, renderer, kind, finished, tails)
-        except Interrupted:
+    except Interrupted:
+        with exit_on_signal():
             handle_interrupt(client, session, [task_id for task_id in titles if task_id not in finished])
-            return EXIT_INTERRUPTED
-        except (LostContactError, NotAuthenticatedError) as error:
-            running = [str(task_id) for task_id in titles if task_id not in finished]
-            error.solution = f"try again later:\n{_watch_command(client, running)}"
-            raise
+        return EXIT_INTERRUPTED
+    except (LostContactError, NotAuthenticatedError) as error:
+        running = [str(task_id) for task_id in titles if task_id not in finished]
+        error.solution = f"try again later:\n{_watch_command(client, running)}"
+        raise
     _report(client, titles, finished, tails, kind)
     signal_end(f"{len(titles)} builds have ended", notifications(client))
     if missing := [str(task_id) for task_id in titles if task_id not in finished]:
@@ -133,16 +142,17 @@ def handle_interrupt(client: Client, session: HubSession, running: list[int]) ->
     from fedpkg_container.hub.canceling import cancel_tasks
     from fedpkg_container.hub.session import hub_errors
 
-    names = ", ".join(map(str, running))
+    ids = list(map(str, running))
+    plural = len(ids) > 1
+    tasks = f"{'tasks' if plural else 'task'} {', '.join(ids)}"
     if client.args.cancel_on_interrupt:
-        print_stderr("", f"canceling tasks {names} …")
+        print_stderr("", f"canceling {tasks} …")
         with hub_errors(session.baseurl):
             cancel_tasks(session, running)
-        raise CanceledError(f"interrupted; tasks {names} were canceled")
-    cancel = f"    cancel them: {client.name} container-status --cancel {' '.join(map(str, running))}"
-    print_stderr(
-        "", f"interrupted; tasks {names} are still running", _watch_command(client, list(map(str, running))), cancel
-    )
+        raise CanceledError(f"interrupted; {tasks} {'were' if plural else 'was'} canceled")
+    cancel = f"    cancel them: {client.name} container-status --cancel {' '.join(ids)}"
+    reason = f"interrupted; {tasks} {'are' if plural else 'is'} still running"
+    print_stderr("", reason, _watch_command(client, ids), cancel)
 
 
 def _report(

@@ -202,7 +202,7 @@ def _run_group(client: Client, session: HubSession, group: Sequence[_Build]) -> 
     from fedpkg_container.commands.following_several import handle_interrupt, watch_several
     from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress.failure import Failure, LogTails
-    from fedpkg_container.signals import defer_signals
+    from fedpkg_container.signals import Interrupted, defer_signals
 
     builds: dict[int, _Build] = {}
     finished: dict[int, Finished] = {}
@@ -218,21 +218,23 @@ def _run_group(client: Client, session: HubSession, group: Sequence[_Build]) -> 
                 with submitted_task(client, task_id) as note_printed:
                     submitted = report_submission(client, task_id, build.checked, note_printed)
                 build.outcome.note_task(task_id, submitted.url, submitted.nvr)
-        if pending.interrupted:
-            handle_interrupt(client, session, list(builds))
-            return EXIT_INTERRUPTED, []
-    if client.args.nowait:
-        for build in group:
-            build.outcome.note_status(0)
-        return 0, []
-    titles = {task_id: build.title for task_id, build in builds.items()}
-    try:
-        status = watch_several(client, session, titles, finished)
-    except (LostContactError, NotAuthenticatedError) as error:
-        raise StillRunningError(error.reason, solution=error.solution) from error
-    finally:
-        addresses = site_urls(koji_profile(client))
-        for task_id, event in finished.items():
-            builds[task_id].outcome.note_end(event, Failure.of(event, LogTails(), addresses, titles[task_id]))
-            builds[task_id].outcome.note_status(EXIT_STATUSES[event.task.state])
+        if not builds:
+            raise Interrupted
+        if client.args.nowait:
+            if pending.interrupted:
+                handle_interrupt(client, session, list(builds))
+                return EXIT_INTERRUPTED, []
+            for build in group:
+                build.outcome.note_status(0)
+            return 0, []
+        titles = {task_id: build.title for task_id, build in builds.items()}
+        try:
+            status = watch_several(client, session, titles, finished, pending=pending)
+        except (LostContactError, NotAuthenticatedError) as error:
+            raise StillRunningError(error.reason, solution=error.solution) from error
+        finally:
+            addresses = site_urls(koji_profile(client))
+            for task_id, event in finished.items():
+                builds[task_id].outcome.note_end(event, Failure.of(event, LogTails(), addresses, titles[task_id]))
+                builds[task_id].outcome.note_status(EXIT_STATUSES[event.task.state])
     return status, list(finished.values())

@@ -124,7 +124,7 @@ def test_interrupt_detaches(hub: ChangingHub, status: Status, capsys: pytest.Cap
     status.run("--watch", "11", "9", "--progress", "plain")
     assert status.status == 130
     error = capsys.readouterr().err
-    assert "interrupted; tasks 11 are still running\n" in error
+    assert "interrupted; task 11 is still running\n" in error
     assert "fedpkg container-status --watch 11\n" in error
     assert "fedpkg container-status --cancel 11\n" in error
 
@@ -132,7 +132,7 @@ def test_interrupt_detaches(hub: ChangingHub, status: Status, capsys: pytest.Cap
 def test_interrupt_cancels(hub: ChangingHub, status: Status) -> None:
     hub.tasks.append(task(11, "OPEN"))
     hub.polls, hub.interrupt = 12, True
-    with pytest.raises(CanceledError, match="tasks 11 were canceled"):
+    with pytest.raises(CanceledError, match="task 11 was canceled"):
         status.run("--watch", "11", "9", "--cancel-on-interrupt", "--progress", "plain")
     assert next(each for each in hub.tasks if each["id"] == 11)["state"] == koji.TASK_STATES["CANCELED"]
 
