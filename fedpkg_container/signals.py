@@ -82,7 +82,7 @@ class Interrupted(KeyboardInterrupt):
 def interruptible(*, exit_on_second: bool = False) -> contextlib.AbstractContextManager[None]:
     """Raise ``Interrupted`` on the first SIGINT or SIGTERM; ignore further ones, so that cleanup completes.
 
-    It can be raised before the block begins: catch it around the ``with`` statement, not in it.
+    It can be raised before the block starts: catch it around the ``with`` statement, not in it.
 
     :param exit_on_second: let the second signal end the process immediately instead
     """
