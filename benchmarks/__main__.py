@@ -48,17 +48,17 @@ def main() -> None:
     """Measure and print."""
     began = time.monotonic()
     quick = bool(os.environ.get("QUICK"))
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, stage(Path(folder)) as where:
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory, stage(Path(directory)) as where:
         rows = list(_measure(where, quick=quick))
     _tell("building")
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        built = building.compare(Path(folder), runs=1 if quick else 5)
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        built = building.compare(Path(directory), runs=1 if quick else 5)
     _tell("promoting")
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        promoted = list(promoting.measure(Path(folder), 1 if quick else 3))
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        promoted = list(promoting.measure(Path(directory), 1 if quick else 3))
     _tell("mirroring")
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        mirrored = list(mirroring.measure(Path(folder), quick=quick))
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        mirrored = list(mirroring.measure(Path(directory), quick=quick))
     print(table([*rows, *built.rows, *promoted, *mirrored]))
     print(f"\nSeconds of each step of a build on the builder:\n\n{building.shown(built)}")
     took = time.monotonic() - began

@@ -75,19 +75,26 @@ LARGE = Workload(
 
 
 @contextmanager
-def furnished(folder: Path, builders: int = 1) -> Iterator[Box]:
+def furnished(directory: Path, builders: int = 1) -> Iterator[Box]:
     """A box that builds."""
-    with running(Box(Layout.open(folder / "box", builders=machines(builders)))) as box:
-        furnish(box, folder)
+    with running(Box(Layout.open(directory / "box", builders=machines(builders)))) as box:
+        furnish(box, directory)
         yield box
 
 
 class Bare:
     """buildah alone, with a separate store that has the base image."""
 
-    def __init__(self, box: Box, packager: Packager, folder: Path) -> None:
+    def __init__(self, box: Box, packager: Packager, directory: Path) -> None:
         self._box, self._packager = box, packager
-        self._store = ["--root", str(folder / "graph"), "--runroot", str(folder / "run"), "--storage-driver", "overlay"]
+        self._store = [
+            "--root",
+            str(directory / "graph"),
+            "--runroot",
+            str(directory / "run"),
+            "--storage-driver",
+            "overlay",
+        ]
         self._tls = ["--cert-dir", str(box.layout.builder(box.layout.builders[0]) / "certs")]
         self._run("pull", "--quiet", *self._tls, packager.base)
 
@@ -125,8 +132,8 @@ class Steps:
     def _logs(self) -> list[Path]:
         """The logs of the task, and of the one of its arch, which comes next."""
         tasks = self.topdir / "work" / "tasks"
-        folders = [tasks / str(number % 10000) / str(number) for number in (self.task, self.task + 1)]
-        return [path for folder in folders if folder.is_dir() for path in folder.glob("*.log")]
+        directories = [tasks / str(number % 10000) / str(number) for number in (self.task, self.task + 1)]
+        return [path for directory in directories if directory.is_dir() for path in directory.glob("*.log")]
 
     def parts(self, start: float, end: float) -> dict[str, float]:
         """Seconds of each step; a step lasts until the next one starts."""
@@ -235,15 +242,15 @@ class Compared:
     parts: dict[str, dict[str, float]]
 
 
-def compare(folder: Path, *, runs: int) -> Compared:
+def compare(directory: Path, *, runs: int) -> Compared:
     """Build small and large images, bare, scratch and recorded, in turn."""
     rows: list[Row] = []
     parts: dict[str, dict[str, float]] = {}
-    with furnished(folder) as box:
+    with furnished(directory) as box:
         for workload in (SMALL, LARGE):
-            (folder / workload.name).mkdir()
-            packager = Packager.make(box, folder / workload.name)
-            bare = Bare(box, packager, folder / workload.name)
+            (directory / workload.name).mkdir()
+            packager = Packager.make(box, directory / workload.name)
+            bare = Bare(box, packager, directory / workload.name)
             scratch, recorded = Service(box, packager), Service(box, packager)
             times: list[tuple[float, float, float]] = []
             for number in range(runs + 1):

@@ -50,27 +50,27 @@ class Request:
     number: int
 
 
-def serve(folder: Path) -> None:
+def serve(directory: Path) -> None:
     """Build what standard input requests, one JSON object per line; print the measurements in the same way."""
     with os.fdopen(os.dup(1), "w", buffering=1) as answers:
         os.dup2(2, 1)  # what programs print is not an answer
-        with furnished(folder) as box, accounted(box):
+        with furnished(directory) as box, accounted(box):
             packagers: dict[str, Packager] = {}
             answers.write("ready\n")
             for line in sys.stdin:
                 request = Request(**json.loads(line))
                 workload = WORKLOADS[request.workload]
-                packager = packagers.setdefault(workload.name, _packager(box, folder, workload, packagers))
+                packager = packagers.setdefault(workload.name, _packager(box, directory, workload, packagers))
                 note = {"note": f"{request.kind} {request.number}"}
                 packager.commit(packager.dockerfile(*workload.steps), files=note)
                 measured = Service(box, packager).build(scratch=KINDS[request.kind])
                 answers.write(json.dumps(asdict(measured)) + "\n")
 
 
-def _packager(box: Box, folder: Path, workload: Workload, known: Mapping[str, Packager]) -> Packager:
+def _packager(box: Box, directory: Path, workload: Workload, known: Mapping[str, Packager]) -> Packager:
     if workload.name in known:
         return known[workload.name]
-    checkouts = folder / workload.name
+    checkouts = directory / workload.name
     checkouts.mkdir()
     return Packager.make(box, checkouts)
 
@@ -130,8 +130,8 @@ def compare(other: Path, runs: Mapping[str, int]) -> Iterator[tuple[str, list[tu
     with contextlib.ExitStack() as stack:
         sides = []
         for checkout in (other, OWN):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-            sides.append(stack.enter_context(side(checkout, folder)))
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+            sides.append(stack.enter_context(side(checkout, directory)))
         theirs, ours = sides
         for workload, count in runs.items():
             for kind in KINDS:

@@ -104,7 +104,7 @@ def measure(step: str, path: Path) -> tuple[float, float]:
     return float(seconds), float(peak)
 
 
-def measure_list(folder: Path) -> tuple[float, int, float]:
+def measure_list(directory: Path) -> tuple[float, int, float]:
     """Return wall clock seconds, requests, and processor seconds of listing a registry, client and server together."""
     from fedpkg_container.box.pki import Authority
     from fedpkg_container.model.nvr import NVR
@@ -116,9 +116,9 @@ def measure_list(folder: Path) -> tuple[float, int, float]:
     from tests.support.registries import access
     from tests.support.registry_profiles import DOCKER_REGISTRY_2
 
-    certificate = Authority(folder / "pki").issue("registry", server=True)
+    certificate = Authority(directory / "pki").issue("registry", server=True)
     with profiled_registry(certificate, replace(DOCKER_REGISTRY_2)) as server:
-        reached = access(folder)
+        reached = access(directory)
         with Registry(reached).http(server.address) as http:
             for number in range(REPOSITORIES):
                 build = push_build(
@@ -126,7 +126,7 @@ def measure_list(folder: Path) -> tuple[float, int, float]:
                 )
                 held = server[f"stable/image-{number:03}"].manifests
                 held.update(dict.fromkeys(("1.0-1", "1.0", "latest"), held[build.image.digest]))
-        site = make_site(folder, server.address, server.address, access=reached)
+        site = make_site(directory, server.address, server.address, access=reached)
         began, used = time.monotonic(), time.process_time()
         listing = list_images(site, site.target("stable"), [])
         assert len(listing.images) == REPOSITORIES and not listing.errors

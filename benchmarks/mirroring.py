@@ -88,8 +88,8 @@ class Rivals:
 
     def __init__(self, it: Mirrored) -> None:
         self._it = it
-        self._copied = it.folder / "copied"
-        self._list = it.folder / "sync.yml"
+        self._copied = it.directory / "copied"
+        self._list = it.directory / "sync.yml"
         it.site()
         with it.http() as http:
             names = [str(name) for name in http.request("GET", "/v2/_catalog?n=1000").json("")["repositories"]]
@@ -115,9 +115,9 @@ class Rivals:
         return self._spent(self._it.command())
 
     def _spent(self, command: list[str]) -> Spent:
-        log = self._it.folder / f"registry-{self._it.host.rpartition(':')[2]}.log"
+        log = self._it.directory / f"registry-{self._it.host.rpartition(':')[2]}.log"
         mark, before = len(accesses(log)), resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds = timed(command, cwd=self._it.folder, env=os.environ)[0]
+        seconds = timed(command, cwd=self._it.directory, env=os.environ)[0]
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Spent(seconds, processor, len(accesses(log)) - mark)
@@ -133,9 +133,9 @@ class Rivals:
             raise ValueError(f"not the same blobs: {len(ours)} and {len(theirs)}")
 
 
-def _hashed(folder: Path) -> Iterator[str]:
+def _hashed(directory: Path) -> Iterator[str]:
     """The digests of the blobs in a directory, each of which must fit its name; manifests have other names."""
-    for path in folder.rglob("*"):
+    for path in directory.rglob("*"):
         expected = path.name.rpartition(":")[2]
         if path.is_file() and len(expected) == 64:
             with path.open("rb") as file:
@@ -147,10 +147,10 @@ def _hashed(folder: Path) -> Iterator[str]:
             yield expected
 
 
-def measure(folder: Path, *, quick: bool) -> Iterator[Row]:
+def measure(directory: Path, *, quick: bool) -> Iterator[Row]:
     """First and repeated runs, in turn."""
     for number, workload in enumerate([_releases(3, 2), _apart(10)] if quick else [_releases(10, 3), _apart(30)]):
-        place = folder / str(number)
+        place = directory / str(number)
         place.mkdir()
         with mirrored(place) as it:
             workload.make(it.storage)
@@ -180,8 +180,8 @@ def main() -> None:
 
     from benchmarks.table import table
 
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        print(table(measure(Path(folder), quick=bool(os.environ.get("QUICK")))))
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        print(table(measure(Path(directory), quick=bool(os.environ.get("QUICK")))))
 
 
 if __name__ == "__main__":

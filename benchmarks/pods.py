@@ -38,24 +38,24 @@ Task = dict[str, Any]
 
 
 @contextmanager
-def in_cluster(box: Box, folder: Path, nodes: int = 1) -> Iterator[Cluster]:
+def in_cluster(box: Box, directory: Path, nodes: int = 1) -> Iterator[Cluster]:
     """Have all builds of a box run in the pods of a cluster."""
-    cluster = make_cluster(folder / "cluster", box.layout.topdir, "token")
+    cluster = make_cluster(directory / "cluster", box.layout.topdir, "token")
     cluster.controllers.nodes, cluster.controllers.pods_per_node = nodes, PER_NODE
-    token = folder / "token"
+    token = directory / "token"
     token.write_text("token")
     with cluster.running(box.authority.issue("kubernetes", server=True)):
-        path = cluster.kubeconfig(folder / "kubeconfig", box.authority.certificate_path, token, NAMESPACE)
+        path = cluster.kubeconfig(directory / "kubeconfig", box.authority.certificate_path, token, NAMESPACE)
         certificates = box.layout.builder(box.layout.builders[0]) / "certs"
         with site_settings(box, builder_settings(path, certificates)):
             yield cluster
 
 
-def overhead(folder: Path, runs: int) -> None:
+def overhead(directory: Path, runs: int) -> None:
     """Build on the builder and in a pod, in turn; print the medians and their ratio."""
     times: list[tuple[float, float]] = []
-    with furnished(folder) as box, in_cluster(box, folder) as cluster:
-        packager = Packager.make(box, folder)
+    with furnished(directory) as box, in_cluster(box, directory) as cluster:
+        packager = Packager.make(box, directory)
         for number in range(runs + 1):
             packager.commit(packager.dockerfile(*SMALL.steps), files={"note": str(number)})
             with site_settings(box, LOCAL):
@@ -68,11 +68,11 @@ def overhead(folder: Path, runs: int) -> None:
     print(f"  medians of {runs} runs in turn; {requests:.1f} requests to the API server per build")
 
 
-def parallel(folder: Path, nodes: int) -> None:
+def parallel(directory: Path, nodes: int) -> None:
     """Run builds at the same time on builders, and on as many nodes; print the seconds until the last one has ended."""
     builds = BUILDS_PER_NODE * nodes
-    with furnished(folder, nodes) as box:
-        packager = Packager.make(box, folder)
+    with furnished(directory, nodes) as box:
+        packager = Packager.make(box, directory)
         packager.commit(packager.dockerfile(*WAITING.steps), files={"note": "x"})
         on_builders = _span(_build(box, packager, builds))
         session = box.session(ADMIN)
@@ -80,7 +80,7 @@ def parallel(folder: Path, nodes: int) -> None:
         for name in box.layout.builders[1:]:
             session.disableHost(name)
         log_out(session)
-        with in_cluster(box, folder, nodes):
+        with in_cluster(box, directory, nodes):
             on_nodes = _span(_build(box, packager, builds))
     print(f"{builds} builds of 20 s: {on_builders:.0f} s on {nodes} builders, {on_nodes:.0f} s on {nodes} nodes")
     print(f"  each with {PER_NODE} architectures at a time (capacity {CAPACITY:g})")
@@ -114,8 +114,8 @@ def main() -> None:
     """Measure both."""
     runs, nodes = (int(word) for word in [*sys.argv[1:], "3", "2"][:2])
     for measure, amount in ((overhead, runs), (parallel, nodes)):
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            measure(Path(folder), amount)
+        with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+            measure(Path(directory), amount)
     print(f"load of the machine: {' '.join(f'{load:.1f}' for load in os.getloadavg())}, {os.cpu_count()} processors")
 
 

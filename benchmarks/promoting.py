@@ -94,7 +94,7 @@ class Bench:
     :param spent: by each run of a program: skopeo, ours, and ours again
     """
 
-    folder: Path
+    directory: Path
     candidate: str
     stable: str
     workload: Workload
@@ -133,7 +133,7 @@ class Bench:
 
     @property
     def _logs(self) -> set[Path]:
-        return {self.folder / f"registry-{host.rpartition(':')[2]}.log" for host in (self.candidate, self.stable)}
+        return {self.directory / f"registry-{host.rpartition(':')[2]}.log" for host in (self.candidate, self.stable)}
 
     def _name(self, number: int) -> str:
         """Name of a run, unique in a registry."""
@@ -142,7 +142,7 @@ class Bench:
     def _candidates(self, release: str) -> list[Candidate]:
         base, layers, size = [os.urandom(self.workload.size)], self.workload.layers - 1, self.workload.size
         made = []
-        with Registry(access(self.folder)).http(self.candidate) as http:
+        with Registry(access(self.directory)).http(self.candidate) as http:
             for name in (f"image{number}" for number in range(self.workload.images)):
                 repository, nvr = Repository(http, name), NVR(name, "1.0", release)
                 made.append(push_build(repository, nvr, arches=ARCHES, layers=layers, size=size, shared=base))
@@ -152,17 +152,17 @@ class Bench:
 
     def _promote(self, number: int) -> None:
         site = make_site(
-            self.folder, self.candidate, self.stable, access=access(self.folder), prefix=f"ours/{self._name(number)}",
-            floating=self.workload.floating,
+            self.directory, self.candidate, self.stable, access=access(self.directory),
+            prefix=f"ours/{self._name(number)}", floating=self.workload.floating,
         )  # fmt: skip
         path = site_file(
-            replace(site, journal=self.folder / f"{self.stable}-{self._name(number).replace('/', '-')}.jsonl")
+            replace(site, journal=self.directory / f"{self.stable}-{self._name(number).replace('/', '-')}.jsonl")
         )
         command = [PROGRAM, "--config", str(path), "promote", "--koji-tag", KOJI_TAG, "--json"]
         run(command, env=self.environment, timeout=TIMEOUT)
 
     def _skopeo(self, candidates: Sequence[Candidate], number: int) -> None:
-        certs = str(self.folder / "certs")
+        certs = str(self.directory / "certs")
         options = ["--quiet", "--all", "--preserve-digests", "--src-cert-dir", certs, "--dest-cert-dir", certs]
         for each in candidates:
             for tag in _tags(each, self.workload):
@@ -173,7 +173,7 @@ class Bench:
 
     def _check(self, candidates: Sequence[Candidate], number: int) -> None:
         """See that both have made the same."""
-        with Registry(access(self.folder)).http(self.stable) as http:
+        with Registry(access(self.directory)).http(self.stable) as http:
             for each, who in itertools.product(candidates, ("ours", "theirs")):
                 repository = Repository(http, f"{who}/{self._name(number)}/{each.image.repository}")
                 found = {tag: repository.head(tag) for tag in _tags(each, self.workload)}
@@ -189,16 +189,16 @@ def _is_upload(method: str, path: str) -> bool:
     return method == "PUT" and "/blobs/" in path
 
 
-def measure(folder: Path, runs: int, workloads: Sequence[Workload] = WORKLOADS) -> Iterator[Row]:
+def measure(directory: Path, runs: int, workloads: Sequence[Workload] = WORKLOADS) -> Iterator[Row]:
     """Promote within one registry, and from one to another; in turn with skopeo.
 
     :param workloads: with increasing numbers of images, because all images of earlier ones stay in the Koji tag
     """
-    with running_hub(folder / "hub") as hub, docker_registry(folder) as one, docker_registry(folder) as other:
-        recorder, home = Recorder(hub), environment(hub, folder / "home")
+    with running_hub(directory / "hub") as hub, docker_registry(directory) as one, docker_registry(directory) as other:
+        recorder, home = Recorder(hub), environment(hub, directory / "home")
         places = (("one registry", one, NOTE), ("two registries", other, APART))
         for workload, (what, stable, note) in itertools.product(workloads, places):
-            bench = Bench(folder, one, stable, workload, recorder, home)
+            bench = Bench(directory, one, stable, workload, recorder, home)
             for number in range(runs + 1):
                 bench.run(number)
             yield from _rows(bench, f"{workload.title}, {what}", note)
@@ -220,8 +220,8 @@ def main() -> None:
 
     from benchmarks.table import table
 
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        print(table(measure(Path(folder), int(sys.argv[1]) if sys.argv[1:] else 3)))
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        print(table(measure(Path(directory), int(sys.argv[1]) if sys.argv[1:] else 3)))
 
 
 if __name__ == "__main__":

@@ -145,8 +145,8 @@ def _save(console: Console, name: str, title: str) -> None:
 def main() -> None:
     """Make all pictures."""
     PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="pictures-") as folder:
-        pictures = Pictures(Demo(Path(folder), ""))
+    with tempfile.TemporaryDirectory(prefix="pictures-") as directory:
+        pictures = Pictures(Demo(Path(directory), ""))
         try:
             pictures.prepare()
             os.environ["HOME"] = pictures.environment["HOME"]

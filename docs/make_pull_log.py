@@ -16,7 +16,7 @@ from pathlib import Path
 from fedpkg_container.registry.redirects import Kind
 from tests.support.access_log import AccessLog
 from tests.support.clients import pull
-from tests.support.front_ends import distribution, open_folder
+from tests.support.front_ends import distribution, open_directory
 from tests.support.layered import LayeredImage
 
 PAGE = Path(__file__).parent / "howto" / "redirects.md"
@@ -26,8 +26,8 @@ NAME = "f42/hello-web"
 
 def pulled(kind: Kind) -> str:
     """Return the logs of a pull through a front end, as text."""
-    with open_folder() as folder, tempfile.TemporaryDirectory() as store, distribution(kind, folder) as made:
-        image = LayeredImage.make(folder / "image")
+    with open_directory() as directory, tempfile.TemporaryDirectory() as store, distribution(kind, directory) as made:
+        image = LayeredImage.make(directory / "image")
         image.push(f"{made.registry}/{NAME}:1.0-1", made.access)
         image.export(made.mirror.tree, NAME)
         seen = made.registry_log.stat().st_size

@@ -41,21 +41,21 @@ def simulated(tmp_path: Path, authority: Authority) -> Iterator[Cluster]:
         yield cluster
 
 
-def _simulated(folder: Path, authority: Authority):  # type: ignore[no-untyped-def]
-    cluster = Cluster(folder / "cluster", validate=validate)
+def _simulated(directory: Path, authority: Authority):  # type: ignore[no-untyped-def]
+    cluster = Cluster(directory / "cluster", validate=validate)
     cluster.access.install(site_objects(SiteOptions(NAMESPACE, ClusterConfig.service_account)))
     cluster.access.grant(BUILDER, "builder-token")
     cluster.kubelet.images[IMAGE] = [sys.executable, "-m", "fedpkg_container.pod"]
     return cluster.running(authority.issue("kubernetes", server=True))
 
 
-def target_of(cluster: Cluster, folder: Path, authority: Authority) -> Target:
+def target_of(cluster: Cluster, directory: Path, authority: Authority) -> Target:
     """The engine's view of the simulated cluster."""
-    token = folder / "token"
+    token = directory / "token"
     token.write_text("builder-token")
-    path = cluster.kubeconfig(folder / "kubeconfig", authority.certificate_path, token, NAMESPACE)
+    path = cluster.kubeconfig(directory / "kubeconfig", authority.certificate_path, token, NAMESPACE)
     config = ClusterConfig(kind="kubernetes", namespace=NAMESPACE, placements={"": Placement(IMAGE)}, kubeconfig=path)
-    return Target(ClusterClient(path), config, folder, f"https://hub.example.org/{uuid.uuid4()}")
+    return Target(ClusterClient(path), config, directory, f"https://hub.example.org/{uuid.uuid4()}")
 
 
 @pytest.fixture

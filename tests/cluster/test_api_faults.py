@@ -106,7 +106,7 @@ def test_the_token_expires_and_is_rotated(simulated: Cluster, target: Target) ->
     run.eventually_prints("line 5")
     simulated.access.tokens.clear()
     simulated.access.grant(BUILDER, "new-token")
-    (target.folder / "token").write_text("new-token")
+    (target.directory / "token").write_text("new-token")
     simulated.chaos.restart()
     run.wait()
     assert run.error is None
@@ -120,7 +120,7 @@ def test_the_token_is_rotated_late(simulated: Cluster, target: Target) -> None:
     simulated.chaos.restart()
     eventually(lambda: any("HTTP 401" in line for line in run.log.reports), lambda: run.log.reports, 30)
     simulated.access.grant(BUILDER, "new-token")
-    (target.folder / "token").write_text("new-token")
+    (target.directory / "token").write_text("new-token")
     run.wait()
     assert run.error is None
     assert run.text() == COUNTED

@@ -36,7 +36,7 @@ def test_evicted_for_its_disk_usage(simulated: Cluster, target: Target) -> None:
 
 def test_preempted_once(simulated: Cluster, target: Target) -> None:
     run = target.start("say('started')\nif not os.path.exists('{0}'):\n    open('{0}', 'w')\n    time.sleep(60)\nend()"
-                       .replace("{0}", str(target.folder / "mark")))  # fmt: skip
+                       .replace("{0}", str(target.directory / "mark")))  # fmt: skip
     run.eventually_prints("started")
     name, _ = pod_of(simulated)
     simulated.kubelet.disrupt(NAMESPACE, name, "PreemptionByScheduler", "preempted by a pod of higher priority")
@@ -67,7 +67,7 @@ def _running(cluster: Cluster) -> list[str]:
 
 def test_the_node_is_gone(simulated: Cluster, target: Target) -> None:
     run = target.start("say('started')\nif not os.path.exists('{0}'):\n    open('{0}', 'w')\n    time.sleep(60)\nend()"
-                       .replace("{0}", str(target.folder / "mark")))  # fmt: skip
+                       .replace("{0}", str(target.directory / "mark")))  # fmt: skip
     run.eventually_prints("started")
     name, uid = pod_of(simulated)
     simulated.kubelet.lose_node(uid)

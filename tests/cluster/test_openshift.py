@@ -28,7 +28,7 @@ def _start(simulated: Cluster, target: Target, script: str) -> Run:
         config=replace(target.config, kind="openshift-build"),
     )  # fmt: skip
     log = Recorded()
-    return Run(ClusterBuild(target.client, build, log, target.folder, lambda _: ()), log)
+    return Run(ClusterBuild(target.client, build, log, target.directory, lambda _: ()), log)
 
 
 def test_a_build(simulated: Cluster, target: Target) -> None:

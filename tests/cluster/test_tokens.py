@@ -178,7 +178,7 @@ inputs = Path(os.environ["FEDPKG_CONTAINER_INPUT"])
 access = Access(inputs, inputs / "auth.json", renewal_timeout=60.0)
 files = {}
 for number, kind in enumerate((build_artifact.IMAGE, build_artifact.DOCKERFILE, build_artifact.LOG)):
-    files[kind] = Path("FOLDER", f"file-{number}")
+    files[kind] = Path("DIRECTORY", f"file-{number}")
     files[kind].write_bytes(bytes(100000 + number))
 with Registry(access).repository(ImageReference("ADDRESS", "staging/task-7")) as repository:
     end(artifact=build_artifact.push(repository, "result", files))
@@ -197,7 +197,7 @@ def test_tokens_that_expire_in_the_middle_of_a_push(
         renewed = task_token(config, replace(target.config, task_token=True), "staging/task-7")
         assert config.access.certificates is not None
         files = {path.name: path.read_bytes() for path in config.access.certificates.glob("*.crt")}
-        script = PUSHING.replace("ADDRESS", server.address).replace("FOLDER", str(tmp_path))
+        script = PUSHING.replace("ADDRESS", server.address).replace("DIRECTORY", str(tmp_path))
         run = target.start(script, renewed=renewed, files=files).wait()
         assert run.error is None, run.text()
         assert run.result is not None

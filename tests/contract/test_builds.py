@@ -125,8 +125,8 @@ def test_a_listed_build_lacks_only_the_generator(build: dict[str, Any], anonymou
 
 def test_logs_of_a_build(build: dict[str, Any], anonymous: Any) -> None:
     logs = {log["name"]: log for log in anonymous.getBuildLogs(build["nvr"])}
-    folder = f"packages/{build['name']}/1/1/data/logs"
-    assert logs["x86_64-1.log"] == {"name": "x86_64-1.log", "dir": ".", "path": f"{folder}/./x86_64-1.log"}
+    directory = f"packages/{build['name']}/1/1/data/logs"
+    assert logs["x86_64-1.log"] == {"name": "x86_64-1.log", "dir": ".", "path": f"{directory}/./x86_64-1.log"}
 
 
 def test_next_release(importer: ImageImporter, packager: Any) -> None:

@@ -35,7 +35,7 @@ BuildArch: noarch
 class ImportedRpm:
     name: str
     build_id: int
-    folder: str
+    directory: str
     answer: dict[str, Any]
 
     @property
@@ -43,22 +43,22 @@ class ImportedRpm:
         return f"{self.name}-1-1.noarch"
 
 
-def rpm_file(folder: Path, name: str) -> Path:
+def rpm_file(directory: Path, name: str) -> Path:
     """Build an RPM without files."""
-    spec = folder / f"{name}.spec"
+    spec = directory / f"{name}.spec"
     spec.write_text(SPEC.format(name=name))
-    command = ["rpmbuild", "-bb", "--define", f"_topdir {folder}", "--define", "_rpmformat 4", os.fspath(spec)]
+    command = ["rpmbuild", "-bb", "--define", f"_topdir {directory}", "--define", "_rpmformat 4", os.fspath(spec)]
     subprocess.run(command, check=True, capture_output=True, timeout=BUILD_DEADLINE)
-    return folder / "RPMS" / "noarch" / f"{name}-1-1.noarch.rpm"
+    return directory / "RPMS" / "noarch" / f"{name}-1-1.noarch.rpm"
 
 
 @pytest.fixture(scope="module")
 def rpm(admin: Any, tmp_path_factory: pytest.TempPathFactory) -> ImportedRpm:
-    name, folder = new_name("rpm"), new_name("upload")
+    name, directory = new_name("rpm"), new_name("upload")
     path = rpm_file(tmp_path_factory.mktemp("rpmbuild"), name)
     build_id = admin.createEmptyBuild(name, "1", "1", None)
-    admin.uploadWrapper(os.fspath(path), folder)
-    return ImportedRpm(name, build_id, folder, admin.importRPM(folder, path.name))
+    admin.uploadWrapper(os.fspath(path), directory)
+    return ImportedRpm(name, build_id, directory, admin.importRPM(directory, path.name))
 
 
 def test_import(rpm: ImportedRpm) -> None:
@@ -146,12 +146,12 @@ def test_an_rpm_twice(rpm: ImportedRpm, importer: ImageImporter, part: str) -> N
 
 
 def test_import_without_a_build(admin: Any, tmp_path: Path) -> None:
-    path, folder = rpm_file(tmp_path, new_name("rpm")), new_name("upload")
-    admin.uploadWrapper(os.fspath(path), folder)
+    path, directory = rpm_file(tmp_path, new_name("rpm")), new_name("upload")
+    admin.uploadWrapper(os.fspath(path), directory)
     with assert_refused(1000, "No such build"):
-        admin.importRPM(folder, path.name)
+        admin.importRPM(directory, path.name)
 
 
 def test_import_by_a_packager(rpm: ImportedRpm, packager: Any, packager_name: str) -> None:
     with assert_refused(1004, f"admin permission required (logged in as {packager_name})"):
-        packager.importRPM(rpm.folder, f"{rpm.nvra}.rpm")
+        packager.importRPM(rpm.directory, f"{rpm.nvra}.rpm")

@@ -103,8 +103,8 @@ def _import(log: BuildLog, session: Any, reservation: Reservation, generator: st
         arch="x86_64", staged_image="", digest=DIGEST, media_type="", image_id="", config="{}", layers=[], diff_ids=[],
         components=[], files=[], buildroot=ImageImporter(session, generator).buildroot(),
     )  # fmt: skip
-    folder = new_name("upload")
-    ContentGeneratorImport(session, log).run(provenance, published, [image], reservation, folder)
+    directory = new_name("upload")
+    ContentGeneratorImport(session, log).run(provenance, published, [image], reservation, directory)
 
 
 def test_stale_reservation_is_taken_over_concurrently(builds: _Builds) -> None:

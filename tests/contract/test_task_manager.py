@@ -66,9 +66,9 @@ class Builder(koji.daemon.TaskManager):  # type: ignore[misc]
         return True
 
 
-def manager(host: Any, folder: Path, single: bool = True) -> Any:
+def manager(host: Any, directory: Path, single: bool = True) -> Any:
     """A builder that runs tasks in this process by default."""
-    options = argparse.Namespace(maxjobs=5, workdir=str(folder), topdir=str(folder), single=single)
+    options = argparse.Namespace(maxjobs=5, workdir=str(directory), topdir=str(directory), single=single)
     made = Builder(options, host)
     made.registerHandler(Handler)
     made.registerHandler(ChildHandler)

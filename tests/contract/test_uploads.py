@@ -136,23 +136,23 @@ def test_the_daemon_follows_a_log(host: Any, path: str, task_id: int, fast: bool
 @pytest.mark.parametrize("blocksize", [7, 1048576])
 def test_upload_wrapper(packager: Any, tmp_path: Path, blocksize: int) -> None:
     (tmp_path / "a.bin").write_bytes(bytes(range(256)))
-    folder = new_name("upload")
-    packager.uploadWrapper(os.fspath(tmp_path / "a.bin"), folder, blocksize=blocksize)
-    found = packager.checkUpload(folder, "a.bin", verify="sha256")
+    directory = new_name("upload")
+    packager.uploadWrapper(os.fspath(tmp_path / "a.bin"), directory, blocksize=blocksize)
+    found = packager.checkUpload(directory, "a.bin", verify="sha256")
     assert found["hexdigest"] == hashlib.sha256(bytes(range(256))).hexdigest()
 
 
 def test_upload_wrapper_of_an_empty_file(packager: Any, tmp_path: Path) -> None:
     (tmp_path / "empty").touch()
-    folder = new_name("upload")
-    packager.uploadWrapper(os.fspath(tmp_path / "empty"), folder)
-    assert packager.checkUpload(folder, "empty")["size"] == 0
+    directory = new_name("upload")
+    packager.uploadWrapper(os.fspath(tmp_path / "empty"), directory)
+    assert packager.checkUpload(directory, "empty")["size"] == 0
 
 
 def test_check(packager: Any) -> None:
-    folder = new_name("upload")
-    packager.rawUpload(b"abcdef", 0, folder, "a.bin")
-    found = packager.checkUpload(folder, "a.bin")
+    directory = new_name("upload")
+    packager.rawUpload(b"abcdef", 0, directory, "a.bin")
+    found = packager.checkUpload(directory, "a.bin")
     assert set(found) == {"size", "mtime"}
     assert found["size"] == 6
     assert isinstance(found["mtime"], float)
@@ -160,17 +160,17 @@ def test_check(packager: Any) -> None:
 
 @pytest.mark.parametrize("verify", ["md5", "sha256", "adler32"])
 def test_check_of_the_content(packager: Any, verify: str) -> None:
-    folder = new_name("upload")
-    answer = packager.rawUpload(b"abcdef", 0, folder, "a.bin", verify=verify)
-    found = packager.checkUpload(folder, "a.bin", verify=verify)
+    directory = new_name("upload")
+    answer = packager.rawUpload(b"abcdef", 0, directory, "a.bin", verify=verify)
+    found = packager.checkUpload(directory, "a.bin", verify=verify)
     assert set(found) == {"size", "mtime", "sumlength", "hexdigest"}
     assert (found["sumlength"], found["hexdigest"]) == (6, answer["hexdigest"])
 
 
 def test_check_of_the_tail(packager: Any) -> None:
-    folder = new_name("upload")
-    packager.rawUpload(b"abcdef", 0, folder, "a.bin")
-    found = packager.checkUpload(folder, "a.bin", verify="md5", tail=2)
+    directory = new_name("upload")
+    packager.rawUpload(b"abcdef", 0, directory, "a.bin")
+    found = packager.checkUpload(directory, "a.bin", verify="md5", tail=2)
     assert (found["size"], found["sumlength"]) == (6, 2)
     assert found["hexdigest"] == hashlib.md5(b"ef").hexdigest()
 
@@ -180,55 +180,55 @@ def test_check_of_a_missing_file(packager: Any) -> None:
 
 
 def test_check_with_an_unknown_checksum(packager: Any) -> None:
-    folder = new_name("upload")
-    packager.rawUpload(b"a", 0, folder, "a.bin")
+    directory = new_name("upload")
+    packager.rawUpload(b"a", 0, directory, "a.bin")
     with assert_refused(1000, "Unsupported verify type: crc"):
-        packager.checkUpload(folder, "a.bin", verify="crc")
+        packager.checkUpload(directory, "a.bin", verify="crc")
 
 
 @pytest.mark.parametrize("name", ["../a", "a/b", ".hidden"])
 def test_bad_names(packager: Any, name: str) -> None:
-    folder = new_name("upload")
+    directory = new_name("upload")
     with assert_refused(1000, f"Invalid upload filename: {name}"):
-        upload_file(packager, folder, name, 0, b"a")
+        upload_file(packager, directory, name, 0, b"a")
     with assert_refused(1000, f"Invalid upload filename: {name}"):
-        packager.rawUpload(b"a", 0, folder, name)
+        packager.rawUpload(b"a", 0, directory, name)
 
 
-@pytest.mark.parametrize("folder", ["../x", "x/../../y", ".."])
-def test_invalid_directories(packager: Any, folder: str) -> None:
-    with assert_refused(1000, f"Invalid upload directory: {folder}"):
-        upload_file(packager, folder, "a", 0, b"a")
-    with assert_refused(1000, f"Invalid upload directory: {folder}"):
-        packager.rawUpload(b"a", 0, folder, "a")
+@pytest.mark.parametrize("directory", ["../x", "x/../../y", ".."])
+def test_invalid_directories(packager: Any, directory: str) -> None:
+    with assert_refused(1000, f"Invalid upload directory: {directory}"):
+        upload_file(packager, directory, "a", 0, b"a")
+    with assert_refused(1000, f"Invalid upload directory: {directory}"):
+        packager.rawUpload(b"a", 0, directory, "a")
 
 
 def test_directory_belongs_to_its_first_user(packager: Any, admin: Any) -> None:
-    folder = new_name("upload")
-    packager.rawUpload(b"a", 0, folder, "a")
-    with assert_refused(1000, f"Invalid upload directory, not owner: {folder}"):
-        admin.rawUpload(b"b", 0, folder, "b")
+    directory = new_name("upload")
+    packager.rawUpload(b"a", 0, directory, "a")
+    with assert_refused(1000, f"Invalid upload directory, not owner: {directory}"):
+        admin.rawUpload(b"b", 0, directory, "b")
 
 
 def test_subdirectory_belongs_to_its_first_user(packager: Any, host: Any, admin: Any) -> None:
-    folder = new_name("upload")
-    packager.rawUpload(b"a", 0, folder, "a")
-    host.rawUpload(b"b", 0, f"{folder}/x86_64", "b")
+    directory = new_name("upload")
+    packager.rawUpload(b"a", 0, directory, "a")
+    host.rawUpload(b"b", 0, f"{directory}/x86_64", "b")
     for session in (packager, admin):
-        with assert_refused(1000, f"Invalid upload directory, not owner: {folder}/x86_64"):
-            session.rawUpload(b"c", 0, f"{folder}/x86_64", "c")
-    with assert_refused(1000, f"Invalid upload directory, not owner: {folder}"):
-        host.rawUpload(b"c", 0, folder, "c")
+        with assert_refused(1000, f"Invalid upload directory, not owner: {directory}/x86_64"):
+            session.rawUpload(b"c", 0, f"{directory}/x86_64", "c")
+    with assert_refused(1000, f"Invalid upload directory, not owner: {directory}"):
+        host.rawUpload(b"c", 0, directory, "c")
 
 
 def test_any_user_may_create_a_subdirectory(packager: Any, admin: Any) -> None:
-    folder = new_name("upload")
-    packager.rawUpload(b"a", 0, folder, "a")
-    admin.rawUpload(b"x", 0, f"{folder}/b", "x")
+    directory = new_name("upload")
+    packager.rawUpload(b"a", 0, directory, "a")
+    admin.rawUpload(b"x", 0, f"{directory}/b", "x")
     with assert_refused(1000, re.compile(r"^destination not a file: .*/b$")):
-        packager.rawUpload(b"b", 0, folder, "b")
-    with assert_refused(1, re.compile(f"{folder}/a")):
-        admin.rawUpload(b"x", 0, f"{folder}/a", "x")
+        packager.rawUpload(b"b", 0, directory, "b")
+    with assert_refused(1, re.compile(f"{directory}/a")):
+        admin.rawUpload(b"x", 0, f"{directory}/a", "x")
 
 
 def test_without_a_login(anonymous: Any) -> None:
@@ -262,7 +262,7 @@ def test_into_a_task_that_was_canceled(bench: TaskBench, host: Any, path: str, t
         upload_file(host, path, "a.log", 0, b"a")
 
 
-@pytest.mark.parametrize("folder", ["tasks/1", "tasks/1/x"])
-def test_into_no_task(host: Any, folder: str) -> None:
-    with assert_refused(1000, f"Invalid task upload directory: {folder}"):
-        host.rawUpload(b"a", 0, folder, "a.log")
+@pytest.mark.parametrize("directory", ["tasks/1", "tasks/1/x"])
+def test_into_no_task(host: Any, directory: str) -> None:
+    with assert_refused(1000, f"Invalid task upload directory: {directory}"):
+        host.rawUpload(b"a", 0, directory, "a.log")

@@ -31,10 +31,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with two builders, a small base image, and a repository that holds hello-web-pages."""
-    folder = tmp_path_factory.mktemp("box")
-    with running(Box(Layout.open(folder / "box", builders=machines(2)))) as made:
+    directory = tmp_path_factory.mktemp("box")
+    with running(Box(Layout.open(directory / "box", builders=machines(2)))) as made:
         base = tmp_path_factory.getbasetemp()
-        furnish(made, folder, shared=base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+        furnish(made, directory, shared=base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
         yield made
 
 

@@ -44,14 +44,14 @@ CANCELED_WITHIN = 10
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """Provide a box with a builder for two architectures each, and base images."""
-    folder = tmp_path_factory.mktemp("arches")
+    directory = tmp_path_factory.mktemp("arches")
     declared = ["x86=x86_64,i686", "arm=aarch64,armv7hl", "big=ppc64le,s390x"]
-    with running(Box(Layout.open(folder / "box", builders=machines(0, declared)))) as made:
+    with running(Box(Layout.open(directory / "box", builders=machines(0, declared)))) as made:
         session = made.session(ADMIN)
         site.create_target(session, arches=ARCHES)
         log_out(session)
-        make_base(made, folder, "every", ARCHES, {"x86_64": "slow"})
-        make_base(made, folder, "some", ["x86_64", "aarch64"])
+        make_base(made, directory, "every", ARCHES, {"x86_64": "slow"})
+        make_base(made, directory, "some", ["x86_64", "aarch64"])
         yield made
 
 
@@ -155,7 +155,7 @@ def test_failed_architecture_cancels_the_others(packager: Packager, many: Box) -
     builds = many.layout.builder("x86") / "state" / "builds"
 
     def left() -> list[int]:
-        return [pid for folder in builds.iterdir() for pid in processes_in(folder)]
+        return [pid for directory in builds.iterdir() for pid in processes_in(directory)]
 
     since = time.time() - children["i386"]["completion_ts"]
     eventually(lambda: left() == [], left, seconds=slowed(CANCELED_WITHIN) - since)

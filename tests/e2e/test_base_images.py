@@ -55,35 +55,35 @@ def store_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 def images(store_box: Box, tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageReference, ImageReference]:
     """Return two base images for two architectures each, by digest."""
     registry = registry_of(store_box)
-    folder = tmp_path_factory.mktemp("bases")
-    made = [make_base(store_box, folder, name, ["x86_64", "aarch64"], {"x86_64": name}) for name in ("one", "two")]
+    directory = tmp_path_factory.mktemp("bases")
+    made = [make_base(store_box, directory, name, ["x86_64", "aarch64"], {"x86_64": name}) for name in ("one", "two")]
     first, second = (image.at(registry.manifest(image).digest) for image in made)
     return first, second
 
 
 @contextmanager
-def _build(box: Box, folder: Path) -> Iterator[Buildah]:
+def _build(box: Box, directory: Path) -> Iterator[Buildah]:
     """Run a build on a builder with this state directory."""
-    workspaces = Workspaces(folder)
+    workspaces = Workspaces(directory)
     with workspaces.open("task") as own:
         access = registry_of(box).access
         yield Buildah(workspaces, own, isolation=Isolation("runc"), access=access)
 
 
-def _images(folder: Path) -> list[Path]:
+def _images(directory: Path) -> list[Path]:
     """Return the directories of all images."""
-    return [path for path in (folder / "shared" / "images").iterdir() if len(path.name) == 64]
+    return [path for path in (directory / "shared" / "images").iterdir() if len(path.name) == 64]
 
 
-def _in_store(folder: Path) -> set[str]:
-    return {json.loads((path / "image.json").read_text())["image_id"] for path in _images(folder)}
+def _in_store(directory: Path) -> set[str]:
+    return {json.loads((path / "image.json").read_text())["image_id"] for path in _images(directory)}
 
 
-def _age(folder: Path) -> None:
+def _age(directory: Path) -> None:
     """Make all base images unused for a month, and the last prune older."""
-    for path in [*(folder / "shared" / "records").iterdir(), *_images(folder)]:
+    for path in [*(directory / "shared" / "records").iterdir(), *_images(directory)]:
         os.utime(path, (time.time() - MONTH,) * 2)
-    (folder / "shared" / "pruned").unlink(missing_ok=True)
+    (directory / "shared" / "pruned").unlink(missing_ok=True)
 
 
 def test_each_architecture_of_an_index_is_stored_separately(

@@ -25,16 +25,16 @@ def _run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def directory(tmp_path: Path) -> Iterator[Path]:
     """A directory for a box, which is stopped afterwards."""
     yield tmp_path / "box"
     _run("box.cli", "-d", str(tmp_path / "box"), "down")
 
 
-def test_a_box_with_a_cluster(folder: Path) -> None:
-    started = _run("box.cli", "-d", str(folder), "up", "--cluster")
+def test_a_box_with_a_cluster(directory: Path) -> None:
+    started = _run("box.cli", "-d", str(directory), "up", "--cluster")
     assert started.returncode == 0, started.stderr
-    layout = Layout.open(folder)
+    layout = Layout.open(directory)
     assert layout.cluster is not None
     assert f"cluster   {layout.cluster.url} (simulated; {layout.cluster.kubeconfig})\n" in started.stdout
     site = layout.builder("builder-1") / FILE
@@ -43,5 +43,5 @@ def test_a_box_with_a_cluster(folder: Path) -> None:
     results = json.loads(checked.stdout)[MACHINE]
     assert results["registry"] == f"ok {layout.registry_address}"
     assert results["user namespace"] == "ok yes"
-    shown = _run("box.cli", "-d", str(folder), "status")
+    shown = _run("box.cli", "-d", str(directory), "status")
     assert "cluster     running" in shown.stdout, shown.stdout

@@ -23,41 +23,45 @@ from tests.support.layered import LayeredImage
 from tests.support.waiting import PATIENCE
 
 
-def _box(folder: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "fedpkg_container.box.cli", "-d", str(folder), *arguments]
+def _box(directory: Path, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fedpkg_container.box.cli", "-d", str(directory), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The directory of a box that ran without a distribution, and has got one meanwhile."""
-    folder = tmp_path_factory.mktemp("box") / "box"
+    directory = tmp_path_factory.mktemp("box") / "box"
     try:
-        without = _box(folder, "up")
+        without = _box(directory, "up")
         assert without.returncode == 0, without.stderr
         assert "stable" not in without.stdout
-        hub = Box(Layout.open(folder)).hub.pid
-        done = _box(folder, "up", "--distribution")
+        hub = Box(Layout.open(directory)).hub.pid
+        done = _box(directory, "up", "--distribution")
         assert done.returncode == 0, done.stderr
         assert "as localhost:" in done.stdout
-        assert Box(Layout.open(folder)).hub.pid == hub
-        yield folder
+        assert Box(Layout.open(directory)).hub.pid == hub
+        yield directory
     finally:
-        _box(folder, "down")
+        _box(directory, "down")
 
 
-def _places(folder: Path) -> DistributionPlaces:
-    places = Layout.open(folder).distribution
+def _places(directory: Path) -> DistributionPlaces:
+    places = Layout.open(directory).distribution
     assert places is not None
     return places
 
 
-def test_layers_come_from_the_mirror_and_the_rest_from_the_stable_registry(folder: Path, tmp_path: Path) -> None:
-    places, home = _places(folder), environment(Box(Layout.open(folder)))
+def test_layers_come_from_the_mirror_and_the_rest_from_the_stable_registry(directory: Path, tmp_path: Path) -> None:
+    places, home = _places(directory), environment(Box(Layout.open(directory)))
     image = LayeredImage.make(tmp_path / "image")
     stable = f"docker://{places.address}/hello:1"
     front, mirror = AccessLog(places.front_end_log), AccessLog(places.mirror_log)
-    run(["skopeo", "copy", "--quiet", "--preserve-digests", f"dir:{image.folder}", stable], env=home, timeout=PATIENCE)
+    run(
+        ["skopeo", "copy", "--quiet", "--preserve-digests", f"dir:{image.directory}", stable],
+        env=home,
+        timeout=PATIENCE,
+    )
     run(["skopeo", "copy", "--quiet", stable, f"dir:{tmp_path}/before"], env=home, timeout=PATIENCE)
     assert mirror.requests() == []  # nothing is exported yet
     image.export(places.tree, "hello")
@@ -77,31 +81,31 @@ def test_layers_come_from_the_mirror_and_the_rest_from_the_stable_registry(folde
     assert mirror.requests() == []
 
 
-def test_the_shell_has_the_sites_file(folder: Path) -> None:
-    printed = _box(folder, "shell", "--", "fedpkg-container-registry", "redirects", "--nginx")
+def test_the_shell_has_the_sites_file(directory: Path) -> None:
+    printed = _box(directory, "shell", "--", "fedpkg-container-registry", "redirects", "--nginx")
     assert printed.returncode == 0, printed.stderr
-    guarded = registry.guard(printed.stdout, Box(Layout.open(folder)).authority)
-    assert guarded.strip() == (_places(folder).front_end / "servers.conf").read_text().strip()
+    guarded = registry.guard(printed.stdout, Box(Layout.open(directory)).authority)
+    assert guarded.strip() == (_places(directory).front_end / "servers.conf").read_text().strip()
 
 
-def test_status_and_down_know_it(folder: Path) -> None:
-    status = _box(folder, "status")
+def test_status_and_down_know_it(directory: Path) -> None:
+    status = _box(directory, "status")
     assert status.returncode == 0, status.stdout
     for name in ("stable", "mirror", "front-end"):
         assert f"{name:<12}running (process " in status.stdout
-    services = {service.name: service for service in Box(Layout.open(folder)).services}
+    services = {service.name: service for service in Box(Layout.open(directory)).services}
     workers = run(["pgrep", "-P", str(services["front-end"].pid)], timeout=PATIENCE).text.split()
     assert workers
-    assert _box(folder, "down").returncode == 0
+    assert _box(directory, "down").returncode == 0
     for pid in workers:
         assert not Path(f"/proc/{pid}").exists()
-    status = _box(folder, "status")
+    status = _box(directory, "status")
     assert status.returncode == 1
     assert f"{'front-end':<12}not running" in status.stdout
-    again = _box(folder, "up")  # it is kept, and need not be asked for again
+    again = _box(directory, "up")  # it is kept, and need not be asked for again
     assert again.returncode == 0, again.stderr
-    assert f"stable    {_places(folder).address}" in again.stdout
-    assert _box(folder, "status").returncode == 0
+    assert f"stable    {_places(directory).address}" in again.stdout
+    assert _box(directory, "status").returncode == 0
 
 
 def test_ports_are_kept_and_are_none_of_the_others(tmp_path: Path) -> None:
@@ -137,7 +141,7 @@ def test_a_builder_that_is_called_as_a_server(tmp_path: Path) -> None:
         Layout.open(layout.directory).with_distribution()
 
 
-def test_a_folder_that_cannot_be_written_into_a_configuration(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written_into_a_configuration(tmp_path: Path) -> None:
     done = _box(tmp_path / "a $box", "up", "--distribution")
     assert done.returncode == 2
     assert "must be an absolute path of letters" in done.stderr

@@ -176,9 +176,9 @@ def test_task_info(packager: Packager, box: Box, tmp_path: Path) -> None:
 def test_unwritable_task_info_is_reported_before_submission(packager: Packager, box: Box) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     before = _tasks(box)
-    done = packager.build("--scratch", "--nowait", "--task-info", "/nosuch/folder/file")
+    done = packager.build("--scratch", "--nowait", "--task-info", "/nosuch/directory/file")
     assert done.returncode == 2
-    assert "--task-info: cannot write /nosuch/folder/file: No such file or directory" in done.stderr
+    assert "--task-info: cannot write /nosuch/directory/file: No such file or directory" in done.stderr
     assert _tasks(box) == before
 
 

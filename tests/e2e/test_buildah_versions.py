@@ -31,8 +31,8 @@ TIMESTAMP = 1_700_000_000
 
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
-    folder = tmp_path_factory.mktemp("versions")
-    return Victim.make(folder, isolation.choose(Workspaces(folder / "state")))
+    directory = tmp_path_factory.mktemp("versions")
+    return Victim.make(directory, isolation.choose(Workspaces(directory / "state")))
 
 
 @pytest.mark.parametrize("own", ["", f"ARG {EPOCH}=5\n", f"ARG {EPOCH}\n"])

@@ -19,9 +19,9 @@ from tests.support.terminal import SETUP, Shell
 @pytest.fixture(scope="module")
 def used(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """A user who has pressed TAB before, so that there is a snapshot of the client; the hub cannot be reached."""
-    folder = tmp_path_factory.mktemp("home")
-    environment = clean_environment(folder)
-    shell = Shell("bash", environment, folder)
+    directory = tmp_path_factory.mktemp("home")
+    environment = clean_environment(directory)
+    shell = Shell("bash", environment, directory)
     assert shell.tab("fedpkg mockb").words == ["fedpkg", "mockbuild"]
     shell.close()
     assert list(Path(environment["XDG_CACHE_HOME"]).rglob("snapshot.json"))
@@ -38,9 +38,9 @@ def environment(used: dict[str, str], tmp_path: Path) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout of container/hello on rawhide that contains one file."""
-    folder = make_checkout(tmp_path_factory.mktemp("checkout") / "hello")
-    (folder / "some-file").touch()
-    return folder
+    directory = make_checkout(tmp_path_factory.mktemp("checkout") / "hello")
+    (directory / "some-file").touch()
+    return directory
 
 
 @pytest.fixture(scope="module", params=sorted(SETUP))

@@ -40,10 +40,10 @@ def _sources(name: str, content: bytes = ARCHIVE) -> str:
 @pytest.fixture
 def lookaside(box: Box, packager: Packager, tmp_path: Path) -> Iterator[Path]:
     """Return the directory of this package in the site's lookaside cache."""
-    folder = tmp_path / "lookaside"
-    mine = folder / "container" / packager.name
+    directory = tmp_path / "lookaside"
+    mine = directory / "container" / packager.name
     mine.mkdir(parents=True)
-    with serve(folder) as address, site_settings(box, {"lookaside": {"url": address}}):
+    with serve(directory) as address, site_settings(box, {"lookaside": {"url": address}}):
         yield mine
 
 

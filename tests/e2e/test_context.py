@@ -32,10 +32,10 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> PlainBuildah:
     return PlainBuildah(tmp_path_factory.mktemp("buildah"))
 
 
-def _errors(folder: Path, files: dict[str, Entry]) -> list[str]:
-    write_tree(folder, files)
-    ignored = IgnoreFile.read(folder, "Dockerfile")
-    check = ContextCheck(TreeOnDisk(folder), ignored)
+def _errors(directory: Path, files: dict[str, Entry]) -> list[str]:
+    write_tree(directory, files)
+    ignored = IgnoreFile.read(directory, "Dockerfile")
+    check = ContextCheck(TreeOnDisk(directory), ignored)
     found = check.findings(Dockerfile(str(files["Dockerfile"])))
     return [finding.message for finding in found if finding.severity == "error"]
 

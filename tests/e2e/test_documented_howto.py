@@ -43,7 +43,7 @@ class Page:
     """
 
     name: str
-    folder: Path
+    directory: Path
     environment: Mapping[str, str]
     names: dict[str, str] = field(default_factory=dict)
     position: int = 0
@@ -61,7 +61,7 @@ class Page:
         for old, new in self.names.items():
             command = command.replace(old, new)
         done = subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, env=dict(self.environment), timeout=TIMEOUT,
+            ["bash", "-c", command], cwd=self.directory, env=dict(self.environment), timeout=TIMEOUT,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         shown = f"{command}: exit status {done.returncode}\n{done.stdout}"
@@ -77,9 +77,9 @@ class Page:
 @pytest.fixture(scope="module")
 def distributing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with a distribution."""
-    folder = tmp_path_factory.mktemp("box")
-    with running(Box(Layout.open(folder / "box", builders=machines(1)).with_distribution())) as box:
-        furnish(box, folder)
+    directory = tmp_path_factory.mktemp("box")
+    with running(Box(Layout.open(directory / "box", builders=machines(1)).with_distribution())) as box:
+        furnish(box, directory)
         session = box.session(ADMIN)
         for tag in (site.STABLE_TAG, f"{site.BRANCH}-container-testing"):
             session.createTag(tag)
@@ -276,16 +276,16 @@ def _push(packager: Packager, layout: Path, image: str) -> None:
 
 
 @contextmanager
-def _homes(folder: Path, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
+def _homes(directory: Path, variables: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Provide an empty HOME; remove a box in it at the end."""
-    own = {**variables, "HOME": str(folder / "own"), "EDITOR": "true"}
+    own = {**variables, "HOME": str(directory / "own"), "EDITOR": "true"}
     for name in ("XDG_STATE_HOME", DIRECTORY_VARIABLE):  # or the box would be another one, which is not removed
         own.pop(name, None)
     Path(own["HOME"]).mkdir()
     try:
         yield own
     finally:
-        if (folder / "own" / ".local").exists():
+        if (directory / "own" / ".local").exists():
             subprocess.run(["fedpkg-container-box", "down", "--remove"], env=own, timeout=TIMEOUT, check=False)
 
 

@@ -52,13 +52,13 @@ def _assert_works(packager: Packager) -> None:
 @contextmanager
 def _written(box: Box) -> Iterator[Callable[[], int]]:
     """Watch how many bytes builds had on disk at most."""
-    folders = [box.layout.builder(name) / "state" / "builds" for name in box.layout.builders]
+    directories = [box.layout.builder(name) / "state" / "builds" for name in box.layout.builders]
     most, end = 0, threading.Event()
 
     def watch() -> None:
         nonlocal most
         while not end.wait(0.05):
-            most = max(most, *map(size_of, folders))
+            most = max(most, *map(size_of, directories))
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

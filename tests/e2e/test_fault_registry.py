@@ -146,8 +146,8 @@ def test_a_registry_that_is_down(packager: Packager, box: Box, seconds: int, rec
 
 def test_a_registry_whose_disk_is_full(packager: Packager, box: Box, tmp_path: Path) -> None:
     packager.commit(packager.dockerfile("RUN head -c 20000000 /dev/urandom > /noise", release="1"))
-    folder = tmp_path / "registry"
-    with small_disk(folder, "12M") as disk, docker_registry(folder, authority=box.authority) as address:
+    directory = tmp_path / "registry"
+    with small_disk(directory, "12M") as disk, docker_registry(directory, authority=box.authority) as address:
         with site_settings(box, {"registry": {"candidate": address, "retry_timeout": "4"}}):
             fault = _ended(packager, submit(packager))
             assert _left(box) == []

@@ -109,18 +109,18 @@ def test_all_processes_of_the_builder_are_killed_at_once(packager: Packager, box
 
 
 @pytest.mark.usefixtures("only_first")
-def test_a_stranger_cannot_take_the_folder_of_the_import(packager: Packager, box: Box) -> None:
+def test_a_stranger_cannot_take_the_directory_of_the_import(packager: Packager, box: Box) -> None:
     """Its name is in the arguments of the arches' tasks, which everybody may read."""
     task_id = _pause(packager, "fetched again")
     stranger = box.session(PACKAGER)
     (arch,) = stranger.getTaskChildren(task_id)
-    folder = stranger.getTaskRequest(arch["id"])[0]["upload_directory"]
+    directory = stranger.getTaskRequest(arch["id"])[0]["upload_directory"]
     with pytest.raises(koji.GenericError, match="Invalid upload directory, not owner"):
-        stranger.rawUpload(b"{}", 0, folder, "metadata.json")
+        stranger.rawUpload(b"{}", 0, directory, "metadata.json")
     with pytest.raises(Fault, match="metadata.json"):
-        stranger.rawUpload(b"", 0, f"{folder}/metadata.json", "x")
+        stranger.rawUpload(b"", 0, f"{directory}/metadata.json", "x")
     for name in ("container-build.log", "Dockerfile"):
-        stranger.rawUpload(b"", 0, f"{folder}/{name}", "x")
+        stranger.rawUpload(b"", 0, f"{directory}/{name}", "x")
     mark(box, FIRST, "fetched again").unlink()
     _assert_built(packager, task_id, FIRST)
     restart(box, [FIRST])

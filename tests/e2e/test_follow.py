@@ -108,9 +108,9 @@ def test_silent_clients_do_not_block_others(hub: RunningHub, played: PlayedBuild
 
 
 def test_files_of_the_hub_are_private(hub: RunningHub) -> None:
-    folder = Path(hub.ca).parents[1]
-    assert folder.stat().st_mode & 0o777 == 0o700
-    kept = [path for name in ("pki", "hub") for path in (folder / name).rglob("*") if path.is_file()]
+    directory = Path(hub.ca).parents[1]
+    assert directory.stat().st_mode & 0o777 == 0o700
+    kept = [path for name in ("pki", "hub") for path in (directory / name).rglob("*") if path.is_file()]
     assert kept
     assert {path.name for path in kept if path.suffix in (".pem", ".log") and path.stat().st_mode & 0o077} == set()
 

@@ -52,8 +52,8 @@ LOOK = r"""RUN exec 2>/dev/null; echo "variables: $(env | tr '\n' ' ')"; \
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
     """A builder whose isolation is the one that was found to work."""
-    folder = tmp_path_factory.mktemp("hostile")
-    return Victim.make(folder, choose(Workspaces(folder / "state")))
+    directory = tmp_path_factory.mktemp("hostile")
+    return Victim.make(directory, choose(Workspaces(directory / "state")))
 
 
 @pytest.fixture(scope="module")
@@ -129,19 +129,19 @@ import sys
 from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from tests.support.attack import SHELL, Victim
-folder, runtime = sys.argv[1:]
+directory, runtime = sys.argv[1:]
 steps = "RUN echo found: $(cat /run/secrets/key) end"
-print(Victim(Path(folder), Isolation(runtime)).build(SHELL + steps).all)
+print(Victim(Path(directory), Isolation(runtime)).build(SHELL + steps).all)
 """
 
 
 def test_run_is_given_no_subscriptions_of_the_builder(victim: Victim) -> None:
-    settings, keys = victim.folder / "containers", victim.folder / "keys"
+    settings, keys = victim.directory / "containers", victim.directory / "keys"
     shutil.copytree("/etc/containers", settings)
     keys.mkdir()
     (keys / "key").write_text(f"{SECRET}\n")
     (settings / "mounts.conf").write_text(f"{keys}:/run/secrets\n")  # as RHEL has it for its own keys
-    build = [sys.executable, "-c", _SUBSCRIBED, str(victim.folder), victim.isolation.runtime]
+    build = [sys.executable, "-c", _SUBSCRIBED, str(victim.directory), victim.isolation.runtime]
     there = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/containers && exec "$@"', str(settings)]
     done = subprocess.run([*there, *build], capture_output=True, text=True, timeout=PATIENCE, check=True)
     assert "found: end" in done.stdout
@@ -163,7 +163,7 @@ def archive(victim: Victim) -> Path:
     context = victim.context()
     (context / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
     (context / "secret").write_text(f"{SECRET}\n")
-    target = victim.folder / "other"
+    target = victim.directory / "other"
     target.mkdir()
     store = ["--root", f"{target}/graph", "--runroot", f"{target}/run"]
     for command in (
@@ -184,22 +184,22 @@ DOORS: dict[str, str] = {
     "FROM dir": "FROM dir:ARCHIVE/dir" + SHOW,
     "FROM another store": "FROM containers-storage:[overlay@ARCHIVE/graph+ARCHIVE/run]localhost/private:1" + SHOW,
     "COPY --from archive": f"{SHELL}COPY --from=docker-archive:ARCHIVE/image.tar /secret /\nRUN cat /secret\n",
-    "COPY --from path": f"{SHELL}COPY --from=FOLDER /secret /\nRUN cat /secret\n",
+    "COPY --from path": f"{SHELL}COPY --from=DIRECTORY /secret /\nRUN cat /secret\n",
     "COPY above": f"{SHELL}COPY ../secret /\nRUN cat /secret\n",
-    "COPY absolute": f"{SHELL}COPY FOLDER/secret /\nRUN cat /secret\n",
+    "COPY absolute": f"{SHELL}COPY DIRECTORY/secret /\nRUN cat /secret\n",
     "COPY link": f"{SHELL}COPY link /\nRUN cat /link\n",
-    "COPY through a link": f"{SHELL}COPY folder/secret /\nRUN cat /secret\n",
-    "ADD file address": f"{SHELL}ADD file://FOLDER/secret /\nRUN cat /secret\n",
+    "COPY through a link": f"{SHELL}COPY directory/secret /\nRUN cat /secret\n",
+    "ADD file address": f"{SHELL}ADD file://DIRECTORY/secret /\nRUN cat /secret\n",
     "RUN bind from archive": f"{SHELL}RUN --mount=type=bind,from=docker-archive:ARCHIVE/image.tar,target=/m "
     "cat /m/secret\n",
     "RUN bind above": f"{SHELL}RUN --mount=type=bind,source=..,target=/m cat /m/secret\n",
-    "RUN bind link": f"{SHELL}RUN --mount=type=bind,source=folder,target=/m cat /m/secret\n",
+    "RUN bind link": f"{SHELL}RUN --mount=type=bind,source=directory,target=/m cat /m/secret\n",
     "RUN bind link of a stage": f"{SHELL}RUN ln -s / /root\n{SHELL}"
-    "RUN --mount=type=bind,from=0,source=/root,target=/m,rw cat /mFOLDER/secret\n",
-    "RUN cache above": f"{SHELL}RUN --mount=type=cache,id={'../' * 20}FOLDER,target=/m cat /m/secret\n",
+    "RUN --mount=type=bind,from=0,source=/root,target=/m,rw cat /mDIRECTORY/secret\n",
+    "RUN cache above": f"{SHELL}RUN --mount=type=cache,id={'../' * 20}DIRECTORY,target=/m cat /m/secret\n",
     "RUN cache link of a stage": f"{SHELL}RUN ln -s / /root\n{SHELL}"
-    "RUN --mount=type=cache,from=0,source=/root,target=/m cat /mFOLDER/secret\n",
-    "RUN secret": f"{SHELL}RUN --mount=type=secret,id=FOLDER/secret,target=/m cat /m\n",
+    "RUN --mount=type=cache,from=0,source=/root,target=/m cat /mDIRECTORY/secret\n",
+    "RUN secret": f"{SHELL}RUN --mount=type=secret,id=DIRECTORY/secret,target=/m cat /m\n",
     "ignore file": f"{SHELL}COPY . /all\nRUN cat /all/.dockerignore\n",
 }
 
@@ -209,8 +209,8 @@ def test_buildah_opens_no_file_of_the_builder(victim: Victim, archive: Path, doo
     context = victim.context()
     (context / "link").symlink_to(victim.secret)
     (context / ".dockerignore").symlink_to(victim.secret)
-    (context / "folder").symlink_to(victim.folder)
-    text = DOORS[door].replace("ARCHIVE", str(archive)).replace("FOLDER", str(victim.folder))
+    (context / "directory").symlink_to(victim.directory)
+    text = DOORS[door].replace("ARCHIVE", str(archive)).replace("DIRECTORY", str(victim.directory))
     assert SECRET not in victim.build(text, context=context).all
 
 
@@ -222,13 +222,15 @@ def _entry(name: str, **settings: object) -> tarfile.TarInfo:
 
 
 ENTRIES: dict[str, Callable[[Path], list[tarfile.TarInfo]]] = {
-    "above": lambda folder: [_entry("../" * 12 + f"{folder}/escaped".lstrip("/"))],
-    "absolute": lambda folder: [_entry(f"{folder}/escaped")],
-    "through a link": lambda folder: [
-        _entry("out", type=tarfile.SYMTYPE, linkname=str(folder)),
+    "above": lambda directory: [_entry("../" * 12 + f"{directory}/escaped".lstrip("/"))],
+    "absolute": lambda directory: [_entry(f"{directory}/escaped")],
+    "through a link": lambda directory: [
+        _entry("out", type=tarfile.SYMTYPE, linkname=str(directory)),
         _entry("out/escaped"),
     ],
-    "hard link": lambda folder: [_entry("escaped", type=tarfile.LNKTYPE, linkname="../" * 12 + f"{folder}/secret"[1:])],
+    "hard link": lambda directory: [
+        _entry("escaped", type=tarfile.LNKTYPE, linkname="../" * 12 + f"{directory}/secret"[1:])
+    ],
     "device": lambda _: [_entry("escaped", type=tarfile.BLKTYPE, devmajor=8, devminor=0, mode=0o666)],
 }
 
@@ -240,12 +242,12 @@ READ = "RUN cat /in/here/escaped; test -b /in/here/escaped && head -c 1 /in/here
 def test_archives_stay_where_they_are_unpacked(victim: Victim, kind: str) -> None:
     context = victim.context()
     with tarfile.open(context / "evil.tar", "w") as made:
-        for entry in ENTRIES[kind](victim.folder):
+        for entry in ENTRIES[kind](victim.directory):
             made.addfile(entry, io.BytesIO(b""))
     done = victim.build(f"{SHELL}ADD evil.tar /in/here/\n{READ}\n", context=context)
     assert SECRET not in done.all
     assert "disk" not in done.values()
-    assert not (victim.folder / "escaped").exists()
+    assert not (victim.directory / "escaped").exists()
 
 
 def test_a_cache_is_that_of_one_build(victim: Victim) -> None:

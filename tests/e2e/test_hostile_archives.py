@@ -100,30 +100,30 @@ SMALL = ImageLimits(size=2 * 10**6, decompressed=3 * 10**6, members=20)
 INDEX = json.dumps({"manifests": []}).encode()
 
 
-def _zeros(folder: Path, megabytes: int, pack: Callable[[bytes], bytes]) -> Path:
+def _zeros(directory: Path, megabytes: int, pack: Callable[[bytes], bytes]) -> Path:
     """An OCI archive that is small when it is packed."""
     members = {**LAYOUT, "index.json": INDEX, "blobs/sha256/x": bytes(megabytes * 10**6)}
-    archive = _archive(folder / "bomb.tar", members)
+    archive = _archive(directory / "bomb.tar", members)
     archive.write_bytes(pack(archive.read_bytes()))
     return archive
 
 
-def _sparse(folder: Path, *sizes: int) -> Path:
+def _sparse(directory: Path, *sizes: int) -> Path:
     """An archive of 10 kB with files of which nothing is there."""
     names = ["oci-layout", "index.json"]
     for number, size in enumerate(sizes):
         names.append(f"zeros{number}")
-        with (folder / names[-1]).open("wb") as file:
+        with (directory / names[-1]).open("wb") as file:
             file.truncate(size)
     for name, content in (*LAYOUT.items(), ("index.json", INDEX)):
-        (folder / name).write_bytes(content)
-    run(["tar", "--sparse", "-cf", folder / "sparse.tar", "-C", folder, *names], timeout=60)
-    return folder / "sparse.tar"
+        (directory / name).write_bytes(content)
+    run(["tar", "--sparse", "-cf", directory / "sparse.tar", "-C", directory, *names], timeout=60)
+    return directory / "sparse.tar"
 
 
-def _docker(folder: Path, layer: bytes) -> Path:
+def _docker(directory: Path, layer: bytes) -> Path:
     return _archive(
-        folder / "docker.tar", {"manifest.json": _manifest("c.json", "l.tar"), "c.json": CONFIG, "l.tar": layer}
+        directory / "docker.tar", {"manifest.json": _manifest("c.json", "l.tar"), "c.json": CONFIG, "l.tar": layer}
     )
 
 
@@ -137,11 +137,11 @@ def _layer(megabytes: int) -> bytes:
     return gzip.compress(content.getvalue())
 
 
-def _folder(folder: Path, files: int) -> Path:
-    (folder / "layout").mkdir()
+def _directory(directory: Path, files: int) -> Path:
+    (directory / "layout").mkdir()
     for number in range(files):
-        (folder / "layout" / str(number)).write_bytes(b"")
-    return folder / "layout"
+        (directory / "layout" / str(number)).write_bytes(b"")
+    return directory / "layout"
 
 
 #: What is too large, and how it is said.
@@ -167,7 +167,7 @@ BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
         lambda to: _archive(to / "long.tar", {**LAYOUT, "index.json": INDEX, "x" * 50_000: b""}),
         "more than 20 files, or long names",
     ),
-    "a folder of many files": (lambda to: _folder(to, 21), "more than 20 files"),
+    "a directory of many files": (lambda to: _directory(to, 21), "more than 20 files"),
 }  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def test_many_layers_that_are_small_enough_each_are_watched(tmp_path: Path, work
         reader.check()
 
 
-def test_folders_deeper_in_each_other_than_python_can_call(tmp_path: Path) -> None:
+def test_directories_deeper_in_each_other_than_python_can_call(tmp_path: Path) -> None:
     deep = tmp_path
     for _ in range(1500):
         deep = deep / "a"
@@ -247,9 +247,9 @@ def taken_over(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[Path], No
 def test_a_pipe_in_the_place_of_a_decompressed_archive_is_not_waited_for(
     tmp_path: Path, workspace: Workspace, taken_over: dict[str, Callable[[Path], None]]
 ) -> None:
-    def leave_pipe(folder: Path) -> None:
-        (folder / "archive").unlink()
-        os.mkfifo(folder / "archive")
+    def leave_pipe(directory: Path) -> None:
+        (directory / "archive").unlink()
+        os.mkfifo(directory / "archive")
 
     taken_over["gzip"] = leave_pipe
     archive = _archive(tmp_path / "packed.tar", {**LAYOUT, "index.json": INDEX})
@@ -265,9 +265,9 @@ def test_a_directory_that_a_worker_replaces_with_a_link_is_not_followed(
     outside = tmp_path / "outside"
     outside.mkdir()
 
-    def link(folder: Path) -> None:
-        folder.rename(folder.with_name("moved"))
-        folder.symlink_to(outside)
+    def link(directory: Path) -> None:
+        directory.rename(directory.with_name("moved"))
+        directory.symlink_to(outside)
 
     taken_over["tar"] = link
     archive = _archive(tmp_path / "oci.tar", {**LAYOUT, "index.json": INDEX})
@@ -288,10 +288,10 @@ def test_an_index_is_not_read_through_a_link(
     )
     before = index.read_bytes()
 
-    def link(folder: Path) -> None:
-        if (folder / "layout" / "index.json").exists():
-            (folder / "layout").rename(folder / "moved")
-            (folder / "layout").symlink_to(outside)
+    def link(directory: Path) -> None:
+        if (directory / "layout" / "index.json").exists():
+            (directory / "layout").rename(directory / "moved")
+            (directory / "layout").symlink_to(outside)
 
     taken_over["tar"] = link
     archive = _archive(tmp_path / "oci.tar", {**LAYOUT, "index.json": INDEX})

@@ -98,7 +98,7 @@ def unlabeled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recorded(started: Box, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """An image that is imported as 41-20."""
     scene = Scene(started, tmp_path_factory.mktemp("recorded"))
-    archive = docker_archive(scene.folder, [package], _labels("20"))
+    archive = docker_archive(scene.directory, [package], _labels("20"))
     shown = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(shown):
         for name in ("HOME", "PATH"):
@@ -119,7 +119,7 @@ def _report(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
 def test_archive_of_two_architectures_is_recorded(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    archive = oci_archive(scene.folder, ARCHES, [package], _labels("10"))
+    archive = oci_archive(scene.directory, ARCHES, [package], _labels("10"))
     assert scene.run("import-base", archive, "--koji-tag", demo_site.DEST_TAG, "--json") == 0
     report = _report(capsys)
     nvr = f"{COMPONENT}-41-10"
@@ -159,7 +159,7 @@ def test_repeated_import_is_a_no_op_and_another_image_is_rejected(
     assert scene.run("import-base", recorded.archive, "--json") == 0
     assert _report(capsys) == {**recorded.report, "was_there": True, "warnings": []}
     assert scene.hub.getLastEvent()["id"] == before, "nothing was changed in Koji"
-    assert scene.run("import-base", docker_archive(scene.folder, [], _labels("20"))) == 3
+    assert scene.run("import-base", docker_archive(scene.directory, [], _labels("20"))) == 3
     assert f"{COMPONENT}-41-20 already exists with another image" in capsys.readouterr().err
     assert reserved(scene.box) == []
 
@@ -178,16 +178,16 @@ def test_single_image_imported_with_chosen_names_is_a_parent(
     scene: Scene, package: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Its digest does not change, and builds on it find the Koji build although no label names it."""
-    layout = oci_layout(scene.folder, ["x86_64"], [package], {"vendor": "elsewhere"})
+    layout = oci_layout(scene.directory, ["x86_64"], [package], {"vendor": "elsewhere"})
     nvr = f"{COMPONENT}-7-30"
-    with docker_registry(scene.folder) as host:
-        certificates = access(scene.folder).certificates
+    with docker_registry(scene.directory) as host:
+        certificates = access(scene.directory).certificates
         assert certificates
         trusted = Path(scene.environment["HOME"]) / ".config/containers/certs.d" / host
         trusted.mkdir(parents=True)
         (trusted / "ca.crt").write_bytes((certificates / "ca.crt").read_bytes())
         upstream = ImageReference(host, "upstream/base", tag="41")
-        registry = Registry(access(scene.folder))
+        registry = Registry(access(scene.directory))
         registry.copy_image(f"oci:{layout}:x86_64", [], upstream, preserve_digests=True)
         digest = registry.manifest(upstream).digest
         assert scene.run("import-base", str(upstream), "--nvr", nvr, "--koji-tag", demo_site.DEST_TAG) == 0
@@ -234,11 +234,11 @@ def test_invalid_names_are_rejected(
 
 
 def test_repository_of_another_package_is_rejected(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    theirs, ours = scene.folder / "theirs", scene.folder / "ours"
-    for folder, component in ((theirs, "tests-hello"), (ours, COMPONENT)):
-        folder.mkdir()
+    theirs, ours = scene.directory / "theirs", scene.directory / "ours"
+    for directory, component in ((theirs, "tests-hello"), (ours, COMPONENT)):
+        directory.mkdir()
         labels = {**LABELS, "com.redhat.component": component, "name": "tests/owned", "release": "40"}
-        docker_archive(folder, [], labels)
+        docker_archive(directory, [], labels)
     assert scene.run("import-base", theirs / "base.tar.gz") == 0
     before, event = scene.tags("tests/owned"), scene.hub.getLastEvent()["id"]
     capsys.readouterr()
@@ -252,9 +252,9 @@ def test_repository_of_another_package_is_rejected(scene: Scene, capsys: pytest.
 def test_next_image_with_chosen_names(scene: Scene) -> None:
     """No label names the owner of the first image: Koji does."""
     for release in ("33", "34"):
-        folder = scene.folder / release
-        folder.mkdir()
-        archive = docker_archive(folder, [], {"vendor": "elsewhere", "release": release})
+        directory = scene.directory / release
+        directory.mkdir()
+        archive = docker_archive(directory, [], {"vendor": "elsewhere", "release": release})
         named = ("--nvr", f"{COMPONENT}-7-{release}", "--repository", "tests/chosen")
         assert scene.run("import-base", archive, *named, "--koji-tag", demo_site.DEST_TAG) == 0
     assert scene.tags("tests/chosen")["latest"] == scene.image(f"{COMPONENT}-7-34").digest
@@ -269,7 +269,7 @@ def test_primary_tag_of_another_image_is_rejected(
     with registry_of(scene.box).repository(image) as repository:
         repository.put_manifest("41-46", repository.manifest(image.digest))
     before = scene.tags()
-    assert scene.run("import-base", docker_archive(scene.folder, [], _labels("46"))) == 3
+    assert scene.run("import-base", docker_archive(scene.directory, [], _labels("46"))) == 3
     assert ":41-46 is already another image" in capsys.readouterr().err
     assert (scene.tags(), scene.hub.getBuild(f"{COMPONENT}-41-46"), reserved(scene.box)) == (before, None, [])
 
@@ -279,13 +279,13 @@ def test_killed_import_can_be_repeated(scene: Scene) -> None:
 
     Sites serve the work directory over HTTP: the path is visible as soon as it has a file.
     """
-    archive = docker_archive(scene.folder, [], _labels("47"))
+    archive = docker_archive(scene.directory, [], _labels("47"))
     assert scene.killed("archive uploaded", "import-base", archive) == 9
     build = scene.build(f"{COMPONENT}-41-47")["id"]
-    (folder,) = (scene.box.layout.topdir / "work" / "container-build").glob(f"import-{build}-*")
+    (directory,) = (scene.box.layout.topdir / "work" / "container-build").glob(f"import-{build}-*")
     stranger = scene.box.session(PACKAGER)
     with pytest.raises(koji.GenericError, match="Invalid upload directory, not owner"):
-        stranger.rawUpload(b"{}", 0, f"container-build/{folder.name}", "metadata.json")
+        stranger.rawUpload(b"{}", 0, f"container-build/{directory.name}", "metadata.json")
     with registry_of(scene.box).repository(ImageReference(scene.box.layout.registry_address, "tests/base")) as there:
         (unique,) = (tag for tag in there.tags() if tag.startswith(f"import-{build}-"))
         there.put_manifest("41-47", there.manifest(unique))
@@ -294,7 +294,7 @@ def test_killed_import_can_be_repeated(scene: Scene) -> None:
 
 
 def test_image_without_rpms_is_imported_with_a_warning(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    archive = docker_archive(scene.folder, [], _labels("50"))
+    archive = docker_archive(scene.directory, [], _labels("50"))
     assert scene.run("import-base", archive) == 0
     said = capsys.readouterr().err
     assert "warning: x86_64: the image has no RPMs" in said
@@ -320,7 +320,7 @@ def test_failing_registry_releases_the_nvr(scene: Scene, package: Path, monkeypa
     def fail(*_: object, **__: object) -> None:
         raise RegistryError("it is away")
 
-    archive = docker_archive(scene.folder, [package], _labels("61"))
+    archive = docker_archive(scene.directory, [package], _labels("61"))
     with monkeypatch.context() as away:
         away.setattr(Registry, "copy_image", fail)
         assert scene.run("import-base", archive) == 1
@@ -337,7 +337,7 @@ def test_import_killed_after_a_step_can_be_repeated(
     scene: Scene, package: Path, step: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     release = f"7{STEPS.index(step)}"
-    archive = docker_archive(scene.folder, [package], _labels(release))
+    archive = docker_archive(scene.directory, [package], _labels(release))
     arguments = ("import-base", archive, "--koji-tag", demo_site.DEST_TAG)
     assert scene.killed(step, *arguments) == 9
     assert scene.run(*arguments) == 0
@@ -347,18 +347,18 @@ def test_import_killed_after_a_step_can_be_repeated(
     assert [each["name"] for each in scene.hub.listTags(build["id"])] == [demo_site.DEST_TAG]
     assert scene.tags()[f"41-{release}"] == scene.image(nvr).digest
     assert reserved(scene.box) == []
-    assert list((scene.folder / "state" / "builds").iterdir()) == []
+    assert list((scene.directory / "state" / "builds").iterdir()) == []
 
 
 def test_invalid_archive_leaves_nothing(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
-    archive = scene.folder / "evil.tar"
+    archive = scene.directory / "evil.tar"
     with tarfile.open(archive, "w") as file:
         for name in ("oci-layout", "../../../../tmp/escaped-from-an-archive"):
             file.addfile(tarfile.TarInfo(name))
     assert scene.run("import-base", archive) == 2
     assert "cannot be read as an image" in capsys.readouterr().err
     assert not Path("/tmp/escaped-from-an-archive").exists()
-    assert list((scene.folder / "state" / "builds").iterdir()) == []
+    assert list((scene.directory / "state" / "builds").iterdir()) == []
     assert reserved(scene.box) == []
 
 
@@ -371,7 +371,7 @@ def test_neither_a_file_nor_an_image(scene: Scene, capsys: pytest.CaptureFixture
 def test_parallel_imports_are_rejected(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     from fedpkg_container.image.base.base_import import import_context
 
-    with import_context(scene.folder / "state", registry_of(scene.box).access):
+    with import_context(scene.directory / "state", registry_of(scene.box).access):
         assert scene.run("import-base", "./any.tar") == 1
     assert "another import is running on this machine" in capsys.readouterr().err
 
@@ -379,7 +379,7 @@ def test_parallel_imports_are_rejected(scene: Scene, capsys: pytest.CaptureFixtu
 def test_prune_keeps_recorded_images_and_deletes_aborted_imports(
     scene: Scene, recorded: Recorded, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = docker_archive(scene.folder, [], _labels("80"))
+    archive = docker_archive(scene.directory, [], _labels("80"))
     assert scene.killed("published", "import-base", archive) == 9
     now = time.time
     monkeypatch.setattr("fedpkg_container.registry.pruning.pruner.MAX_CLOCK_SKEW", float("inf"))

@@ -179,15 +179,15 @@ def test_a_locked_tag_takes_scratch_builds(person: Person) -> None:
     assert person.build("--scratch", target="locked").returncode == 0
 
 
-def _own(person: Person, folder: Path) -> dict[str, str]:
+def _own(person: Person, directory: Path) -> dict[str, str]:
     """A home like the person's, whose profile names no directory of plugins."""
     profile = configparser.ConfigParser(interpolation=None)
     profile.read(Path(person.environment["HOME"]) / ".koji" / "config")
     del profile["koji"]["plugin_paths"]
-    (folder / ".koji" / "plugins").mkdir(parents=True)
-    with (folder / ".koji" / "config").open("w") as file:
+    (directory / ".koji" / "plugins").mkdir(parents=True)
+    with (directory / ".koji" / "config").open("w") as file:
         profile.write(file)
-    return {**person.environment, "HOME": str(folder)}
+    return {**person.environment, "HOME": str(directory)}
 
 
 def test_without_the_plugin_there_is_no_such_command(person: Person, tmp_path: Path) -> None:
@@ -204,9 +204,9 @@ def test_linked_into_a_persons_plugins(person: Person, tmp_path: Path) -> None:
 
 def test_linked_into_the_systems_plugins(person: Person, tmp_path: Path) -> None:
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    folder = tmp_path / "usr" / "lib" / version / "site-packages" / "koji_cli_plugins"
-    folder.mkdir(parents=True)
-    (folder / PLUGIN.name).symlink_to(PLUGIN)
+    directory = tmp_path / "usr" / "lib" / version / "site-packages" / "koji_cli_plugins"
+    directory.mkdir(parents=True)
+    (directory / PLUGIN.name).symlink_to(PLUGIN)
     command = (sys.executable, "-c", ELSEWHERE, str(tmp_path / "usr"), KOJI)
     env = _own(person, tmp_path / "home")
     done = run(env, *command, "container-build", "--scratch", "--git-branch", "rawhide", site.TARGET, SOURCE)

@@ -64,8 +64,8 @@ def _downloads(box: Box, digest: str, since: int) -> int:
 
 def _layers(store: Path) -> list[dict[str, Any]]:
     """The layers that a store has itself, those of working containers included."""
-    folder = store / "work" / "graph" / "overlay-layers"
-    files = [path for name in ("layers.json", "volatile-layers.json") if (path := folder / name).exists()]
+    directory = store / "work" / "graph" / "overlay-layers"
+    files = [path for name in ("layers.json", "volatile-layers.json") if (path := directory / name).exists()]
     return [layer for path in files for layer in json.loads(path.read_text() or "[]")]
 
 
@@ -83,7 +83,12 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
 
     def at_work() -> list[Path]:
         """Stores of builds that have a layer of their own."""
-        return [folder for state in stores.values() for folder in (state / "builds").glob("task-*") if _layers(folder)]
+        return [
+            directory
+            for state in stores.values()
+            for directory in (state / "builds").glob("task-*")
+            if _layers(directory)
+        ]
 
     eventually(lambda: len(at_work()) == 4, at_work)
     base = registry_of(box).configuration(ImageReference.parse(packager.base), Platform("amd64"))["rootfs"]["diff_ids"]
@@ -93,11 +98,11 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
     }
     for state, layers in shared.items():
         assert [[layer["diff-digest"] for layer in layers].count(each) for each in base] == [1] * len(base), state
-    for folder in at_work():
-        (own,) = _layers(folder)
-        (below,) = (layer for layer in shared[folder.parents[1]] if layer["id"] == own["parent"])
+    for directory in at_work():
+        (own,) = _layers(directory)
+        (below,) = (layer for layer in shared[directory.parents[1]] if layer["id"] == own["parent"])
         assert below["diff-digest"] == base[-1]
-    assert {folder.parents[1] for folder in at_work()} == set(stores.values())
+    assert {directory.parents[1] for directory in at_work()} == set(stores.values())
     _all_end_well(session, tasks)
     assert _most_at_once(_children(session, tasks)) == 4
     nothing_left(box)

@@ -33,9 +33,9 @@ def digests(manifest: Manifest) -> set[str]:
     return {blob.digest for blob in manifest.blobs}
 
 
-def changes(folder: Path) -> dict[Path, tuple[int, ...]]:
+def changes(directory: Path) -> dict[Path, tuple[int, ...]]:
     """What would show that something was changed."""
-    found = {path: path.stat() for path in folder.rglob("*")}
+    found = {path: path.stat() for path in directory.rglob("*")}
     return {path: (it.st_mode, it.st_ino, it.st_nlink, it.st_size, it.st_mtime_ns) for path, it in found.items()}
 
 

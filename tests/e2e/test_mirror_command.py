@@ -63,7 +63,7 @@ def test_text_output(it: Mirrored) -> None:
     assert said.startswith(f"{it.tree}: 3 new blobs (") and "1 repository, 2 tags (2 queried), 1 manifest;" in said
     assert "\x1b" not in said  # no bar, since this is no terminal
     assert "0 new blobs, 3 present\n" in it.call()
-    other = it.folder / "elsewhere"
+    other = it.directory / "elsewhere"
     assert "3 new blobs" in it.call(str(other), "--repository", "fedora/*", "--rate", "10M", "--parallel", "2")
     assert other.is_dir()
 
@@ -146,7 +146,7 @@ def test_every_option_is_documented() -> None:
 
 
 def test_journal_saves_requests(it: Mirrored) -> None:
-    record = it.folder / "record"
+    record = it.directory / "record"
     it.site(f"[promotion]\nrecord = {record}\n")
     for name in ("a", "b"):
         it.storage.image(name, "1-1", layers=[name.encode()])
@@ -164,7 +164,7 @@ def test_journal_saves_requests(it: Mirrored) -> None:
 
 
 def test_unfinished_promotion_is_queried_until_repeated(it: Mirrored) -> None:
-    record = it.folder / "record"
+    record = it.directory / "record"
     it.storage.image("a", "1-1", layers=[b"a"])
     it.run(journal=record)
     entry = begun(record, f"{it.host}/a")
@@ -178,7 +178,7 @@ def test_unfinished_promotion_is_queried_until_repeated(it: Mirrored) -> None:
 
 
 def test_everything_is_queried_once_a_day(it: Mirrored) -> None:
-    record, clock = it.folder / "record", Clock()
+    record, clock = it.directory / "record", Clock()
     record.write_text("")
     it.storage.image("a", "1-1", layers=[b"a"])
     it.run(journal=record, now=clock)
@@ -290,7 +290,7 @@ def test_verification_without_archives_removes_damaged_archives(it: Mirrored) ->
     it.storage.image("b", "1-1", layers=[layer("b")])
     it.run(archives=True)
     damage_byte(it.tree / "archives/a/a-1-1.x86_64.docker.tar.gz")
-    (it.tree / "archives/b/folder.docker.tar.gz").mkdir()
+    (it.tree / "archives/b/directory.docker.tar.gz").mkdir()
     (it.tree / "archives/b/README").write_text("mine")
     summary = it.run(verify=True)
     assert (summary.repaired, summary.archives, summary.errors) == (1, 0, [])

@@ -145,7 +145,7 @@ def test_bandwidth_limit_for_all_downloads(it: Mirrored, server: BlobServer) -> 
 @pytest.mark.parametrize("offset", [0, 1 << 20])
 def test_partial_download_is_kept_after_cancellation(it: Mirrored, offset: int) -> None:
     digest = push(it)
-    partial = it.folder / "partial"
+    partial = it.directory / "partial"
     partial.mkdir()
     part = partial / digest
     if offset:

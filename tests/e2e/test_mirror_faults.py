@@ -80,7 +80,7 @@ def test_registry_killed_during_a_run(mortal: tuple[Mirrored, contextlib.ExitSta
     assert summary.errors and not summary.interrupted
     there = len(it.blobs())
     assert there < 12
-    with docker_registry(it.folder, port=int(it.host.rpartition(":")[2])):
+    with docker_registry(it.directory, port=int(it.host.rpartition(":")[2])):
         summary = it.run()
     assert (summary.errors, summary.present, len(it.blobs())) == ([], there, 12)
 
@@ -195,7 +195,7 @@ def test_signal_stops_a_run_that_is_retrying(mortal: tuple[Mirrored, contextlib.
     it, stack = mortal
     several(it)
     it.site("rate = 1M\n")
-    path = it.folder / "registry.conf"
+    path = it.directory / "registry.conf"
     path.write_text(path.read_text().replace("retry_timeout = 0", "retry_timeout = 600"))
     with it.start() as process:
         wait_for_part(it)

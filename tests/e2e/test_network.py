@@ -52,9 +52,9 @@ FETCH = (sys.executable, "-c", _FETCH)
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
     """A builder with the world around it, whose isolation is the one that was found to work."""
-    folder = tmp_path_factory.mktemp("network")
-    with outside(folder):
-        yield Victim.make(folder, choose(Workspaces(folder / "state")))
+    directory = tmp_path_factory.mktemp("network")
+    with outside(directory):
+        yield Victim.make(directory, choose(Workspaces(directory / "state")))
 
 
 @pytest.fixture(scope="module")
@@ -179,16 +179,16 @@ import sys
 from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from tests.support.attack import SHELL, Victim
-folder, runtime, address = sys.argv[1:]
+directory, runtime, address = sys.argv[1:]
 steps = f"RUN wget -q -O - http://{address}/\\nADD http://{address}/index.html /x\\nRUN cat /x\\n"
-print(Victim(Path(folder), Isolation(runtime)).build(SHELL + steps, network="isolated").all)
+print(Victim(Path(directory), Isolation(runtime)).build(SHELL + steps, network="isolated").all)
 """
 
 
 def test_isolated_asks_the_builders_resolver_for_names(victim: Victim) -> None:
-    settings = victim.folder / "resolv.conf"
+    settings = victim.directory / "resolv.conf"
     settings.write_text(f"nameserver {SERVER}\n")
-    build = [sys.executable, "-c", _RESOLVE, str(victim.folder), victim.isolation.runtime]
+    build = [sys.executable, "-c", _RESOLVE, str(victim.directory), victim.isolation.runtime]
     there = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/resolv.conf && exec "$@"', str(settings)]
     with resolver():
         command = [*there, *build, f"outside.test:{PORT}"]
@@ -201,28 +201,28 @@ import sys
 from pathlib import Path
 from fedpkg_container.engines.isolation import Isolation
 from tests.support.attack import SHELL, Victim
-folder, runtime = sys.argv[1:]
-victim = Victim(Path(folder), Isolation(runtime))
+directory, runtime = sys.argv[1:]
+victim = Victim(Path(directory), Isolation(runtime))
 victim.build(SHELL + "RUN (sleep 1000 &) && echo $((6 * 7)) > /started && sleep 1000\\n", network="isolated")
 """
 
 
 def test_nothing_survives_a_builder_that_is_killed(victim: Victim) -> None:
-    workspaces = Workspaces(victim.folder / "state")
-    command = [sys.executable, "-c", _BUILD, str(victim.folder), victim.isolation.runtime]
+    workspaces = Workspaces(victim.directory / "state")
+    command = [sys.executable, "-c", _BUILD, str(victim.directory), victim.isolation.runtime]
     builder = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        folder = _started(workspaces)
-        alive = processes_in(folder)
+        directory = _started(workspaces)
+        alive = processes_in(directory)
         assert {"slirp4netns", "sleep", "buildah", "bwrap"} <= {_program(pid) for pid in alive}
     finally:
         os.kill(builder.pid, signal.SIGKILL)
         builder.wait(timeout=PATIENCE)
-    eventually(lambda: not any(is_running(pid) for pid in alive), lambda: processes_in(folder))
-    assert processes_in(folder) == []
-    assert mounts_below(folder) == []
-    assert workspaces.clean_up() == [folder.name]
-    assert cgroups.groups(folder) == []
+    eventually(lambda: not any(is_running(pid) for pid in alive), lambda: processes_in(directory))
+    assert processes_in(directory) == []
+    assert mounts_below(directory) == []
+    assert workspaces.clean_up() == [directory.name]
+    assert cgroups.groups(directory) == []
 
 
 def _program(pid: int) -> str:
@@ -236,8 +236,8 @@ def _started(workspaces: Workspaces) -> Path:
     """The directory of a build, when its RUN runs."""
     deadline = time.monotonic() + PATIENCE
     while True:
-        for folder in workspaces.builds.iterdir():
-            if list(folder.glob("work/graph/overlay/*/diff/started")):
-                return folder
+        for directory in workspaces.builds.iterdir():
+            if list(directory.glob("work/graph/overlay/*/diff/started")):
+                return directory
         assert time.monotonic() < deadline, "the build did not start"
         time.sleep(0.05)

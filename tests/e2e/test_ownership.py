@@ -23,9 +23,9 @@ OURS, THEIRS = "hello-container", "other-container"
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Registry, str]]:
-    folder = tmp_path_factory.mktemp("registry")
-    with docker_registry(folder) as address:
-        yield Registry(access(folder)), address
+    directory = tmp_path_factory.mktemp("registry")
+    with docker_registry(directory) as address:
+        yield Registry(access(directory)), address
 
 
 @pytest.fixture

@@ -25,17 +25,17 @@ V6, V7 = ({"architecture": "arm", "os": "linux", "variant": variant} for variant
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Repository]]:
-    folder = tmp_path_factory.mktemp("registry")
-    with docker_registry(folder) as host, Registry(access(folder)).http(host) as http:
-        yield folder, Repository(http, "base")
+    directory = tmp_path_factory.mktemp("registry")
+    with docker_registry(directory) as host, Registry(access(directory)).http(host) as http:
+        yield directory, Repository(http, "base")
 
 
 def _resolve(base: tuple[Path, Repository], *arches: str) -> None:
-    folder, repository = base
-    (folder / "site.conf").write_text(f"[registry]\ncandidate = {repository.http.host}\n")
+    directory, repository = base
+    (directory / "site.conf").write_text(f"[registry]\ncandidate = {repository.http.host}\n")
     platforms = [platform_of(arch) for arch in arches]
     resolver = ParentResolver(
-        read_builder_config(folder / "site.conf"), Registry(access(folder)), platforms, lambda _: None
+        read_builder_config(directory / "site.conf"), Registry(access(directory)), platforms, lambda _: None
     )
     resolver.resolve(Dockerfile(f"FROM {repository.reference.tagged('1')}\n"))
 

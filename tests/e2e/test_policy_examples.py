@@ -74,8 +74,8 @@ def _build(who: Any, target: str, options: dict[str, Any], source: str, named: d
 
 
 @contextmanager
-def _site(heading: str, folder: Path) -> Iterator[Site]:
-    with running_hub(folder, configuration=_example(heading)) as hub:
+def _site(heading: str, directory: Path) -> Iterator[Site]:
+    with running_hub(directory, configuration=_example(heading)) as hub:
         yield Site(hub)
 
 

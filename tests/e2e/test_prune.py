@@ -33,18 +33,18 @@ from tests.support.waiting import PATIENCE
 
 @pytest.fixture(scope="module")
 def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str, str]]:
-    folder = tmp_path_factory.mktemp("registries")
-    with docker_registry(folder) as candidate, docker_registry(folder) as stable:
-        yield folder, candidate, stable
+    directory = tmp_path_factory.mktemp("registries")
+    with docker_registry(directory) as candidate, docker_registry(directory) as stable:
+        yield directory, candidate, stable
 
 
 @pytest.fixture
 def scene(registries: tuple[Path, str, str]) -> Iterator[Scene]:
-    folder, candidate, stable = registries
-    site = site_of(folder, candidate, Target("stable", stable, access(folder), "fedora", ("*",)))
-    registry = Registry(access(folder))
+    directory, candidate, stable = registries
+    site = site_of(directory, candidate, Target("stable", stable, access(directory), "fedora", ("*",)))
+    registry = Registry(access(directory))
     with registry.http(candidate) as http, registry.http(stable) as promoted:
-        scene = Scene(folder, site, http, promoted)
+        scene = Scene(directory, site, http, promoted)
         yield scene
         for name in ("hello", "other", "staging/task-7", "staging/task-8", "staging/task-9"):
             for digest in set(scene.held(name).values()):
@@ -230,7 +230,7 @@ def test_unavailable_koji_or_target_deletes_nothing(scene: Scene, monkeypatch: p
             scene.prune()
     scene.records.answers = None
     monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
-    nobody = Target("outside", "127.0.0.1:9", access(scene.folder), koji_tags=("*",))
+    nobody = Target("outside", "127.0.0.1:9", access(scene.directory), koji_tags=("*",))
     scene.site = replace(scene.site, targets={**scene.site.targets, "outside": nobody})
     with pytest.raises(RegistryError, match="127.0.0.1:9"):
         scene.prune()
@@ -240,7 +240,7 @@ def test_unavailable_koji_or_target_deletes_nothing(scene: Scene, monkeypatch: p
 
 def test_target_in_the_candidate_registry(scene: Scene) -> None:
     own = scene.site.candidates.registry
-    within = Target("stable", own, access(scene.folder), "other", ("*",))
+    within = Target("stable", own, access(scene.directory), "other", ("*",))
     scene.site = replace(scene.site, targets={"stable": within})
     image(scene["other/hello"], "old but stable", stamp(90))
     image(scene["other"], "old", stamp(90))
@@ -264,7 +264,7 @@ def test_wrong_clock(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_repository_with_invalid_manifest_is_skipped(scene: Scene) -> None:
     broken = image(scene["hello"], "broken", stamp(90))
     image(scene["other"], "old", stamp(90))
-    root = next(scene.folder.glob(f"data-{scene.site.candidates.registry.rpartition(':')[2]}"))
+    root = next(scene.directory.glob(f"data-{scene.site.candidates.registry.rpartition(':')[2]}"))
     digest = broken.digest.rpartition(":")[2]
     data = root / "docker/registry/v2/blobs/sha256" / digest[:2] / digest / "data"
     content = data.read_bytes()
@@ -323,5 +323,5 @@ def test_garbage_collection_afterwards_removes_only_deleted_layers(tmp_path: Pat
         run(["skopeo", "copy", "--all", *options, f"docker://{source}", f"dir:{tmp_path / 'copy'}"], timeout=PATIENCE)
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _size(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())

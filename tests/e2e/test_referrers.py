@@ -25,21 +25,21 @@ SIGNATURE = Artifact("application/vnd.example.signature", "x.sig", b"signed", "2
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("registries")
 
 
 @pytest.fixture(scope="module")
-def plain(folder: Path) -> Iterator[tuple[Registry, str]]:
+def plain(directory: Path) -> Iterator[tuple[Registry, str]]:
     """docker-registry, which asks for no password."""
-    with docker_registry(folder) as host:
-        yield Registry(access(folder)), host
+    with docker_registry(directory) as host:
+        yield Registry(access(directory)), host
 
 
 @pytest.fixture(scope="module")
-def locked(folder: Path) -> Iterator[str]:
+def locked(directory: Path) -> Iterator[str]:
     """docker-registry, which asks for a password."""
-    with docker_registry(folder, password=True) as host:
+    with docker_registry(directory, password=True) as host:
         yield host
 
 
@@ -94,8 +94,8 @@ def test_an_image_that_is_not_there(plain: tuple[Registry, str]) -> None:
         attach(repository, "sha256:" + "0" * 64, SBOM)
 
 
-def test_a_password_from_the_auth_file(locked: str, folder: Path) -> None:
-    registry = Registry(access(folder, locked, password=PASSWORD))
+def test_a_password_from_the_auth_file(locked: str, directory: Path) -> None:
+    registry = Registry(access(directory, locked, password=PASSWORD))
     image = ImageReference(locked, "hello/web", digest=push_image(registry, locked, "hello/web", "one"))
     with registry.repository(image) as repository:
         digest = attach(repository, image.digest, SBOM)
@@ -104,8 +104,8 @@ def test_a_password_from_the_auth_file(locked: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "the wrong secret"])
-def test_no_password_or_a_wrong_one(password: str, locked: str, folder: Path) -> None:
-    registry = Registry(access(folder, locked, password=password))
+def test_no_password_or_a_wrong_one(password: str, locked: str, directory: Path) -> None:
+    registry = Registry(access(directory, locked, password=password))
     image = ImageReference(locked, "hello/web")
     with registry.repository(image) as repository, pytest.raises(RegistryError, match="denied") as raised:
         attach(repository, "sha256:" + "0" * 64, SBOM)
@@ -113,8 +113,8 @@ def test_no_password_or_a_wrong_one(password: str, locked: str, folder: Path) ->
     assert not password or password not in shown
 
 
-def test_an_auth_file_that_is_broken_is_not_repeated(locked: str, folder: Path) -> None:
-    found = access(folder, locked, password=PASSWORD)
+def test_an_auth_file_that_is_broken_is_not_repeated(locked: str, directory: Path) -> None:
+    found = access(directory, locked, password=PASSWORD)
     assert found.auth_file
     found.auth_file.write_text(json.dumps({"auths": {locked: {"auth": "c2VjcmV0"}}}))
     with (
@@ -126,9 +126,9 @@ def test_an_auth_file_that_is_broken_is_not_repeated(locked: str, folder: Path) 
     assert "secret" not in raised.value.reason
 
 
-def test_a_registry_with_the_api_and_tokens(folder: Path) -> None:
-    with memory_registry(folder) as server:
-        registry = Registry(access(folder, f"{server.address}/hello", password=PASSWORD))
+def test_a_registry_with_the_api_and_tokens(directory: Path) -> None:
+    with memory_registry(directory) as server:
+        registry = Registry(access(directory, f"{server.address}/hello", password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         with registry.repository(image) as repository:
             digest = attach(repository, image.digest, SBOM)
@@ -142,9 +142,9 @@ def test_a_registry_with_the_api_and_tokens(folder: Path) -> None:
         assert len(asked) == 3, "a token is asked for once for each session and action"
 
 
-def test_a_registry_that_fails_for_a_moment_is_asked_again(folder: Path) -> None:
-    with memory_registry(folder) as server:
-        registry = Registry(access(folder, server.address, password=PASSWORD))
+def test_a_registry_that_fails_for_a_moment_is_asked_again(directory: Path) -> None:
+    with memory_registry(directory) as server:
+        registry = Registry(access(directory, server.address, password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server.faults["/manifests/"] = [503, 502]
         with registry.repository(image) as repository:
@@ -154,11 +154,11 @@ def test_a_registry_that_fails_for_a_moment_is_asked_again(folder: Path) -> None
             attach(repository, image.digest, SBOM)
 
 
-def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_registry_that_hangs_is_not_waited_for_again(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     limit = slowed(0.5)
     monkeypatch.setattr("tests.support.memory_registry.HANGS", 6 * limit)
-    with memory_registry(folder) as server:
-        registry = Registry(replace(access(folder, server.address, password=PASSWORD), timeout=limit))
+    with memory_registry(directory) as server:
+        registry = Registry(replace(access(directory, server.address, password=PASSWORD), timeout=limit))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server.faults["/blobs/"] = [Fault(kind=HANG)] * 2
         with registry.repository(image) as repository, pytest.raises(RegistryError, match="timed out"):
@@ -166,16 +166,19 @@ def test_a_registry_that_hangs_is_not_waited_for_again(folder: Path, monkeypatch
         assert len(server.faults["/blobs/"]) == 1
 
 
-def test_what_the_registry_gives_must_be_what_was_asked_for(folder: Path) -> None:
-    with memory_registry(folder) as server:
-        registry = Registry(access(folder, server.address, password=PASSWORD))
+def test_what_the_registry_gives_must_be_what_was_asked_for(directory: Path) -> None:
+    with memory_registry(directory) as server:
+        registry = Registry(access(directory, server.address, password=PASSWORD))
         image = ImageReference(server.address, "hello", digest=push_image(registry, server.address, "hello", "one"))
         server["hello"].manifests[image.digest] += b" "
         with registry.repository(image) as repository, pytest.raises(RegistryError, match="digest mismatch"):
             attach(repository, image.digest, SBOM)
 
 
-def test_a_registry_that_is_not_there(folder: Path) -> None:
+def test_a_registry_that_is_not_there(directory: Path) -> None:
     nobody = ImageReference("127.0.0.1:9", "hello")
-    with Registry(access(folder)).repository(nobody) as repository, pytest.raises(RegistryError, match="127.0.0.1:9"):
+    with (
+        Registry(access(directory)).repository(nobody) as repository,
+        pytest.raises(RegistryError, match="127.0.0.1:9"),
+    ):
         referrers(repository, "sha256:" + "0" * 64)

@@ -27,9 +27,9 @@ REPO = f"[outside]\nname=outside\nbaseurl=http://{OUTSIDE}:{PORT}/\ngpgcheck=0\n
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL of an external .repo file."""
-    folder = tmp_path_factory.mktemp("world")
-    with outside(folder):
-        (folder / "outside" / "x.repo").write_text(REPO)
+    directory = tmp_path_factory.mktemp("world")
+    with outside(directory):
+        (directory / "outside" / "x.repo").write_text(REPO)
         yield f"http://{OUTSIDE}:{PORT}/x.repo"
 
 

@@ -31,10 +31,10 @@ STEPS = (
 @pytest.fixture(scope="module")
 def dnf_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
     """A box with one builder, whose base image has dnf."""
-    folder = tmp_path_factory.mktemp("dnf")
+    directory = tmp_path_factory.mktemp("dnf")
     more = Package("hello-web-more", "Pages", contents={"/usr/share/hello-web/more.html": "more\n"})
-    with running(Box(Layout.open(folder / "box", builders=machines(1)))) as box:
-        furnish(box, folder, dnf=True, more=[more])
+    with running(Box(Layout.open(directory / "box", builders=machines(1)))) as box:
+        furnish(box, directory, dnf=True, more=[more])
         yield box
 
 

@@ -35,7 +35,7 @@ SOON = 240.0
 def disk(tmp_path: Path) -> Iterator[Path]:
     """Provide a file system of 100 MB."""
     with small_disk(tmp_path / "disk", "100M") as made:
-        yield made.folder
+        yield made.directory
 
 
 @pytest.fixture
@@ -51,14 +51,14 @@ def workspace(disk: Path) -> Iterator[Workspace]:
 
 
 def test_endless_lookaside_file_fills_the_disk(disk: Path, workspace: Workspace, log: BuildLog) -> None:
-    folder = workspace.new("source")
-    (folder / "sources").write_text(f"SHA512 (data) = {hashlib.sha512(b'').hexdigest()}\n")
+    directory = workspace.new("source")
+    (directory / "sources").write_text(f"SHA512 (data) = {hashlib.sha512(b'').hexdigest()}\n")
     room = disk_guard(disk, LIMITS, log)
     began = time.monotonic()
     with dripping(bytes(MEGABYTE), 0.1) as address:
         with pytest.raises(BuildFailedError, match=r"the builder has only \S+ MB of free disk space"):
             lookaside.fetch_sources(
-                folder, workspace, "git+https://example.org/container/x", Lookaside(address), log.report, room
+                directory, workspace, "git+https://example.org/container/x", Lookaside(address), log.report, room
             )
     assert time.monotonic() - began < SOON
     assert shutil.disk_usage(disk).free > 0

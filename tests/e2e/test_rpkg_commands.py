@@ -67,12 +67,12 @@ class Person:
 @pytest.fixture(scope="module")
 def lookaside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A lookaside cache that holds the archive; its address."""
-    folder = tmp_path_factory.mktemp("lookaside")
+    directory = tmp_path_factory.mktemp("lookaside")
     digest = hashlib.sha512(ARCHIVE).hexdigest()
-    file = folder / "rpms" / "hello" / "hello.tar" / "sha512" / digest / "hello.tar"
+    file = directory / "rpms" / "hello" / "hello.tar" / "sha512" / digest / "hello.tar"
     file.parent.mkdir(parents=True)
     file.write_bytes(ARCHIVE)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(directory))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -81,16 +81,16 @@ def lookaside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def person(small_box: Box, lookaside: str, tmp_path_factory: pytest.TempPathFactory) -> Person:
-    folder = tmp_path_factory.mktemp("person")
+    directory = tmp_path_factory.mktemp("person")
     small_box.create_repository("rpms/hello")
-    made = Person(environment(small_box, user="person"), folder / "hello")
+    made = Person(environment(small_box, user="person"), directory / "hello")
     settings = Path(made.environment["HOME"]) / ".config" / "rpkg" / "fedpkg.conf"
     config = configparser.ConfigParser(interpolation=None)
     config.read(settings)
     config["fedpkg"]["lookaside"] = lookaside
     with settings.open("w") as file:
         config.write(file)
-    made.says("fedpkg", "clone", "rpms/hello", cwd=folder)
+    made.says("fedpkg", "clone", "rpms/hello", cwd=directory)
     (made.checkout / "hello.spec").write_text(SPEC)
     (made.checkout / "sources").write_text(f"SHA512 (hello.tar) = {hashlib.sha512(ARCHIVE).hexdigest()}\n")
     made.says("git", "add", "--all")

@@ -120,11 +120,11 @@ class _Hub:
         return SimpleNamespace(result={"payloadhash": known[wanted["name"]]} if wanted["name"] in known else None)
 
 
-def _make(folder: Path, hub: Any, *, faults: list[int]) -> Any:
+def _make(directory: Path, hub: Any, *, faults: list[int]) -> Any:
     """Return the attachments of a build of three RPMs, with a failing registry, and the log."""
     facts = described(*((rpm(name), details()) for name in ("bash", "other", "foreign")))
-    with memory_registry(folder) as server, BuildLog(folder / "container-build.log") as log:
-        registry = Registry(access(folder, server.address, password=PASSWORD))
+    with memory_registry(directory) as server, BuildLog(directory / "container-build.log") as log:
+        registry = Registry(access(directory, server.address, password=PASSWORD))
         digest = push_image(registry, server.address, "hello", "one")
         server.faults["/blobs/"] = [*faults]
         repository = ImageReference(server.address, "hello")
@@ -133,7 +133,7 @@ def _make(folder: Path, hub: Any, *, faults: list[int]) -> Any:
         made = AttachmentBuilder(hub, registry, ImageOrigin(facts.source_url), log).create(
             NVR("hello", "1.0", "3"), published, [image], 0.0
         )
-    return made, (folder / "container-build.log").read_text()
+    return made, (directory / "container-build.log").read_text()
 
 
 def test_rpm_with_another_sigmd5_is_unknown(tmp_path: Path) -> None:

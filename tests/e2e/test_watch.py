@@ -208,7 +208,7 @@ class Screen:
     def __init__(self, played: PlayedBuilder, *arguments: str, **environment: str) -> None:
         env = {**played.home(), "TERM": "xterm-256color", **environment}
         self.child: Any = pexpect.spawn(
-            str(FEDPKG), list(arguments), env=env, cwd=str(played.folder), dimensions=(24, 100), timeout=PATIENCE
+            str(FEDPKG), list(arguments), env=env, cwd=str(played.directory), dimensions=(24, 100), timeout=PATIENCE
         )
 
     def end(self) -> str:

@@ -154,48 +154,48 @@ class Front:
 
     own: str
     url: str
-    folder: Path
+    directory: Path
 
     def status(self, method: str, path: str, *, own: bool = False, password: str = "") -> int:
         """Status of a request, with the password of a writer."""
         auth = (USER, password) if password else None
         response = requests.request(
-            method, f"{self.own if own else self.url}{path}", auth=auth, verify=str(self.folder / "pki" / "ca.pem"),
+            method, f"{self.own if own else self.url}{path}", auth=auth, verify=str(self.directory / "pki" / "ca.pem"),
             timeout=PATIENCE,
         )  # fmt: skip
         return response.status_code
 
 
 @contextlib.contextmanager
-def _running(folder: Path, server: str, *, anonymous: bool) -> Iterator[Front]:
-    folder.chmod(0o755)
-    web = {**_system()["web_servers"][server], "directory": str(folder)}
+def _running(directory: Path, server: str, *, anonymous: bool) -> Iterator[Front]:
+    directory.chmod(0o755)
+    web = {**_system()["web_servers"][server], "directory": str(directory)}
     own, port = f"127.0.0.1:{free_port()}", free_port()
-    password = folder / "fedpkg-container-registry-password"
-    certificate = str(Authority(folder / "pki").issue("localhost", server=True))
+    password = directory / "fedpkg-container-registry-password"
+    certificate = str(Authority(directory / "pki").issue("localhost", server=True))
     values: dict[str, object] = {
-        "registry_storage": str(folder / "data"), "registry_address": own, "registry_name": "localhost",
+        "registry_storage": str(directory / "data"), "registry_address": own, "registry_name": "localhost",
         "registry_port": f"127.0.0.1:{port}" if server == "nginx" else port, "registry_certificate": certificate,
         "registry_key": certificate, "registry_anonymous_read": anonymous, "web": web, "password_file": str(password),
-        "system": {**_system(), "registry_htpasswd": str(folder / "htpasswd")},
+        "system": {**_system(), "registry_htpasswd": str(directory / "htpasswd")},
     }  # fmt: skip
     values = {f"fedpkg_container_{name}": value for name, value in values.items()}
-    (folder / "htpasswd").write_text(f"web-server:{PASSWORD_HASH}\n")
+    (directory / "htpasswd").write_text(f"web-server:{PASSWORD_HASH}\n")
     password.write_text(
         _render(f"registry-password-{server}.j2", fedpkg_container_password={"stdout": PASSWORD}) + "\n"
     )
-    (folder / "fedpkg-container-writers").write_text(f"{USER}:{WRITER_HASH}\n")
-    configuration = folder / "config.yml"
+    (directory / "fedpkg-container-writers").write_text(f"{USER}:{WRITER_HASH}\n")
+    configuration = directory / "config.yml"
     configuration.write_text(_render("docker-registry.yml.j2", **values))
     site = _render(f"registry-{server}.conf.j2", **values).replace(f"\nListen {port}\n", "\n")
     with contextlib.ExitStack() as stack:
-        stack.enter_context(run_in_background([program(), "serve", configuration], log=folder / "registry.log"))
-        eventually_listens(int(own.rpartition(":")[2]), lambda: True, folder / "registry.log")
+        stack.enter_context(run_in_background([program(), "serve", configuration], log=directory / "registry.log"))
+        eventually_listens(int(own.rpartition(":")[2]), lambda: True, directory / "registry.log")
         if server == "nginx":
-            stack.enter_context(running_nginx(folder, site, port))
+            stack.enter_context(running_nginx(directory, site, port))
         else:
-            stack.enter_context(running_httpd(folder, site, [port]))
-        yield Front(f"http://{own}", f"https://localhost:{port}", folder)
+            stack.enter_context(running_httpd(directory, site, [port]))
+        yield Front(f"http://{own}", f"https://localhost:{port}", directory)
 
 
 @pytest.mark.programs

@@ -35,13 +35,13 @@ def test_examples_are_valid(name: str, change: Callable[[str], str], tmp_path: P
     assert READERS[name](_on_a_site(change(text), tmp_path))
 
 
-def _on_a_site(text: str, folder: Path) -> Path:
+def _on_a_site(text: str, directory: Path) -> Path:
     """Write a file whose paths below /etc exist, in a directory instead."""
     for name in re.findall(r"(?<= )/etc/\S+", text):
-        (folder / name[1:]).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name[1:]).touch()
-    path = folder / "site.conf"
-    path.write_text(text.replace(" /etc/", f" {folder}/etc/"))
+        (directory / name[1:]).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name[1:]).touch()
+    path = directory / "site.conf"
+    path.write_text(text.replace(" /etc/", f" {directory}/etc/"))
     return path
 
 

@@ -47,13 +47,13 @@ def _unit(path: Path) -> dict[str, list[tuple[str, str]]]:
     return sections
 
 
-def _installed(folder: Path) -> list[Path]:
+def _installed(directory: Path) -> list[Path]:
     """Copies of the units whose programs exist."""
     copies = []
     for path in (*SERVICES, *TIMERS):
         text = re.sub(r"(/usr/bin/fedpkg-container-registry|/usr/libexec/\S+)", "/bin/true", path.read_text())
-        copies.append(folder / path.name.replace("@.", "@f42-container-updates."))
-        (folder / path.name).write_text(text)
+        copies.append(directory / path.name.replace("@.", "@f42-container-updates."))
+        (directory / path.name).write_text(text)
     return copies
 
 
@@ -152,13 +152,13 @@ def test_garbage_collection_sets_no_variable_of_the_registry() -> None:
     assert [value for value in variables if value.startswith("REGISTRY_")] == []
 
 
-def _maintain(folder: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+def _maintain(directory: Path, *words: str, status: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the script with a directory instead of /run, and a systemctl that logs its arguments."""
-    script = folder / "script"
-    script.write_text(MAINTENANCE.read_text().replace("/run/systemd", f"{folder}/run"))
-    (folder / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{folder}/calls\nexit {status}\n')
-    (folder / "systemctl").chmod(0o755)
-    path = f"{folder}:{os.environ['PATH']}"
+    script = directory / "script"
+    script.write_text(MAINTENANCE.read_text().replace("/run/systemd", f"{directory}/run"))
+    (directory / "systemctl").write_text(f'#!/bin/sh\necho "$*" >>{directory}/calls\nexit {status}\n')
+    (directory / "systemctl").chmod(0o755)
+    path = f"{directory}:{os.environ['PATH']}"
     return subprocess.run(
         ["sh", str(script), *words], env={"PATH": path}, capture_output=True, text=True, timeout=PATIENCE, check=False
     )

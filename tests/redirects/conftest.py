@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from fedpkg_container.registry.redirects import Kind
-from tests.support.front_ends import Distribution, distribution, open_folder
+from tests.support.front_ends import Distribution, distribution, open_directory
 from tests.support.layered import LayeredImage
 
 #: The repository of the image that registry and mirror have.
@@ -30,7 +30,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> LayeredImage:
 @pytest.fixture(scope="session")
 def running(kind: Kind, image: LayeredImage) -> Iterator[Distribution]:
     """A front end that does not see the mirror's files; registry and mirror have the image."""
-    with open_folder() as folder, distribution(kind, folder) as made:
+    with open_directory() as directory, distribution(kind, directory) as made:
         image.push(f"{made.registry}/{REPOSITORY}:1.0-1", made.access)
         image.export(made.mirror.tree, REPOSITORY)
         yield made

@@ -15,7 +15,7 @@ from fedpkg_container.errors import ProgramError, ProgramTimeoutError
 from fedpkg_container.registry.redirects import Kind
 from tests.support.access_log import AccessLog
 from tests.support.clients import pull
-from tests.support.front_ends import Distribution, Mirror, distribution, open_folder, running_mirror
+from tests.support.front_ends import Distribution, Mirror, distribution, open_directory, running_mirror
 from tests.support.layered import LayeredImage
 from tests.support.waiting import PATIENCE
 
@@ -76,24 +76,24 @@ def test_manifests_are_never_requested_from_the_mirror(
 
 
 @contextlib.contextmanager
-def _down(folder: Path) -> Iterator[Mirror]:
+def _down(directory: Path) -> Iterator[Mirror]:
     """Refuse connections."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = int(taken.getsockname()[1])
-    yield Mirror(folder, port, AccessLog(folder / "none"))
+    yield Mirror(directory, port, AccessLog(directory / "none"))
 
 
 @contextlib.contextmanager
-def _silent(folder: Path) -> Iterator[Mirror]:
+def _silent(directory: Path) -> Iterator[Mirror]:
     """Accept connections and send nothing."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield Mirror(folder, int(server.getsockname()[1]), AccessLog(folder / "none"))
+        yield Mirror(directory, int(server.getsockname()[1]), AccessLog(directory / "none"))
 
 
 @contextlib.contextmanager
-def _slow(folder: Path) -> Iterator[Mirror]:
+def _slow(directory: Path) -> Iterator[Mirror]:
     """Send a few bytes per second."""
-    with running_mirror(folder, options="limit_rate 2000;") as mirror:
+    with running_mirror(directory, options="limit_rate 2000;") as mirror:
         yield mirror
 
 
@@ -110,7 +110,11 @@ def test_switch_restores_service(
     kind: Kind, image: LayeredImage, broken: object, error: type[Exception], said: str, tmp_path: Path
 ) -> None:
     assert callable(broken)
-    with open_folder() as folder, broken(folder) as mirror, distribution(kind, folder, mirror=mirror) as made:
+    with (
+        open_directory() as directory,
+        broken(directory) as mirror,
+        distribution(kind, directory, mirror=mirror) as made,
+    ):
         image.push(f"{made.address}/a:1", made.access)
         image.export(mirror.tree, "a")
         with pytest.raises(error, match=said):

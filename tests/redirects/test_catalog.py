@@ -12,25 +12,25 @@ from fedpkg_container.registry.catalog.policy import CONTENT_SECURITY_POLICY
 from fedpkg_container.registry.redirects import Kind
 from fedpkg_container.registry.redirects.template import CATALOG_HEADERS
 from tests.support.cataloged import Cataloged, labels_of, spdx
-from tests.support.front_ends import Distribution, distribution, open_folder
+from tests.support.front_ends import Distribution, distribution, open_directory
 
 
 @pytest.fixture(scope="module")
-def folder() -> Iterator[Path]:
-    with open_folder() as made:
+def directory() -> Iterator[Path]:
+    with open_directory() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def site(folder: Path) -> Path:
-    return folder / "site"
+def site(directory: Path) -> Path:
+    return directory / "site"
 
 
 @pytest.fixture(scope="module")
-def showing(kind: Kind, folder: Path, site: Path) -> Iterator[Distribution]:
+def showing(kind: Kind, directory: Path, site: Path) -> Iterator[Distribution]:
     """A front end with the catalog of a registry that has a build with SBOMs and a signature."""
-    with distribution(kind, folder, catalog=site) as made:
-        it = Cataloged(folder, made.registry, made.access)
+    with distribution(kind, directory, catalog=site) as made:
+        it = Cataloged(directory, made.registry, made.access)
         labels = labels_of("hello-container", "1.0", summary="Prints hello")
         it.push("f42/hello", "1.0-1", "latest", labels=labels, sbom=spdx([("bash", "5.2-1")]), signed=True)
         summary = it.update()

@@ -13,7 +13,7 @@ from fedpkg_container.errors import ProgramError
 from fedpkg_container.registry.redirects import Kind
 from tests.support.access_log import AccessLog
 from tests.support.clients import pull
-from tests.support.front_ends import VIA, Distribution, Mirror, distribution, open_folder
+from tests.support.front_ends import VIA, Distribution, Mirror, distribution, open_directory
 from tests.support.layered import LayeredImage
 from tests.support.web_servers import free_port, running_nginx
 
@@ -48,7 +48,7 @@ def _behind_cdn(kind: Kind, directory: Path) -> Iterator[Distribution]:
 
 
 def test_cdn_fetches_each_blob_once(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
-    with open_folder() as directory, _behind_cdn(kind, directory) as made:
+    with open_directory() as directory, _behind_cdn(kind, directory) as made:
         image.push(f"{made.registry}/a:1", made.access)
         with _cdn(directory / "cdn", made.address, made.mirror.port, f"edge.{VIA}.example") as log:
             pull(made, "a:1", tmp_path / "first")
@@ -62,7 +62,7 @@ def test_cdn_fetches_each_blob_once(kind: Kind, image: LayeredImage, tmp_path: P
 
 def test_unknown_cdn_is_redirected_in_a_loop(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
     """Show why the rule is necessary."""
-    with open_folder() as directory, _behind_cdn(kind, directory) as made:
+    with open_directory() as directory, _behind_cdn(kind, directory) as made:
         image.push(f"{made.registry}/a:1", made.access)
         with _cdn(directory / "cdn", made.address, made.mirror.port, "edge.other.example"):
             with pytest.raises(ProgramError, match="stopped after 10 redirects"):

@@ -13,7 +13,7 @@ from fedpkg_container.process import run
 from fedpkg_container.registry.redirects import Kind
 from tests.redirects.conftest import REPOSITORY
 from tests.support.clients import podman_problem, podman_pull, pull, skopeo
-from tests.support.front_ends import Distribution, distribution, open_folder
+from tests.support.front_ends import Distribution, distribution, open_directory
 from tests.support.layered import LayeredImage
 from tests.support.registries import PASSWORD, USER
 from tests.support.waiting import PATIENCE, eventually
@@ -24,7 +24,7 @@ def test_layers_come_only_from_the_mirror(running: Distribution, image: LayeredI
     running.log.forget()
     said = running.registry_log.stat().st_size
     pull(running, f"{REPOSITORY}:1.0-1", tmp_path / "store")
-    assert {path.name for path in (tmp_path / "store").iterdir()} == {path.name for path in image.folder.iterdir()}
+    assert {path.name for path in (tmp_path / "store").iterdir()} == {path.name for path in image.directory.iterdir()}
     mirrored = running.mirror.log.requests()
     paths = {f"/v2/{REPOSITORY}/blobs/{digest}": len(image.content(digest)) for digest in image.blobs}
     assert {each.path: each.sent for each in mirrored} == paths
@@ -91,7 +91,7 @@ def test_podman_pulls_into_an_empty_store(running: Distribution, image: LayeredI
 
 
 def test_credentials_reach_the_registry_and_not_the_mirror(kind: Kind, image: LayeredImage, tmp_path: Path) -> None:
-    with open_folder() as folder, distribution(kind, folder, password=True) as made:
+    with open_directory() as directory, distribution(kind, directory, password=True) as made:
         image.push(f"{made.address}/{REPOSITORY}:1", made.access)
         image.export(made.mirror.tree, REPOSITORY)
         refused = made.ask("GET", f"/v2/{REPOSITORY}/manifests/1")

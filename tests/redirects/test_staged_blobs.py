@@ -10,13 +10,13 @@ import pytest
 
 from fedpkg_container.registry.redirects import Kind
 from tests.support.clients import pull
-from tests.support.front_ends import Distribution, distribution, open_folder
+from tests.support.front_ends import Distribution, distribution, open_directory
 from tests.support.promoting import Bench, make_site
 
 
 @pytest.fixture(scope="module")
 def seeing(kind: Kind) -> Iterator[Distribution]:
-    with open_folder() as folder, distribution(kind, folder, sees_tree=True) as made:
+    with open_directory() as directory, distribution(kind, directory, sees_tree=True) as made:
         yield made
 
 

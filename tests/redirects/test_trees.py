@@ -10,13 +10,13 @@ import pytest
 
 from fedpkg_container.registry.redirects import Kind
 from tests.support.clients import pull
-from tests.support.front_ends import Distribution, distribution, open_folder
+from tests.support.front_ends import Distribution, distribution, open_directory
 from tests.support.layered import LayeredImage
 
 
 @pytest.fixture(scope="module")
 def seeing(kind: Kind, image: LayeredImage) -> Iterator[Distribution]:
-    with open_folder() as folder, distribution(kind, folder, sees_tree=True) as made:
+    with open_directory() as directory, distribution(kind, directory, sees_tree=True) as made:
         image.push(f"{made.address}/new:1", made.access)
         yield made
 
@@ -36,9 +36,9 @@ def test_unexported_blobs_are_served_by_the_registry(seeing: Distribution, image
 
 
 def test_directory_is_not_a_blob(seeing: Distribution, image: LayeredImage) -> None:
-    folder = seeing.mirror.tree / "v2" / "folder" / "blobs" / image.layers[0]
-    folder.mkdir(parents=True)
-    assert not seeing.is_redirected(f"/v2/folder/blobs/{image.layers[0]}")
+    directory = seeing.mirror.tree / "v2" / "directory" / "blobs" / image.layers[0]
+    directory.mkdir(parents=True)
+    assert not seeing.is_redirected(f"/v2/directory/blobs/{image.layers[0]}")
 
 
 def test_no_name_escapes_the_tree(seeing: Distribution) -> None:

@@ -85,10 +85,10 @@ def test_upload_size_is_unlimited(running: Distribution) -> None:
 
 def test_nothing_is_buffered_in_files(running: Distribution) -> None:
     """Neither of an upload nor of a download by a client that is slower than the registry."""
-    folder = Path(running.log.path.parent)
+    directory = Path(running.log.path.parent)
     content = os.urandom(24 * MEGABYTE)
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    before = {path: path.stat().st_mtime_ns for name in ("body", "proxy") for path in folder.glob(name)}
+    before = {path: path.stat().st_mtime_ns for name in ("body", "proxy") for path in directory.glob(name)}
     place = f"{_begin(running)}&digest={digest}"
     headers = {"Content-Type": "application/octet-stream"}
     assert running.ask("PUT", place, body=content, headers=headers).status == 201

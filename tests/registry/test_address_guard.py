@@ -30,9 +30,9 @@ CLOSED = "resolves to an address that builders of this site may not connect to"
 
 
 @contextmanager
-def client(folder: Path, server: MemoryRegistry, *hosts: str) -> Iterator[Repository]:
+def client(directory: Path, server: MemoryRegistry, *hosts: str) -> Iterator[Repository]:
     """A client that is guarded as a builder's is, of a registry that the site names; and of other hosts."""
-    reached = access(folder, server.address, password=PASSWORD)
+    reached = access(directory, server.address, password=PASSWORD)
     guard = AddressGuard(hosts=(server.address, *hosts))
     with RegistryHTTP(
         server.address, certificates=reached.certificates, auth_file=reached.auth_file, guard=guard

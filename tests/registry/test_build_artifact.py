@@ -23,10 +23,10 @@ from tests.support.registry_clients import Serve
 FILES = {build_artifact.IMAGE: b'{"a": 1}', build_artifact.DOCKERFILE: b"FROM scratch\n", build_artifact.LOG: b"log"}
 
 
-def _push(repository: Repository, folder: Path, files: dict[str, bytes]) -> str:
+def _push(repository: Repository, directory: Path, files: dict[str, bytes]) -> str:
     paths = {}
     for number, (media_type, content) in enumerate(files.items()):
-        paths[media_type] = folder / f"file-{number}"
+        paths[media_type] = directory / f"file-{number}"
         paths[media_type].write_bytes(content)
     return build_artifact.push(repository, "result-x86_64-1", paths)
 
@@ -110,9 +110,9 @@ def _image(repository: Repository, layers: list[tuple[bytes, bytes]], diff_ids: 
     return manifest.digest
 
 
-def _save(repository: Repository, digest: str, folder: Path) -> Path:
+def _save(repository: Repository, digest: str, directory: Path) -> Path:
     name = ImageReference("", "hello", tag="1-1")
-    return save_archive(repository, digest, name, folder, lambda: None)
+    return save_archive(repository, digest, name, directory, lambda: None)
 
 
 def test_an_archive_has_the_layers_unchanged(serve: Serve, tmp_path: Path) -> None:

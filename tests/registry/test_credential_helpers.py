@@ -39,8 +39,8 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Helper:
     return made
 
 
-def auth_file(folder: Path, **content: object) -> Path:
-    path = folder / "auth-with-helpers.json"
+def auth_file(directory: Path, **content: object) -> Path:
+    path = directory / "auth-with-helpers.json"
     path.write_text(json.dumps(content))
     return path
 

@@ -297,24 +297,24 @@ def test_all_authorities_in_the_directory_are_trusted(serve: Serve, tmp_path: Pa
     server, _ = serve(token=False)
     right, wrong = (Authority(tmp_path / name).certificate_path.read_bytes() for name in ("pki", "another pki"))
     for names in (("ca.crt", "site.crt"), ("site.crt", "ca.crt"), ("site.crt",)):
-        folder = tmp_path / "-".join(names)
-        folder.mkdir()
+        directory = tmp_path / "-".join(names)
+        directory.mkdir()
         for name, content in zip(names, (right, wrong)):
-            (folder / name).write_bytes(content)
-        with RegistryHTTP(server.address, certificates=folder, auth_file=None) as http:
+            (directory / name).write_bytes(content)
+        with RegistryHTTP(server.address, certificates=directory, auth_file=None) as http:
             assert Repository(http, "hello").manifest("latest")
 
 
 @pytest.mark.parametrize("name", ["ca.crt", "client.cert"])
 def test_invalid_certificates_are_reported(serve: Serve, tmp_path: Path, name: str) -> None:
     server, _ = serve(token=False)
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    (folder / "client.key").write_text("nonsense")
-    (folder / name).write_text("nonsense")
+    directory = tmp_path / "directory"
+    directory.mkdir()
+    (directory / "client.key").write_text("nonsense")
+    (directory / name).write_text("nonsense")
     with (
-        RegistryHTTP(server.address, certificates=folder, auth_file=None) as http,
-        pytest.raises(ConfigurationError, match=rf"folder/{name} cannot be used") as raised,
+        RegistryHTTP(server.address, certificates=directory, auth_file=None) as http,
+        pytest.raises(ConfigurationError, match=rf"directory/{name} cannot be used") as raised,
     ):
         Repository(http, "hello").manifest("latest")
     assert "PEM" in (raised.value.solution or "")

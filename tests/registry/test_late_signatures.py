@@ -35,14 +35,14 @@ def bench(request: pytest.FixtureRequest, make_hub: MakeHub, tmp_path: Path) -> 
     return signing_bench(make_hub(request.param).bench, key_files(tmp_path).settings)
 
 
-def _update(bench: Bench, folder: Path) -> tuple[int, str]:
+def _update(bench: Bench, directory: Path) -> tuple[int, str]:
     """Update mirror and catalog; return the number of blobs, and the catalog's pages of builds."""
-    assert bench.mirror(folder / "tree").errors == []
-    target, site = bench.site.target("stable"), folder / "catalog"
+    assert bench.mirror(directory / "tree").errors == []
+    target, site = bench.site.target("stable"), directory / "catalog"
     labels = Labels("Catalog", target.registry)
     assert update_catalog(target, CatalogOptions(site, labels, bench.site.journal)).errors == []
     pages = "".join(path.read_text() for path in sorted((site / "repositories").rglob("*.html")))
-    return len(list((folder / "tree" / "v2" / NAME / "blobs").iterdir())), pages
+    return len(list((directory / "tree" / "v2" / NAME / "blobs").iterdir())), pages
 
 
 def test_signing_of_a_promoted_image(bench: Bench, tmp_path: Path) -> None:

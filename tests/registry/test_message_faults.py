@@ -51,8 +51,8 @@ class Site:
     file: Path
 
     @classmethod
-    def make(cls, folder: Path, broker: Broker) -> Site:
-        record, configuration, site = (folder / name for name in ("record.jsonl", "config.toml", "registry.conf"))
+    def make(cls, directory: Path, broker: Broker) -> Site:
+        record, configuration, site = (directory / name for name in ("record.jsonl", "config.toml", "registry.conf"))
         configuration.write_text(
             f'amqp_url = "{broker.url}"\ntopic_prefix = "org.example"\npublish_exchange = "amq.topic"\n'
         )
@@ -60,7 +60,7 @@ class Site:
             f"[candidate]\nregistry = candidate.example.org\n[promotion]\nrecord = {record}\n"
             f"[messages]\nfedora_messaging = {configuration}\n"
         )
-        (folder / "record.jsonl.sent").write_text(json.dumps({"format": 1, "position": Position().text}))
+        (directory / "record.jsonl.sent").write_text(json.dumps({"format": 1, "position": Position().text}))
         return cls(Journal(record), site)
 
     def deliver(self, timeout: int = TIMEOUT) -> Delivery:

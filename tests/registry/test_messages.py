@@ -379,8 +379,8 @@ def _run(hub: Hub, module: object, *words: str) -> int:
     return int(module.run(parser.parse_args(words), hub.bench.site))  # type: ignore[attr-defined]
 
 
-def _received(folder: Path) -> list[tuple[str, str]]:
-    path = folder / "messages"
+def _received(directory: Path) -> list[tuple[str, str]]:
+    path = directory / "messages"
     messages = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return [(message["what"], message["nvr"]) for message in messages]
 

@@ -33,9 +33,9 @@ LIMIT = 2.5
 LATE_BY = HANGS / 3
 
 
-def _site(folder: Path, server: MemoryRegistry) -> BuilderConfig:
-    reached = access(folder, server.address, password="registry secret")
-    path = folder / "builder.conf"
+def _site(directory: Path, server: MemoryRegistry) -> BuilderConfig:
+    reached = access(directory, server.address, password="registry secret")
+    path = directory / "builder.conf"
     path.write_text(
         f"[registry]\ncandidate = {server.address}\ncertificates = {reached.certificates}\n"
         f"auth_file = {reached.auth_file}\n[limits]\nprepare_timeout = 3\n"
@@ -43,10 +43,10 @@ def _site(folder: Path, server: MemoryRegistry) -> BuilderConfig:
     return read_builder_config(path)
 
 
-def _dockerfile(folder: Path, server: MemoryRegistry) -> Dockerfile:
+def _dockerfile(directory: Path, server: MemoryRegistry) -> Dockerfile:
     stages = [f"FROM {server.address}/hello:latest-{number} AS stage{number}\n" for number in range(6)]
-    (folder / "Dockerfile").write_text("".join(stages) + "LABEL a=b\n")
-    return Dockerfile.read(folder)
+    (directory / "Dockerfile").write_text("".join(stages) + "LABEL a=b\n")
+    return Dockerfile.read(directory)
 
 
 def _resolve(site: BuilderConfig, dockerfile: Dockerfile, deadline: Deadline) -> None:
@@ -72,14 +72,16 @@ def test_six_parents_share_one_deadline(serve: Serve, tmp_path: Path, kind: str)
 def test_repo_files_and_sources_share_the_remaining_time(tmp_path: Path) -> None:
     for part in (b"", b"x" * 1000):
         with dripping(part, 0.1) as address, Workspaces(tmp_path / "state").open("task") as workspace:
-            folder = workspace.new("source")
-            (folder / "sources").write_text(f"SHA512 (data) = {'0' * 128}\n")
+            directory = workspace.new("source")
+            (directory / "sources").write_text(f"SHA512 (data) = {'0' * 128}\n")
             begun = time.monotonic()
             with pytest.raises(BuildFailedError, match="the build: exceeded the time limit of 2.5 s"):
                 fetch_repo_file(f"{address}/x.repo", deadline=Deadline("the build", LIMIT))
             with pytest.raises(BuildFailedError, match="the build: exceeded the time limit of 2.5 s"):
                 url, deadline = "git+https://example.org/container/x", Deadline("the build", LIMIT)
-                lookaside.fetch_sources(folder, workspace, url, Lookaside(address), lambda _: None, deadline=deadline)
+                lookaside.fetch_sources(
+                    directory, workspace, url, Lookaside(address), lambda _: None, deadline=deadline
+                )
             assert time.monotonic() - begun < repo_file_time() / 2
 
 

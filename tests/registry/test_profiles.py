@@ -85,7 +85,7 @@ def promote(hub: Hub) -> str:
 def stage_and_publish(hub: Hub) -> str:
     """Stage a build, export it to a mirror tree, and publish it."""
     candidate = hub.bench.build("hello-1.0-1", arches=("amd64",), layers=1)
-    tree = hub.bench.folder / "tree"
+    tree = hub.bench.directory / "tree"
     if message := failure(hub.bench.stage(candidate)):
         return message
     assert hub.bench.tags(candidate) == {}
@@ -100,7 +100,7 @@ def stage_and_publish(hub: Hub) -> str:
 
 def promote_signed(hub: Hub) -> str:
     """Sign a build; every manifest has one signature in each format that clients can find, also after a repetition."""
-    bench = signing_bench(hub.bench, key_files(hub.bench.folder).settings)
+    bench = signing_bench(hub.bench, key_files(hub.bench.directory).settings)
     candidate = bench.build(layers=1, arches=("amd64",), artifacts=False)
     (planned,) = bench.promote(candidate, dry_run=True, sign=True)
     (result,) = bench.promote(candidate, sign=True)
@@ -134,7 +134,7 @@ def list_target(hub: Hub) -> str:
 def mirror_target(hub: Hub) -> str:
     digest = hub.stored()
     names = ("*",) if hub.profile.catalog == 200 else (NAME,)
-    tree = hub.bench.folder / "tree"
+    tree = hub.bench.directory / "tree"
     summary = mirror(hub.server.address, hub.reached, Options(tree, repositories=names))
     assert summary.errors == []
     there = {path.name for path in (tree / "v2" / NAME / "blobs").iterdir()}
@@ -152,16 +152,16 @@ def mirror_target(hub: Hub) -> str:
 
 def catalog_target(hub: Hub) -> str:
     """Write the web site; without a list of repositories, those in the journal are shown."""
-    digest, target, folder = hub.stored(), hub.bench.site.target("stable"), hub.bench.folder
+    digest, target, directory = hub.stored(), hub.bench.site.target("stable"), hub.bench.directory
     entry = JournalEntry.start(
         PROMOTE, target="stable", repository=f"{hub.server.address}/{NAME}", nvr="hello-1.0-1", digest=digest
     )
     journal = Journal(hub.bench.site.journal)
     journal.append(entry.done())
     labels = Labels("Images", target.registry)
-    summary = update_catalog(target, CatalogOptions(folder / "site", labels, hub.bench.site.journal))
+    summary = update_catalog(target, CatalogOptions(directory / "site", labels, hub.bench.site.journal))
     assert (summary.errors, summary.repositories, summary.images) == ([], 1, 1)
-    page = (folder / "site" / image_path(NAME, digest)).read_text()
+    page = (directory / "site" / image_path(NAME, digest)).read_text()
     assert (SIGNATURE in page) == (not hub.profile.takes_tags_for_digests)
     return ""
 
@@ -183,7 +183,7 @@ def unpromote_and_delete(hub: Hub) -> str:
 
 
 def prune(hub: Hub) -> str:
-    site = pruning.site_of(hub.bench.folder, hub.server.address)
+    site = pruning.site_of(hub.bench.directory, hub.server.address)
     site = replace(site, candidates=replace(site.candidates, access=hub.reached))
     with Registry(hub.reached).http(hub.server.address) as http:
         pruning.build(Repository(http, "hello"), "old", pruning.stamp(90))
@@ -254,7 +254,7 @@ def test_promotion_within_a_registry_that_does_not_mount(name: str, make_hub: Ma
     hub = make_hub(name, late=0.0)
     site = hub.bench.site
     own = replace(site.candidates, registry=hub.server.address, access=hub.reached)
-    bench = Bench(hub.bench.folder, replace(site, candidates=own))
+    bench = Bench(hub.bench.directory, replace(site, candidates=own))
     candidate = bench.build("hello-1.0-1")
     assert failure(bench.promote(candidate)) == ""
     held = hub.server[NAME]

@@ -29,7 +29,7 @@ class Desk:
 
     def __init__(self, hub: Hub, candidate: Candidate) -> None:
         self.bench, self.candidate, self.site = hub.bench, candidate, hub.bench.site
-        self.tree = hub.bench.folder / "tree"
+        self.tree = hub.bench.directory / "tree"
 
     def mirroring(self, **changes: object) -> DistributionSite:
         """Change the configuration."""
@@ -86,8 +86,8 @@ def test_waiting_is_announced_once(
 def test_configured_mirrors_are_checked(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     desk.bench.stage(desk.candidate)
     desk.bench.mirror(desk.tree)
-    (desk.bench.folder / "remote").mkdir()
-    with mirror_server(desk.bench.folder / "remote") as lacking, mirror_server(desk.tree) as complete:
+    (desk.bench.directory / "remote").mkdir()
+    with mirror_server(desk.bench.directory / "remote") as lacking, mirror_server(desk.tree) as complete:
         desk.mirroring(directory=desk.tree, probe=(lacking.url,))
         assert desk.publish() == 9
         assert f"11 of 11 blobs in {lacking.url}\n" in capsys.readouterr().err

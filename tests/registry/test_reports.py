@@ -96,7 +96,7 @@ def test_unreachable_registry_is_reported_in_one_line(make_hub: MakeHub, monkeyp
 def test_mirror_without_a_catalog_names_the_setting(name: str, make_hub: MakeHub) -> None:
     hub = make_hub(name)
     hub.stored()
-    summary = mirror(hub.server.address, hub.reached, Options(hub.bench.folder / "tree"))
+    summary = mirror(hub.server.address, hub.reached, Options(hub.bench.directory / "tree"))
     (error,) = summary.errors
     assert "does not list its repositories" in error and "[mirror] without wildcards" in error
 

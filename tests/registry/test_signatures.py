@@ -234,7 +234,7 @@ def test_no_tag_moves_back_to_an_unsigned_image(hub: Hub, bench: Bench, target: 
 def test_mirror_has_the_signatures(hub: Hub, bench: Bench, target: Repository) -> None:
     candidate = bench.build(layers=1)
     assert bench.promote(candidate, sign=True)[0].succeeded
-    tree = bench.folder / "tree"
+    tree = bench.directory / "tree"
     assert mirror(hub.server.address, hub.reached, Options(tree, repositories=(NAME,))).errors == []
     blobs = {path.name for path in (tree / "v2" / NAME / "blobs").iterdir()}
     for image in (candidate.image.digest, *(member.digest for member in target.manifest("1.0-1").manifests)):

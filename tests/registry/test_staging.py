@@ -44,14 +44,14 @@ def hub(make_hub: MakeHub) -> Hub:
 
 @pytest.fixture
 def tree(hub: Hub) -> Path:
-    return hub.bench.folder / "tree"
+    return hub.bench.directory / "tree"
 
 
 @pytest.fixture
 def remote(hub: Hub) -> Iterator[MirrorServer]:
     """A mirror of the tree, still empty."""
-    (hub.bench.folder / "remote").mkdir()
-    with mirror_server(hub.bench.folder / "remote") as server:
+    (hub.bench.directory / "remote").mkdir()
+    with mirror_server(hub.bench.directory / "remote") as server:
         yield server
 
 

@@ -15,10 +15,10 @@ from tests.support.signing import key_files, signing_bench
 def test_signatures_are_staged_and_exported(make_hub: Callable[..., Hub]) -> None:
     hub = make_hub("docker-registry-2")
     candidate = hub.bench.build(arches=("amd64",), layers=1)
-    tree = hub.bench.folder / "tree"
+    tree = hub.bench.directory / "tree"
     assert hub.bench.stage(candidate)[0].state == "staged"
     assert hub.bench.mirror(tree).errors == []
-    bench = signing_bench(hub.bench, key_files(hub.bench.folder).settings, sign=True)
+    bench = signing_bench(hub.bench, key_files(hub.bench.directory).settings, sign=True)
     (result,) = bench.publish(candidate, tree=tree)
     assert (result.state, "is not signed" in result.error, bench.tags(candidate)) == ("refused", True, {})
     (result,) = bench.stage(candidate)

@@ -30,15 +30,15 @@ CLUSTER = ClusterConfig("kubernetes", "builds", {"": Placement("image")}, task_t
 STAGING, HOUR = "staging/task-7", 3600
 
 
-def _config(folder: Path, server: MemoryRegistry) -> BuilderConfig:
-    path = folder / "builder.conf"
+def _config(directory: Path, server: MemoryRegistry) -> BuilderConfig:
+    path = directory / "builder.conf"
     path.write_text(f"[registry]\ncandidate = {server.address}\n")
-    return replace(read_builder_config(path), access=access(folder, server.address, password=PASSWORD))
+    return replace(read_builder_config(path), access=access(directory, server.address, password=PASSWORD))
 
 
-def _access(folder: Path, config: BuilderConfig, token: bytes) -> Access:
+def _access(directory: Path, config: BuilderConfig, token: bytes) -> Access:
     """Access to the registry as a pod has it."""
-    auth_file = folder / "pod.json"
+    auth_file = directory / "pod.json"
     auth_file.write_bytes(token)
     return replace(config.access, auth_file=auth_file)
 

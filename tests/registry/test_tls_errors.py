@@ -23,7 +23,7 @@ DAY = datetime.timedelta(days=1)
 NOW = datetime.datetime.now(datetime.timezone.utc)
 
 
-def certificate(folder: Path, name: str, start: datetime.datetime, end: datetime.datetime) -> Path:
+def certificate(directory: Path, name: str, start: datetime.datetime, end: datetime.datetime) -> Path:
     """Write a self-signed certificate with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
@@ -35,12 +35,12 @@ def certificate(folder: Path, name: str, start: datetime.datetime, end: datetime
         .add_extension(x509.SubjectAlternativeName([alternative]), critical=False)
         .sign(key, hashes.SHA256())
     )  # fmt: skip
-    path = folder / "server.pem"
+    path = directory / "server.pem"
     encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
     pem = key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain)
     path.write_bytes(made.public_bytes(encoding) + pem)
-    (folder / "certs").mkdir()
-    (folder / "certs" / "ca.crt").write_bytes(made.public_bytes(encoding))
+    (directory / "certs").mkdir()
+    (directory / "certs" / "ca.crt").write_bytes(made.public_bytes(encoding))
     return path
 
 

@@ -73,7 +73,7 @@ class Intruder:
         config = {
             "secret": SECRET,
             "work": str(self.workspace.work),
-            "folder": str(self.workspace.directory),
+            "directory": str(self.workspace.directory),
             "readable": [str(each) for each in (*self.readable, *(store.path for store in self.stores))],
             "own": str(self.workspace.work),
             "other": str(self.other.work),
@@ -137,12 +137,12 @@ def intruding(
     tmp_path_factory: pytest.TempPathFactory, secrets: None, victim_process: subprocess.Popen[bytes]
 ) -> Iterator[Intruder]:
     """A compromised build, beside another one, on a builder with a base image."""
-    folder = tmp_path_factory.mktemp("intruded")
-    folder.chmod(0o755)
-    secret = folder / "secret"
+    directory = tmp_path_factory.mktemp("intruded")
+    directory.chmod(0o755)
+    secret = directory / "secret"
     secret.write_text(f"{SECRET}\n")
     secret.chmod(0o644)  # its mode must not protect it
-    workspaces = Workspaces(folder / "state", limits=LIMITS)
+    workspaces = Workspaces(directory / "state", limits=LIMITS)
     with workspaces.open("taken") as own, workspaces.open("other") as other:
         (other.work / "result").write_text(f"{SECRET}\n")
         hooks = own.directory / "hooks"

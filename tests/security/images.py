@@ -35,7 +35,7 @@ def layer(files: Mapping[str, bytes]) -> bytes:
 
 
 def write(
-    folder: Path,
+    directory: Path,
     layers: Iterable[bytes],
     settings: Mapping[str, Any] | None = None,
     *,
@@ -48,7 +48,7 @@ def write(
     :param named: layers that its configuration lists instead of the actual ones
     :param pack: compresses a layer
     """
-    folder.mkdir()
+    directory.mkdir()
     contents = list(layers)
     packed = [pack(each) for each in contents]
     config = {
@@ -66,10 +66,10 @@ def write(
         "layers": described,
     }
     for blob in blobs:
-        (folder / _digest(blob).partition(":")[2]).write_bytes(blob)
-    (folder / "manifest.json").write_text(json.dumps(manifest))
-    (folder / "version").write_text("Directory Transport Version: 1.1\n")
-    return folder
+        (directory / _digest(blob).partition(":")[2]).write_bytes(blob)
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    (directory / "version").write_text("Directory Transport Version: 1.1\n")
+    return directory
 
 
 def own_architecture() -> str:
@@ -77,11 +77,11 @@ def own_architecture() -> str:
     return platform_of(os.uname().machine).architecture
 
 
-def push(folder: Path, target: ImageReference, access: Access) -> ImageReference:
+def push(directory: Path, target: ImageReference, access: Access) -> ImageReference:
     """Push an image; its pull spec by digest."""
     options = [*access.options("dest-"), "--preserve-digests"]
-    run(["skopeo", "copy", "--quiet", *options, f"dir:{folder}", f"docker://{target}"], timeout=120)
-    return target.at(_digest((folder / "manifest.json").read_bytes()))
+    run(["skopeo", "copy", "--quiet", *options, f"dir:{directory}", f"docker://{target}"], timeout=120)
+    return target.at(_digest((directory / "manifest.json").read_bytes()))
 
 
 def _digest(content: bytes) -> str:

@@ -130,9 +130,9 @@ def read_through_processes(config: dict[str, Any]) -> str:
 def read_descriptors_of_processes(config: dict[str, Any]) -> str:
     found = []
     for pid in set(processes()) - {str(os.getpid())}:
-        folder = f"/proc/{pid}/fd"
+        directory = f"/proc/{pid}/fd"
         try:
-            found += [f"{folder}/{name}: {os.readlink(f'{folder}/{name}')}" for name in os.listdir(folder)]
+            found += [f"{directory}/{name}: {os.readlink(f'{directory}/{name}')}" for name in os.listdir(directory)]
         except PermissionError:
             continue
     # Libraries, which Python may hold open, are among the programs readable by every worker.
@@ -149,7 +149,9 @@ def read_other_build(config: dict[str, Any]) -> str:
 @attempt
 def read_all_builds(config: dict[str, Any]) -> str:
     found = [
-        each for each in os.listdir(os.path.dirname(config["folder"])) if each != os.path.basename(config["folder"])
+        each
+        for each in os.listdir(os.path.dirname(config["directory"]))
+        if each != os.path.basename(config["directory"])
     ]
     return " ".join(found) or fail()
 
@@ -157,7 +159,7 @@ def read_all_builds(config: dict[str, Any]) -> str:
 @attempt
 def read_own_build(config: dict[str, Any]) -> str:
     """The task's files beside the worker's directory: its lock, logs, notes."""
-    return read(f"{config['folder']}/lock") or "empty"
+    return read(f"{config['directory']}/lock") or "empty"
 
 
 @attempt
@@ -236,9 +238,9 @@ def mount_disk(config: dict[str, Any]) -> str:
 def devices(config: dict[str, Any]) -> str:
     """Find devices that hold data."""
     found = []
-    for folder, _, names in os.walk("/dev"):
+    for directory, _, names in os.walk("/dev"):
         for name in names:
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             facts = os.lstat(path)
             harmless = {os.makedev(1, minor) for minor in (3, 5, 7, 8, 9)} | {os.makedev(5, 0), os.makedev(5, 2)}
             if stat.S_ISBLK(facts.st_mode) or (stat.S_ISCHR(facts.st_mode) and facts.st_rdev not in harmless):
@@ -475,9 +477,9 @@ def open_terminal(config: dict[str, Any]) -> str:
 def _writable(top: str, ignored: tuple[str, ...] = ()) -> str:
     """Files that can be opened for writing, except those with given prefixes."""
     found = []
-    for folder, _, names in os.walk(top):
+    for directory, _, names in os.walk(top):
         for name in names:
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             if path.startswith(ignored):
                 continue
             try:
@@ -671,16 +673,16 @@ def own_control_group(config: dict[str, Any]) -> str:
     return read("/proc/self/cgroup")
 
 
-def _move(folder: str) -> None:
-    with open(f"{folder}/cgroup.procs", "w") as file:
+def _move(directory: str) -> None:
+    with open(f"{directory}/cgroup.procs", "w") as file:
         file.write(str(os.getpid()))
 
 
-def _raise(folder: str) -> None:
+def _raise(directory: str) -> None:
     error: OSError | None = None
     for name in ("pids.max", "memory.max", "memory.limit_in_bytes"):
         try:
-            with open(f"{folder}/{name}", "w") as file:
+            with open(f"{directory}/{name}", "w") as file:
                 file.write("max" if "limit" not in name else "-1")
             return
         except OSError as failure:
@@ -701,7 +703,7 @@ def raise_limits_of_control_group(config: dict[str, Any]) -> str:
 
 @attempt
 def make_control_group(config: dict[str, Any]) -> str:
-    return _each(_groups(), lambda folder: os.mkdir(f"{folder}/evil"))
+    return _each(_groups(), lambda directory: os.mkdir(f"{directory}/evil"))
 
 
 @attempt
@@ -712,7 +714,7 @@ def mount_control_groups(config: dict[str, Any]) -> str:
     for kind, options in (("cgroup2", None), ("cgroup", "pids"), ("cgroup", "memory"), ("cgroup", "none,name=systemd")):
         target = f"/tmp/{kind}-{options}"
         os.makedirs(target, exist_ok=True)
-        for act in (_move, _raise, lambda folder: os.mkdir(f"{folder}/evil"), _release):
+        for act in (_move, _raise, lambda directory: os.mkdir(f"{directory}/evil"), _release):
             try:
                 mount(kind, target, kind, 0, options)
                 act(target)
@@ -724,9 +726,9 @@ def mount_control_groups(config: dict[str, Any]) -> str:
     return " ".join(done)
 
 
-def _release(folder: str) -> None:
+def _release(directory: str) -> None:
     """Set a program that the kernel starts when a group becomes empty (CVE-2022-0492)."""
-    with open(f"{folder}/release_agent", "w") as file:
+    with open(f"{directory}/release_agent", "w") as file:
         file.write("/bin/true")
 
 
@@ -906,8 +908,8 @@ def connect_to_sockets_of_files(config: dict[str, Any]) -> str:
     """Connect to the builder's services by socket file names."""
     found = []
     for top in ("/run", "/var/run", "/tmp", "/var/tmp", "/dev"):
-        for folder, _, names in os.walk(top):
-            found += [os.path.join(folder, name) for name in names]
+        for directory, _, names in os.walk(top):
+            found += [os.path.join(directory, name) for name in names]
     return " ".join(each for each in found if stat.S_ISSOCK(os.lstat(each).st_mode)) or fail()
 
 

@@ -31,31 +31,31 @@ FILES = 200
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Access, dict[str, ImageReference]]]:
     """A registry with a small image, one of 100 MB of zeros, and one of many empty files."""
-    folder = tmp_path_factory.mktemp("registry")
+    directory = tmp_path_factory.mktemp("registry")
     layers = {
         "small": images.layer({"file": b"text"}),
         "zeros": images.layer({"zeros": bytes(100_000_000)}),
         "files": images.layer({f"file-{number}": b"" for number in range(5 * FILES)}),
     }
-    with docker_registry(folder) as host:
-        reached = access(folder)
+    with docker_registry(directory) as host:
+        reached = access(directory)
         pushed = {
-            name: images.push(images.write(folder / name, [each]), ImageReference(host, name, tag="1"), reached)
+            name: images.push(images.write(directory / name, [each]), ImageReference(host, name, tag="1"), reached)
             for name, each in layers.items()
         }
         yield reached, pushed
 
 
 @contextmanager
-def _bases(folder: Path, reached: Access) -> Iterator[BaseImages]:
-    workspaces = Workspaces(folder)
+def _bases(directory: Path, reached: Access) -> Iterator[BaseImages]:
+    workspaces = Workspaces(directory)
     with workspaces.open("task") as own:
         yield BaseImages(workspaces, own, access=reached, max_bytes=LIMIT)
 
 
-def _left(folder: Path) -> list[str]:
+def _left(directory: Path) -> list[str]:
     """Shared directory entries other than complete images."""
-    found = sorted((folder / "shared" / "images").iterdir())
+    found = sorted((directory / "shared" / "images").iterdir())
     return [path.name for path in found if path.is_dir() and not (path / "image.json").exists()]
 
 
@@ -91,16 +91,16 @@ from fedpkg_container.process import run_in_background
 from tests.security.test_bases import _bases
 from fedpkg_container.registry.skopeo import Access
 
-folder, certificates, image = sys.argv[1:]
+directory, certificates, image = sys.argv[1:]
 
 def run(command, *, env, timeout, tick):
-    with run_in_background(command, log=Path(folder, "log"), env=env) as process:
-        while not list(Path(folder).glob("shared/images/incoming-*/work/graph/overlay")):
+    with run_in_background(command, log=Path(directory, "log"), env=env) as process:
+        while not list(Path(directory).glob("shared/images/incoming-*/work/graph/overlay")):
             assert process.poll() is None or process.returncode == 0
         os.kill(os.getpid(), signal.SIGKILL)
 
 bases.run = run
-with _bases(Path(folder), Access(Path(certificates), None)) as made:
+with _bases(Path(directory), Access(Path(certificates), None)) as made:
     made.pull(ImageReference.parse(image), platform_of(os.uname().machine))
 """
 

@@ -45,15 +45,15 @@ class LimitedVictim(Victim):
 
     @property
     def workspaces(self) -> Workspaces:
-        return Workspaces(self.folder / "state", limits=WorkerLimits(memory=MEMORY, processes=PROCESSES))
+        return Workspaces(self.directory / "state", limits=WorkerLimits(memory=MEMORY, processes=PROCESSES))
 
 
 @pytest.fixture(scope="module")
 def victim(tmp_path_factory: pytest.TempPathFactory) -> Victim:
     """A builder with the detected isolation."""
-    folder = tmp_path_factory.mktemp("victim")
-    folder.chmod(0o755)
-    made = LimitedVictim.make(folder, choose(Workspaces(folder / "state")))
+    directory = tmp_path_factory.mktemp("victim")
+    directory.chmod(0o755)
+    made = LimitedVictim.make(directory, choose(Workspaces(directory / "state")))
     made.secret.chmod(0o644)
     return made
 
@@ -104,12 +104,12 @@ MOUNTED = ("a link of a stage, writable", "a link of the checkout, writable", "a
 USE = """
 ls /m/run/fedpkg-container 2>/dev/null && echo "root: mounted"
 for each in SECRET OTHER /proc/1/root/SECRET; do cat /m$each 2>/dev/null | sed 's/^/got: /'; done
-for each in /run/fedpkg-container/inside/enter.py /usr/bin/python3 FOLDER/storage.conf FOLDER/Dockerfile \\
-    FOLDER/hooks/after-run.json FOLDER/lock /proc/sys/kernel/core_pattern /proc/sysrq-trigger /etc/passwd; do
+for each in /run/fedpkg-container/inside/enter.py /usr/bin/python3 DIRECTORY/storage.conf DIRECTORY/Dockerfile \\
+    DIRECTORY/hooks/after-run.json DIRECTORY/lock /proc/sys/kernel/core_pattern /proc/sysrq-trigger /etc/passwd; do
     test -e /m$each && (cat /m$each > /tmp/copy; cat /tmp/copy >> /m$each) 2>/dev/null && echo "got: wrote $each"
 done
 for each in /usr/bin /usr/lib /run/fedpkg-container /run/fedpkg-container/inside /sys/fs/cgroup \\
-    FOLDER FOLDER/hooks FOLDER/..; do
+    DIRECTORY DIRECTORY/hooks DIRECTORY/..; do
     test -d /m$each && (echo evil > /m$each/evil) 2>/dev/null && echo "got: made $each/evil"
     test -d /m$each && mkdir /m$each/evil 2>/dev/null && echo "got: made $each/evil"
 done
@@ -127,10 +127,10 @@ def _state(victim: Victim) -> dict[str, str]:
 
     programs = sorted(Path(fedpkg_container.engines.inside.__file__).parent.glob("*.py"))
     files = [victim.secret, Path("/usr/bin/python3"), Path("/proc/sys/kernel/core_pattern"), *programs]
-    names = {str(folder): sorted(os.listdir(folder)) for folder in (Path("/usr/bin"), programs[0].parent)}
+    names = {str(directory): sorted(os.listdir(directory)) for directory in (Path("/usr/bin"), programs[0].parent)}
     return {
         **{str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files},
-        **{folder: " ".join(name for name in listed if "evil" in name) for folder, listed in names.items()},
+        **{directory: " ".join(name for name in listed if "evil" in name) for directory, listed in names.items()},
     }
 
 
@@ -147,7 +147,7 @@ def test_a_mount_of_the_workers_root_gets_nothing_of_the_builder(
         script = USE.replace("SECRET", str(victim.secret)).replace("OTHER", str(secret))
         context = victim.context()
         (context / "link").symlink_to("/")
-        (context / "use").write_text(script.replace("FOLDER", str(engine.directory)))
+        (context / "use").write_text(script.replace("DIRECTORY", str(engine.directory)))
         text = stages + f"COPY use /use\nRUN --mount={mount} mkdir -p /tmp; sh /use\n"
         try:
             _, lines = _build(engine, text, context)
@@ -178,7 +178,7 @@ def _base(victim: Victim, triggers: list[str]) -> Iterator[tuple[Buildah, BaseIm
 
 
 def test_reading_an_image_executes_nothing_of_it(victim: Victim) -> None:
-    marker = victim.folder / "executed"
+    marker = victim.directory / "executed"
     triggers = [f"RUN echo executed > {marker}", "RUN rm -rf /bin", "COPY . /context"]
     with _base(victim, triggers) as (engine, base):
         files = engine.files(base.image_id, directories=["bin"], present=["context"])
@@ -299,9 +299,9 @@ def _saved(
     :param script: code to run in the archive's directory
     """
     with _engine(victim) as engine:
-        folder = engine.workspace.new("exported-0")
-        program = engine._worker(["sh", "-c", f"cd {folder}; {script}"])
-        monkeypatch.setattr(engine, "_new", lambda _: folder)
+        directory = engine.workspace.new("exported-0")
+        program = engine._worker(["sh", "-c", f"cd {directory}; {script}"])
+        monkeypatch.setattr(engine, "_new", lambda _: directory)
         monkeypatch.setattr(engine, "_program", lambda *_, **__: program)
         target = engine.directory / "image.tar"
         with engine.exporting("image", [], archive=NAME) as exporting:

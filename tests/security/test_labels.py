@@ -32,16 +32,16 @@ LABELS = {COMPONENT_LABEL: "own-container", "name": "own/image", "version": "1",
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Access]]:
-    folder = tmp_path_factory.mktemp("registry")
-    with docker_registry(folder) as host:
-        yield host, access(folder)
+    directory = tmp_path_factory.mktemp("registry")
+    with docker_registry(directory) as host:
+        yield host, access(directory)
 
 
 @dataclass(frozen=True)
 class TakenOver:
     """An engine whose worker exports images with chosen labels, per format."""
 
-    folder: Path
+    directory: Path
     access: Access
     labels: dict[str, dict[str, str]]
 
@@ -50,14 +50,14 @@ class TakenOver:
 
     def push(self, image: str, target: ImageReference, kind: str) -> str:
         """Push an image with the labels of a format; return its digest."""
-        content = images.write(self.folder / f"{image}-{kind}", [], settings={"Labels": self.labels[kind]})
+        content = images.write(self.directory / f"{image}-{kind}", [], settings={"Labels": self.labels[kind]})
         return images.push(content, target, self.access).digest
 
 
-def _push(folder: Path, registry: tuple[str, Access], **labels: dict[str, str]) -> tuple[ImageReference, Any]:
+def _push(directory: Path, registry: tuple[str, Access], **labels: dict[str, str]) -> tuple[ImageReference, Any]:
     host, reached = registry
     site: Any = SimpleNamespace(candidate=host, access=reached, formats=tuple(labels), limits=Limits())
-    engine: Any = TakenOver(folder, reached, labels)
+    engine: Any = TakenOver(directory, reached, labels)
     log: Any = SimpleNamespace(report=lambda _: None)
     other: Any = SimpleNamespace()
     build = ArchBuild(SPEC, site, engine, other, other, log, lambda *_: None, site.limits.preparation_deadline())

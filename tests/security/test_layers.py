@@ -37,8 +37,8 @@ RUN rm -r /again; mkdir /again; echo new > /again/new; rm /removed/file
 RUN mv /moved /renamed; ln /linked/file /linked/other; chown -R 1000:1000 /owned; mkfifo /linked/pipe
 RUN rm -r /touched; mkdir -p /touched/below; ln -s /linked /changed/link; echo x > /changed/file
 '''
-folder = Path(sys.argv[1])
-workspaces = Workspaces(folder / "state")
+directory = Path(sys.argv[1])
+workspaces = Workspaces(directory / "state")
 programs = Path("/bin/busybox").read_bytes()
 names = ("sh", "touch", "chmod", "rm", "mkdir", "mv", "ln", "chown", "mkfifo")
 content = io.BytesIO()
@@ -74,8 +74,8 @@ with workspaces.open("same") as workspace:
 """
 
 
-def _build(enter: Sequence[str], folder: Path) -> dict[str, object]:
-    command = [*enter, sys.executable, "-c", BUILD, str(folder)]
+def _build(enter: Sequence[str], directory: Path) -> dict[str, object]:
+    command = [*enter, sys.executable, "-c", BUILD, str(directory)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout.splitlines()[-1])
@@ -104,9 +104,9 @@ def test_the_same_is_built_again(built: dict[str, object], tmp_path: Path) -> No
 
 
 @contextlib.contextmanager
-def _ordinary_user(folder: Path) -> Iterator[list[str]]:
+def _ordinary_user(directory: Path) -> Iterator[list[str]]:
     """Return the command prefix for an ordinary user with subordinate IDs, in a separate view of /etc."""
-    ids = folder / "ids"
+    ids = directory / "ids"
     ids.write_text("nobody:300000:65536\n")
     ids.chmod(0o644)
     script = 'for each in /etc/subuid /etc/subgid; do mount --bind "$0" "$each"; done; exec "$@"'
@@ -118,11 +118,11 @@ def _ordinary_user(folder: Path) -> Iterator[list[str]]:
 @pytest.mark.root
 def test_an_ordinary_user_builds_the_same(built: dict[str, object]) -> None:
     with tempfile.TemporaryDirectory(dir="/var/tmp") as made:
-        folder = Path(made)
-        folder.chmod(0o755)
-        own = folder / "own"
+        directory = Path(made)
+        directory.chmod(0o755)
+        own = directory / "own"
         own.mkdir()
-        with _ordinary_user(folder) as enter:
+        with _ordinary_user(directory) as enter:
             os.chown(own, pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
             reads = subprocess.run([*enter, sys.executable, "-c", "import fedpkg_container"], cwd=ROOT, check=False)
             if reads.returncode:

@@ -124,9 +124,9 @@ class StockBox(Box):
         self.postgres.remove()
 
     @contextlib.contextmanager
-    def with_hub_plugins(self, folder: Path) -> Iterator[None]:
+    def with_hub_plugins(self, directory: Path) -> Iterator[None]:
         """Have the hub load ``hub_containerbuild`` from another directory for a while."""
-        ours = self._restart_hub(folder)
+        ours = self._restart_hub(directory)
         try:
             yield
         finally:
@@ -142,9 +142,9 @@ class StockBox(Box):
 
     def add_hub_configuration(self, path: Path) -> None:
         """Have the hub read another file when it starts."""
-        folder = Path(f"{self._write_hub_configuration()}.d")
-        folder.mkdir(mode=0o755, exist_ok=True)
-        shutil.copy(path, folder)
+        directory = Path(f"{self._write_hub_configuration()}.d")
+        directory.mkdir(mode=0o755, exist_ok=True)
+        shutil.copy(path, directory)
 
     def _takes_tasks(self, name: str) -> bool:
         session = koji.ClientSession(self.layout.hub_url, {"serverca": str(self.authority.certificate_path)})
@@ -154,7 +154,7 @@ class StockBox(Box):
         path = self.layout.topdir.parent / "hub.conf"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         hub = {
-            "DBConnectionString": f"dbname=koji user={USER} host={self.postgres.folder}",
+            "DBConnectionString": f"dbname=koji user={USER} host={self.postgres.directory}",
             "KojiDir": self.layout.topdir,
             "KojiWebURL": "http://127.0.0.1/koji",
             "PluginPath": f"{self.source.root / 'plugins' / 'hub'}:{self.hub_plugins}",
@@ -167,19 +167,19 @@ class StockBox(Box):
     def _write_builder_configuration(self, name: str) -> Path:
         """What kojid finds in /etc; the directory."""
         builder.write_configuration(self, name)
-        folder = self.layout.builder(name)
-        etc = folder / "etc"
-        for path in (etc / "kojid" / "plugins", etc / "mock" / "koji", folder / "mock"):
+        directory = self.layout.builder(name)
+        etc = directory / "etc"
+        for path in (etc / "kojid" / "plugins", etc / "mock" / "koji", directory / "mock"):
             path.mkdir(mode=0o755, parents=True, exist_ok=True)
-        shutil.copy(folder / "builder_containerbuild.conf", etc / "kojid" / "plugins")
+        shutil.copy(directory / "builder_containerbuild.conf", etc / "kojid" / "plugins")
         stock = self.source.root / "plugins" / "builder"
         shutil.copy(stock / "save_failed_tree.conf", etc / "kojid" / "plugins")
         kojid: Mapping[str, Any] = {
             "server": self.layout.hub_url,
             "topdir": self.layout.topdir,
             "topurl": self.layout.files_url,
-            "workdir": folder / "work",
-            "mockdir": folder / "mock",
+            "workdir": directory / "work",
+            "mockdir": directory / "mock",
             "cert": self.authority.issue(name),
             "serverca": self.authority.certificate_path,
             "allowed_scms": "127.0.0.1*:/container/*:no",

@@ -27,9 +27,9 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> KojiSource:
 @pytest.fixture(scope="session")
 def box(source: KojiSource, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StockBox]:
     """A stock Koji with our plugins, a base image, and a repository of the build tag that its own kojid made."""
-    folder = tmp_path_factory.mktemp("stock")
-    with running(StockBox(Layout.open(folder / "box"), source)) as made:
-        furnish(made, folder, dnf=True)
+    directory = tmp_path_factory.mktemp("stock")
+    with running(StockBox(Layout.open(directory / "box"), source)) as made:
+        furnish(made, directory, dnf=True)
         yield made
 
 

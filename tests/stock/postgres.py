@@ -28,7 +28,7 @@ class Postgres:
 
     def __init__(self, log: Path, pid_file: Path) -> None:
         # Not below the box's directory, which only root may enter.
-        self.folder = Path(tempfile.mkdtemp(prefix="stock-postgres-"))
+        self.directory = Path(tempfile.mkdtemp(prefix="stock-postgres-"))
         self.log = log
         self.pid_file = pid_file
 
@@ -37,7 +37,7 @@ class Postgres:
         """The server: durable is nothing of it, it lives as long as the tests."""
         command = [
             *_as_account(str(postgres_program("postgres"))),
-            *("-D", str(self.folder / "data"), "-k", str(self.folder)),
+            *("-D", str(self.directory / "data"), "-k", str(self.directory)),
             *("-c", "listen_addresses=", "-c", "fsync=off", "-c", "full_page_writes=off"),
         ]
         return Service("PostgreSQL", command, self._answers, self.log, self.pid_file)
@@ -50,8 +50,8 @@ class Postgres:
 
         :raises ProgramError: something of that failed
         """
-        shutil.chown(self.folder, ACCOUNT, ACCOUNT)
-        initdb = [*_as_account(str(postgres_program("initdb"))), "-D", str(self.folder / "data")]
+        shutil.chown(self.directory, ACCOUNT, ACCOUNT)
+        initdb = [*_as_account(str(postgres_program("initdb"))), "-D", str(self.directory / "data")]
         run([*initdb, "--auth=trust", f"--username={USER}", "--encoding=UTF8", "--no-sync"], timeout=TIMEOUT)
         self.service.start()
         self.service.wait_ready()
@@ -63,10 +63,10 @@ class Postgres:
     def remove(self) -> None:
         """Stop the server and delete the cluster."""
         self.service.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _psql(self, *arguments: str, database: str = DATABASE, check: bool = True) -> int:
-        command = ["psql", "-h", str(self.folder), "-U", USER, "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1"]
+        command = ["psql", "-h", str(self.directory), "-U", USER, "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1"]
         return run([*command, *arguments, database], timeout=TIMEOUT, check=check).status
 
 

@@ -31,8 +31,8 @@ PROGRAMS = {"createrepo_c": ("createrepo-c", "createrepo_c"), "psql": ("postgres
 
 def postgres_program(name: str) -> str | None:
     """A program of PostgreSQL's server: Debian keeps them apart, a directory for each version."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
-    return shutil.which(name, path=os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")]))
+    directories = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
+    return shutil.which(name, path=os.pathsep.join([*map(str, reversed(directories)), os.environ.get("PATH", "")]))
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ class KojiSource:
         return {"PYTHONPATH": f"{self.root}:{self.root / 'cli'}:{self.installed.site}", "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def unpack(packages: Path, folder: Path) -> Installed:
+def unpack(packages: Path, directory: Path) -> Installed:
     """Unpack the packages of the modules and plugins of hub and builders, as ``make rpm`` or ``make deb`` built them.
 
     That of the box too: its web server runs the hub here, in the place of httpd.
 
     :raises FedpkgContainerError: a package is missing
     """
-    root = folder / "root"
+    root = directory / "root"
     root.mkdir()
     for name in ("python3-fedpkg-container", *(f"fedpkg-container-{part}" for part in ("hub", "builder", "box"))):
         found = [*packages.glob(f"{name}[-_][0-9]*.deb"), *packages.glob(f"{name}[-_][0-9]*.rpm")]
@@ -117,9 +117,9 @@ def unpack(packages: Path, folder: Path) -> Installed:
     return Installed(modules.parent, root / "usr/lib/koji-hub-plugins", root / "usr/lib/koji-builder-plugins")
 
 
-def _install(folder: Path) -> Installed:
+def _install(directory: Path) -> Installed:
     """Install our package without what it needs, from a copy, since that leaves files beside it."""
-    copy, site = folder / "source", folder / "site"
+    copy, site = directory / "source", directory / "site"
     copy.mkdir()
     shutil.copytree(
         PROJECT / "fedpkg_container", copy / "fedpkg_container", ignore=shutil.ignore_patterns("__pycache__")

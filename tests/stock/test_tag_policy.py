@@ -36,11 +36,11 @@ def hub(
     request: pytest.FixtureRequest, source: KojiSource, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[StockBox, bool]]:
     """A hub with the policy, and one as Koji comes; no kojid runs."""
-    folder: Path = tmp_path_factory.mktemp("tags")
-    made = StockBox(Layout.open(folder / "box"), source)
+    directory: Path = tmp_path_factory.mktemp("tags")
+    made = StockBox(Layout.open(directory / "box"), source)
     if request.param == "with":
-        (folder / "tag.conf").write_text(_policy())
-        made.add_hub_configuration(folder / "tag.conf")
+        (directory / "tag.conf").write_text(_policy())
+        made.add_hub_configuration(directory / "tag.conf")
     try:
         made.up_without_builders()
         yield made, request.param == "with"

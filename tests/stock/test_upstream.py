@@ -77,12 +77,12 @@ class UpstreamClient:
 @pytest.fixture
 def client(box: StockBox, plugins: Path, tmp_path: Path) -> UpstreamClient:
     """Upstream's client with our hub plugin."""
-    folder = tmp_path / "cli"
-    folder.mkdir()
-    (folder / "cli_containerbuild.py").symlink_to(plugins / "cli_containerbuild.py")
+    directory = tmp_path / "cli"
+    directory.mkdir()
+    (directory / "cli_containerbuild.py").symlink_to(plugins / "cli_containerbuild.py")
     parser = configparser.ConfigParser(interpolation=None)
     parser.read(Path(environment(box)["HOME"]) / ".koji" / "config")
-    parser["koji"]["plugin_paths"] = str(folder)
+    parser["koji"]["plugin_paths"] = str(directory)
     configuration = tmp_path / "koji.conf"
     with configuration.open("w") as file:
         parser.write(file)

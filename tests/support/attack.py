@@ -59,32 +59,32 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Victim:
-    """A builder; the file ``secret`` in its directory ``folder`` has the secret."""
+    """A builder; the file ``secret`` in its directory ``directory`` has the secret."""
 
-    folder: Path
+    directory: Path
     isolation: Isolation
 
     @classmethod
-    def make(cls, folder: Path, isolation: Isolation) -> Victim:
+    def make(cls, directory: Path, isolation: Isolation) -> Victim:
         """Make a builder with a secret file."""
-        made = cls(folder, isolation)
-        (folder / "secret").write_text(f"{SECRET}\n")
-        (folder / "state").mkdir(exist_ok=True)
+        made = cls(directory, isolation)
+        (directory / "secret").write_text(f"{SECRET}\n")
+        (directory / "state").mkdir(exist_ok=True)
         return made
 
     @property
     def secret(self) -> Path:
         """A file that no build may read."""
-        return self.folder / "secret"
+        return self.directory / "secret"
 
     @property
     def workspaces(self) -> Workspaces:
         """The build directories."""
-        return Workspaces(self.folder / "state")
+        return Workspaces(self.directory / "state")
 
     def context(self) -> Path:
         """A checkout that contains only busybox and links to it for its commands."""
-        context = self.folder / "context"
+        context = self.directory / "context"
         shutil.rmtree(context, ignore_errors=True)
         programs = context / "bin"
         programs.mkdir(parents=True)

@@ -30,10 +30,10 @@ LABELS = {"com.redhat.component": COMPONENT, "name": "tests/base", "version": "4
 
 
 @contextlib.contextmanager
-def engine(folder: Path) -> Iterator[Buildah]:
+def engine(directory: Path) -> Iterator[Buildah]:
     """buildah with a separate store."""
-    folder.mkdir(exist_ok=True)
-    workspaces = Workspaces(folder)
+    directory.mkdir(exist_ok=True)
+    workspaces = Workspaces(directory)
     with workspaces.open("base") as own:
         yield Buildah(workspaces, own, isolation=Isolation("runc"), access=Access())
 
@@ -62,30 +62,34 @@ def built(with_: Buildah, arch: str, rpms: Sequence[Path], labels: Mapping[str, 
     )
 
 
-def rpm(folder: Path, name: str = "tests-package") -> Path:
+def rpm(directory: Path, name: str = "tests-package") -> Path:
     """A package with one file."""
     return Package(name, "A package", contents={f"/usr/share/{name}": "text\n", "/tmp/": "", "/var/tmp/": ""}).build(
-        folder
+        directory
     )
 
 
-def oci_layout(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
+def oci_layout(
+    directory: Path, arches: Sequence[str], rpms: Sequence[Path], labels: Mapping[str, str] = LABELS
+) -> Path:
     """An OCI layout with an image per architecture."""
-    layout = folder / "layout"
-    with engine(folder / "store") as made:
+    layout = directory / "layout"
+    with engine(directory / "store") as made:
         for arch in arches:
             _push(made, built(made, arch, rpms, labels), f"oci:{layout}:{arch}")
     return layout
 
 
-def oci_archive(folder: Path, arches: Sequence[str], rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
+def oci_archive(
+    directory: Path, arches: Sequence[str], rpms: Sequence[Path], labels: Mapping[str, str] = LABELS
+) -> Path:
     """The same in one file."""
-    archive = folder / "base.oci.tar"
-    run(["tar", "-cf", archive, "-C", oci_layout(folder, arches, rpms, labels), "."], timeout=PATIENCE)
+    archive = directory / "base.oci.tar"
+    run(["tar", "-cf", archive, "-C", oci_layout(directory, arches, rpms, labels), "."], timeout=PATIENCE)
     return archive
 
 
-def docker_archive(folder: Path, rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
+def docker_archive(directory: Path, rpms: Sequence[Path], labels: Mapping[str, str] = LABELS) -> Path:
     """A compressed docker-archive of x86_64, written without buildah: a tenth of the time."""
     layer = _layer(tuple(rpms))
     digest = hashlib.sha256(layer).hexdigest()
@@ -99,7 +103,7 @@ def docker_archive(folder: Path, rpms: Sequence[Path], labels: Mapping[str, str]
     config = json.dumps(configuration).encode()
     name = f"{hashlib.sha256(config).hexdigest()}.json"
     listed = [{"Config": name, "RepoTags": ["base:1"], "Layers": [f"{digest}.tar"]}]
-    archive = folder / "base.tar.gz"
+    archive = directory / "base.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=1) as file:
         for path, content in ((f"{digest}.tar", layer), (name, config), ("manifest.json", json.dumps(listed).encode())):
             entry = tarfile.TarInfo(path)
@@ -112,8 +116,8 @@ def docker_archive(folder: Path, rpms: Sequence[Path], labels: Mapping[str, str]
 def _layer(rpms: tuple[Path, ...]) -> bytes:
     """A layer with a file, and RPMs."""
     written = io.BytesIO()
-    with tempfile.TemporaryDirectory() as folder, tarfile.open(fileobj=written, mode="w") as file:
-        root = Path(folder)
+    with tempfile.TemporaryDirectory() as directory, tarfile.open(fileobj=written, mode="w") as file:
+        root = Path(directory)
         (root / "arch").write_text("x86_64\n")
         if rpms:
             install(list(rpms), root)

@@ -20,7 +20,7 @@ from tests.support.waiting import PATIENCE
 
 
 def make_base(
-    box: Box, folder: Path, name: str, arches: Sequence[str], files: Mapping[str, str] | None = None
+    box: Box, directory: Path, name: str, arches: Sequence[str], files: Mapping[str, str] | None = None
 ) -> ImageReference:
     """Push a base image index, each image with its architecture in ``/arch``; return it by tag.
 
@@ -28,7 +28,7 @@ def make_base(
     """
     pushed: list[ImageReference] = []
     repository = ImageReference(box.layout.registry_address, name)
-    with _engine(box, folder / "base-store") as engine:
+    with _engine(box, directory / "base-store") as engine:
         for arch in arches:
             image = _build(engine, arch, (files or {}).get(arch, ""))
             member = repository.tagged(f"one-{arch}")
@@ -38,10 +38,10 @@ def make_base(
 
 
 @contextlib.contextmanager
-def _engine(box: Box, folder: Path) -> Iterator[Buildah]:
+def _engine(box: Box, directory: Path) -> Iterator[Buildah]:
     """An engine with a separate store."""
-    folder.mkdir(exist_ok=True)
-    workspaces = Workspaces(folder)
+    directory.mkdir(exist_ok=True)
+    workspaces = Workspaces(directory)
     with workspaces.open("base") as own:
         access = registry_of(box).access
         yield Buildah(workspaces, own, isolation=Isolation("runc"), access=access)

@@ -74,23 +74,24 @@ class Browser:
 
 
 @contextlib.contextmanager
-def browser(folder: Path) -> Iterator[Browser]:
+def browser(directory: Path) -> Iterator[Browser]:
     """Start Chromium with an empty profile, and yield a tab."""
     assert PROGRAM
-    folder.mkdir()
+    directory.mkdir()
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     command = [
         PROGRAM, "--headless=new", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-        "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={folder}", *sandbox, "about:blank",
+        "--remote-debugging-port=0", "--remote-allow-origins=*", f"--user-data-dir={directory}", *sandbox,
+        "about:blank",
     ]  # fmt: skip
-    with run_in_background(command, log=folder / "log") as process:
-        port_file = folder / "DevToolsActivePort"
+    with run_in_background(command, log=directory / "log") as process:
+        port_file = directory / "DevToolsActivePort"
 
         def has_started() -> bool:
-            assert process.poll() is None, (folder / "log").read_text()
+            assert process.poll() is None, (directory / "log").read_text()
             return port_file.exists() and len(port_file.read_text().splitlines()) == 2
 
-        eventually(has_started, (folder / "log").read_text)
+        eventually(has_started, (directory / "log").read_text)
         port = port_file.read_text().splitlines()[0]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE) as response:
             (page,) = (each for each in json.load(response) if each["type"] == "page")

@@ -102,9 +102,9 @@ def labels_of(component: str, version: str, release: str = "1", **more: str) -> 
 
 @dataclass
 class Cataloged:
-    """A registry and its catalog below ``folder / "site"``."""
+    """A registry and its catalog below ``directory / "site"``."""
 
-    folder: Path
+    directory: Path
     host: str
     access: Access
     memory: MemoryRegistry | None = None
@@ -115,12 +115,12 @@ class Cataloged:
     @property
     def site(self) -> Path:
         """Output directory."""
-        return self.folder / "site"
+        return self.directory / "site"
 
     @property
     def journal(self) -> Path:
         """The promotion journal."""
-        return self.folder / "promotions.jsonl"
+        return self.directory / "promotions.jsonl"
 
     @contextlib.contextmanager
     def repository(self, name: str) -> Iterator[Repository]:
@@ -173,10 +173,10 @@ class Cataloged:
 
 
 @contextlib.contextmanager
-def cataloged(folder: Path) -> Iterator[Cataloged]:
+def cataloged(directory: Path) -> Iterator[Cataloged]:
     """A registry in memory, without images."""
-    with memory_registry(folder, token=False) as memory:
-        yield Cataloged(folder, memory.address, access(folder, memory.address), memory)
+    with memory_registry(directory, token=False) as memory:
+        yield Cataloged(directory, memory.address, access(directory, memory.address), memory)
 
 
 @dataclass

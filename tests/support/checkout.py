@@ -25,10 +25,10 @@ CMD ["/a"]
 """
 
 
-def read_nothing(folder: Path) -> Checkout:
+def read_nothing(directory: Path) -> Checkout:
     """Return git's results for a valid directory, without running git."""
     return Checkout(
-        path=folder,
+        path=directory,
         namespace="container",
         name="foo",
         branch="rawhide",
@@ -49,17 +49,17 @@ def read_nothing(folder: Path) -> Checkout:
 class LocalCheckout:
     """The checkout, and its user's home directory."""
 
-    folder: Path
+    directory: Path
     home: Path
 
     @classmethod
-    def make(cls, folder: Path) -> LocalCheckout:
+    def make(cls, directory: Path) -> LocalCheckout:
         """Clone ``container/foo`` on branch rawhide, with one pushed commit."""
-        made = cls(folder / "foo", folder / "home")
-        origin = folder / "container" / "foo.git"
+        made = cls(directory / "foo", directory / "home")
+        origin = directory / "container" / "foo.git"
         made.home.mkdir()
-        made.folder.mkdir()
-        (made.folder / "Dockerfile").write_text(DOCKERFILE)
+        made.directory.mkdir()
+        (made.directory / "Dockerfile").write_text(DOCKERFILE)
         made.git("init", "--quiet", "--bare", str(origin))
         made.git("init", "--quiet", "--initial-branch=rawhide")
         made.git("remote", "add", "origin", f"file://{origin}")
@@ -77,11 +77,11 @@ class LocalCheckout:
         """Run git; return its output."""
         command = ["git", *arguments]
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, check=True, capture_output=True, text=True
+            command, cwd=self.directory, env=self.environment, check=True, capture_output=True, text=True
         )
         return done.stdout
 
     def run(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
         """Run our client."""
         command = [str(Path(sys.executable).with_name("fedpkg-container")), *arguments]
-        return preloaded.run(command, cwd=cwd or self.folder, env=self.environment, timeout=PATIENCE)
+        return preloaded.run(command, cwd=cwd or self.directory, env=self.environment, timeout=PATIENCE)

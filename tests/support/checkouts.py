@@ -9,9 +9,9 @@ from pathlib import Path
 from tests.support.waiting import PATIENCE
 
 
-def make_checkout(folder: Path, repository: str = "container/hello", branch: str = "rawhide") -> Path:
+def make_checkout(directory: Path, repository: str = "container/hello", branch: str = "rawhide") -> Path:
     """Make a repository on a branch that tracks dist-git's, with a second fetched branch."""
-    folder.mkdir(parents=True)
+    directory.mkdir(parents=True)
     for command in (
         ["init", "--quiet", "--initial-branch", branch],
         ["remote", "add", "origin", f"https://pkgs.example.org/{repository}"],
@@ -21,5 +21,5 @@ def make_checkout(folder: Path, repository: str = "container/hello", branch: str
         ["symbolic-ref", "refs/remotes/origin/HEAD", f"refs/remotes/origin/{branch}"],
         ["branch", "--quiet", "--set-upstream-to", f"origin/{branch}"],
     ):
-        subprocess.run(["git", *command], cwd=folder, check=True, timeout=PATIENCE)
-    return folder
+        subprocess.run(["git", *command], cwd=directory, check=True, timeout=PATIENCE)
+    return directory

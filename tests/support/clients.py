@@ -57,6 +57,6 @@ def podman_pull(distribution: Distribution, name: str) -> None:
 @contextlib.contextmanager
 def _podman() -> Iterator[list[str]]:
     """podman with an empty store, in a directory with the short name it needs."""
-    with tempfile.TemporaryDirectory(prefix="podman-") as folder:
-        store = ["--root", f"{folder}/root", "--runroot", f"{folder}/run", "--tmpdir", f"{folder}/tmp"]
+    with tempfile.TemporaryDirectory(prefix="podman-") as directory:
+        store = ["--root", f"{directory}/root", "--runroot", f"{directory}/run", "--tmpdir", f"{directory}/tmp"]
         yield ["podman", *store, "--storage-driver", "vfs"]

@@ -142,7 +142,7 @@ class Distribution:
 
 
 @contextlib.contextmanager
-def open_folder() -> Iterator[Path]:
+def open_directory() -> Iterator[Path]:
     """A world-readable temporary directory, as the workers of root's httpd need."""
     with tempfile.TemporaryDirectory(prefix="front-end-") as name:
         Path(name).chmod(0o755)

@@ -70,16 +70,16 @@ class Hub:
 
 
 @contextmanager
-def hub_application(folder: Path) -> Iterator[Hub]:
+def hub_application(directory: Path) -> Iterator[Hub]:
     """A hub in a directory."""
-    topdir = folder / "topdir"
+    topdir = directory / "topdir"
     topdir.mkdir()
     before, kojihub = koji.pathinfo.topdir, sys.modules.get("kojihub")
-    database = Database(folder / "hub.sqlite")
+    database = Database(directory / "hub.sqlite")
     seed(database, "admin")
-    (folder / "builders/builder").mkdir(parents=True)
+    (directory / "builders/builder").mkdir(parents=True)
     plugins = ([PLUGINS / "hub"], ["hub_containerbuild"])
-    hub = Hub(HubApplication(database, topdir, *plugins, builders=folder / "builders"), topdir)
+    hub = Hub(HubApplication(database, topdir, *plugins, builders=directory / "builders"), topdir)
     for name in ("packager", "builder"):
         with database.transaction():
             if name == "packager":

@@ -26,12 +26,12 @@ from tests.support.waiting import PATIENCE
 class Scene:
     """A hub and a candidate registry, without builders; the hub's tagging tasks are done by the test."""
 
-    def __init__(self, box: Box, folder: Path) -> None:
+    def __init__(self, box: Box, directory: Path) -> None:
         self.box = box
-        self.folder = folder
+        self.directory = directory
         self.hub = box.session(ADMIN)
         self.environment = environment(box)
-        self.configuration = folder / "registry.conf"
+        self.configuration = directory / "registry.conf"
         parser = configparser.ConfigParser(interpolation=None)
         parser["koji"] = {"profile": "koji"}
         parser["candidate"] = {"registry": box.layout.registry_address}
@@ -39,7 +39,7 @@ class Scene:
             "certificate": str(box.credentials(CONTENT_GENERATOR)),
             "server_ca": str(box.authority.certificate_path),
         }
-        parser["engine"] = {"state": str(folder / "state")}
+        parser["engine"] = {"state": str(directory / "state")}
         with self.configuration.open("w") as file:
             parser.write(file)
 

@@ -29,23 +29,23 @@ class LayeredImage:
     :param config: the digest of its configuration
     """
 
-    folder: Path
+    directory: Path
     layers: tuple[str, ...]
     config: str
 
     @classmethod
-    def make(cls, folder: Path, *, layers: int = 3, size: int = 200_000) -> LayeredImage:
+    def make(cls, directory: Path, *, layers: int = 3, size: int = 200_000) -> LayeredImage:
         """Make an image with one file per layer.
 
         :param size: of a layer, bytes
         """
-        folder.mkdir()
+        directory.mkdir()
         contents = [_layer(f"file-{number}", size) for number in range(layers)]
         config = json.dumps(
             {
                 "architecture": "amd64",
                 "os": "linux",
-                "config": {"Labels": {"of": folder.name}},
+                "config": {"Labels": {"of": directory.name}},
                 "rootfs": {"type": "layers", "diff_ids": [_digest(gzip.decompress(each)) for each in contents]},
             }
         ).encode()
@@ -57,10 +57,10 @@ class LayeredImage:
             "layers": described,
         }
         for content in (config, *contents):
-            (folder / _digest(content).partition(":")[2]).write_bytes(content)
-        (folder / "manifest.json").write_text(json.dumps(manifest))
-        (folder / "version").write_text("Directory Transport Version: 1.1\n")
-        return cls(folder, tuple(map(_digest, contents)), _digest(config))
+            (directory / _digest(content).partition(":")[2]).write_bytes(content)
+        (directory / "manifest.json").write_text(json.dumps(manifest))
+        (directory / "version").write_text("Directory Transport Version: 1.1\n")
+        return cls(directory, tuple(map(_digest, contents)), _digest(config))
 
     @property
     def blobs(self) -> tuple[str, ...]:
@@ -70,25 +70,26 @@ class LayeredImage:
     @property
     def digest(self) -> str:
         """The digest of the manifest."""
-        return _digest((self.folder / "manifest.json").read_bytes())
+        return _digest((self.directory / "manifest.json").read_bytes())
 
     def content(self, digest: str) -> bytes:
         """A blob."""
-        return (self.folder / digest.partition(":")[2]).read_bytes()
+        return (self.directory / digest.partition(":")[2]).read_bytes()
 
     def push(self, specification: str, access: Access) -> None:
         """Copy it into a registry."""
         options = [*access.options("dest-"), "--preserve-digests"]
         run(
-            ["skopeo", "copy", "--quiet", *options, f"dir:{self.folder}", f"docker://{specification}"], timeout=PATIENCE
+            ["skopeo", "copy", "--quiet", *options, f"dir:{self.directory}", f"docker://{specification}"],
+            timeout=PATIENCE,
         )
 
     def export(self, tree: Path, repository: str) -> None:
         """Write its blobs to their paths in a mirror."""
-        folder = tree / "v2" / repository / "blobs"
-        folder.mkdir(parents=True, exist_ok=True)
+        directory = tree / "v2" / repository / "blobs"
+        directory.mkdir(parents=True, exist_ok=True)
         for digest in self.blobs:
-            (folder / digest).write_bytes(self.content(digest))
+            (directory / digest).write_bytes(self.content(digest))
 
 
 def _digest(content: bytes) -> str:

@@ -50,8 +50,8 @@ def reserved(box: Box) -> list[str]:
 
 def processes_of_builds(box: Box) -> list[int]:
     """Return the processes started by builds."""
-    folders = [box.layout.builder(name) / "state" / "builds" for name in box.layout.builders]
-    return [pid for builds in folders if builds.exists() for each in builds.iterdir() for pid in processes_in(each)]
+    directories = [box.layout.builder(name) / "state" / "builds" for name in box.layout.builders]
+    return [pid for builds in directories if builds.exists() for each in builds.iterdir() for pid in processes_in(each)]
 
 
 def on_machine(box: Box) -> list[str]:
@@ -59,9 +59,9 @@ def on_machine(box: Box) -> list[str]:
     found = [f"mount {path}" for path in mounts_below(box.layout.directory)]
     for name in box.layout.builders:
         builds = box.layout.builder(name) / "state" / "builds"
-        for folder in builds.iterdir() if builds.exists() else []:
-            if not _was_killed(box, name, folder.name):
-                found.append(f"directory {folder}")
+        for directory in builds.iterdir() if builds.exists() else []:
+            if not _was_killed(box, name, directory.name):
+                found.append(f"directory {directory}")
     found += [f"process {pid}" for pid in processes_of_builds(box)]
     listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True, timeout=PATIENCE).stdout
     found += [f"process {line}" for line in listed.splitlines() if "runc" in line and str(box.layout.directory) in line]

@@ -31,21 +31,21 @@ PROGRAM = str(Path(sys.executable).parent / "fedpkg-container-registry")
 
 @dataclass
 class Mirrored:
-    """A registry, and the tree below ``folder / "tree"``."""
+    """A registry, and the tree below ``directory / "tree"``."""
 
-    folder: Path
+    directory: Path
     host: str
     access: Access
 
     @property
     def storage(self) -> Storage:
         """The registry's storage."""
-        return Storage.of(self.folder, self.host)
+        return Storage.of(self.directory, self.host)
 
     @property
     def tree(self) -> Path:
         """The tree."""
-        return self.folder / "tree"
+        return self.directory / "tree"
 
     def run(self, **options: Any) -> Summary:
         """Run once in this process."""
@@ -75,7 +75,7 @@ class Mirrored:
     def site(self, text: str = "") -> Path:
         """Write a site file."""
         auth = f"auth_file = {self.access.auth_file}\n" if self.access.auth_file else ""
-        path = self.folder / "registry.conf"
+        path = self.directory / "registry.conf"
         path.write_text(
             f"[candidate]\nregistry = {self.host}\n"
             f"[target stable]\nregistry = {self.host}\nkoji_tags = *\nretry_timeout = 0\n"
@@ -85,7 +85,7 @@ class Mirrored:
 
     def command(self, *arguments: str) -> list[str]:
         """The program with arguments for ``mirror``."""
-        return [PROGRAM, "--config", str(self.folder / "registry.conf"), "mirror", *arguments]
+        return [PROGRAM, "--config", str(self.directory / "registry.conf"), "mirror", *arguments]
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start the program in the background."""
@@ -110,14 +110,14 @@ class Mirrored:
 
     @property
     def _environment(self) -> dict[str, str]:
-        return {**os.environ, "HOME": str(self.folder)}
+        return {**os.environ, "HOME": str(self.directory)}
 
 
 @contextlib.contextmanager
-def mirrored(folder: Path, *, password: str = "", redirect: str = "") -> Iterator[Mirrored]:
+def mirrored(directory: Path, *, password: str = "", redirect: str = "") -> Iterator[Mirrored]:
     """An empty registry, without a tree."""
-    with docker_registry(folder, password=bool(password), redirect=redirect) as host:
-        yield Mirrored(folder, host, access(folder, host, password=password))
+    with docker_registry(directory, password=bool(password), redirect=redirect) as host:
+        yield Mirrored(directory, host, access(directory, host, password=password))
 
 
 def begun(record: Path, repository: str) -> JournalEntry:

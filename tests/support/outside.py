@@ -34,9 +34,9 @@ def _ip(*arguments: str, check: bool = True) -> None:
 
 
 @contextlib.contextmanager
-def outside(folder: Path) -> Iterator[None]:
+def outside(directory: Path) -> Iterator[None]:
     """The external network, with a server there, and one on every address of this machine."""
-    with _locked(), _namespace(folder):
+    with _locked(), _namespace(directory):
         yield
 
 
@@ -59,7 +59,7 @@ def _lock(lock: socket.socket) -> bool:
 
 
 @contextlib.contextmanager
-def _namespace(folder: Path) -> Iterator[None]:
+def _namespace(directory: Path) -> Iterator[None]:
     _remove()
     _ip("netns", "add", NAMESPACE)
     try:
@@ -74,8 +74,8 @@ def _namespace(folder: Path) -> Iterator[None]:
             _ip("route", "add", address, "via", OUTSIDE)
         with contextlib.ExitStack() as stack:
             there = ["ip", "netns", "exec", NAMESPACE]
-            stack.enter_context(_server(folder / "outside", PUBLIC, there, OUTSIDE))
-            stack.enter_context(_server(folder / "here", INTERNAL, [], OWN))
+            stack.enter_context(_server(directory / "outside", PUBLIC, there, OUTSIDE))
+            stack.enter_context(_server(directory / "here", INTERNAL, [], OWN))
             yield
     finally:
         _remove()
@@ -97,10 +97,20 @@ def late_address(address: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _server(folder: Path, text: str, prefix: list[str], address: str) -> Iterator[None]:
-    folder.mkdir()
-    (folder / "index.html").write_text(f"{text}\n")
-    command = [*prefix, sys.executable, "-m", "http.server", "--bind", "0.0.0.0", "--directory", str(folder), str(PORT)]
+def _server(directory: Path, text: str, prefix: list[str], address: str) -> Iterator[None]:
+    directory.mkdir()
+    (directory / "index.html").write_text(f"{text}\n")
+    command = [
+        *prefix,
+        sys.executable,
+        "-m",
+        "http.server",
+        "--bind",
+        "0.0.0.0",
+        "--directory",
+        str(directory),
+        str(PORT),
+    ]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         eventually(lambda: fetch(address) == text, lambda: f"the server at {address} does not answer")

@@ -34,15 +34,15 @@ class Packager:
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, box: Box, folder: Path) -> Packager:
+    def make(cls, box: Box, directory: Path) -> Packager:
         """Make a package with an empty repository; git clones it, as a push from fedpkg's clone starts fedpkg."""
         name = f"hello-{uuid.uuid4().hex[:8]}"
         box.create_repository(f"container/{name}")
         session = box.session(ADMIN)
         session.packageListAdd(site.DEST_TAG, f"{name}-container", owner=ADMIN)
         log_out(session)
-        packager = cls(box, name, folder / name, environment(box))
-        packager.git("clone", "--quiet", f"{packager.distgit}/container/{name}", cwd=folder)
+        packager = cls(box, name, directory / name, environment(box))
+        packager.git("clone", "--quiet", f"{packager.distgit}/container/{name}", cwd=directory)
         return packager
 
     @property

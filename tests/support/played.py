@@ -35,7 +35,7 @@ class PlayedBuilder:
     """A builder and a packager on a hub without other builders."""
 
     hub: RunningHub
-    folder: Path
+    directory: Path
     builder: Any = field(init=False)
     packager: Any = field(init=False)
 
@@ -59,7 +59,7 @@ class PlayedBuilder:
 
     def log(self, task: int, name: str, content: str | bytes) -> None:
         """Upload a log to the hub, replacing any existing one."""
-        path = self.folder / name
+        path = self.directory / name
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         self.builder.uploadWrapper(str(path), koji.pathinfo.taskrelpath(task), overwrite=True)
 
@@ -77,7 +77,7 @@ class PlayedBuilder:
         :param url: of a proxy for it
         :param settings: of the section for container builds
         """
-        home = self.folder / "home"
+        home = self.directory / "home"
         profile = configparser.ConfigParser(interpolation=None)
         profile["koji"] = {
             "server": url or self.hub.url,
@@ -97,7 +97,7 @@ class PlayedBuilder:
     def start(self, *arguments: str, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
         """Start the client, both outputs in one pipe."""
         settings: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, **options}
-        return subprocess.Popen([str(FEDPKG), *arguments], env=dict(env or self.home()), cwd=self.folder, **settings)
+        return subprocess.Popen([str(FEDPKG), *arguments], env=dict(env or self.home()), cwd=self.directory, **settings)
 
     def watch(self, task: int, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start ``container-status --watch``."""

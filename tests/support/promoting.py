@@ -43,7 +43,7 @@ LAYER_TYPE = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
 
 def make_site(
-    folder: Path, candidate: str, stable: str, *, access: Access, prefix: str = "stable", parallel: int = 4,
+    directory: Path, candidate: str, stable: str, *, access: Access, prefix: str = "stable", parallel: int = 4,
     floating: Sequence[str] = ("version", "latest"), record: bool = True,
 ) -> DistributionSite:  # fmt: skip
     """A site with the targets stable and testing in one registry."""
@@ -51,12 +51,12 @@ def make_site(
     stable_target = Target("stable", stable, access, prefix, ("*-container-updates",), tuple(floating))
     testing = Target("testing", stable, access, "testing", ("*-testing",), ("version", "testing"))
     return DistributionSite(
-        path=folder / "registry.conf",
+        path=directory / "registry.conf",
         profile="box",
         candidates=Candidates(candidate, access, 30),
         importer=Importer(**defaults(KEYS, "content_generator"), **defaults(KEYS, "engine")),
         targets={"stable": stable_target, "testing": testing},
-        journal=folder / "promotions.jsonl" if record else None,
+        journal=directory / "promotions.jsonl" if record else None,
         parallel=parallel,
         mirroring=Mirroring(**defaults(KEYS, "mirror")),
     )
@@ -140,9 +140,9 @@ def cosign(repository: Repository, digest: str, *signatures: bytes, ending: str 
 
 @dataclass
 class Bench:
-    """A site under test, with its registries; ``folder`` is the output directory."""
+    """A site under test, with its registries; ``directory`` is the output directory."""
 
-    folder: Path
+    directory: Path
     site: DistributionSite
 
     def build(self, nvr: str = "hello-1.0-1", repository: str = "hello", **more: object) -> Candidate:

@@ -38,7 +38,7 @@ class KilledError(Exception):
 class Scene:
     """A candidate registry, and its promotion target."""
 
-    folder: Path
+    directory: Path
     site: DistributionSite
     http: RegistryHTTP
     stable: RegistryHTTP
@@ -57,11 +57,11 @@ class Scene:
         return {tag: self[name].head(tag) for tag in self[name].tags()}
 
 
-def site_of(folder: Path, candidate: str, *targets: Target) -> DistributionSite:
+def site_of(directory: Path, candidate: str, *targets: Target) -> DistributionSite:
     return DistributionSite(
-        path=folder / "registry.conf",
+        path=directory / "registry.conf",
         profile="koji",
-        candidates=Candidates(candidate, access(folder), 30),
+        candidates=Candidates(candidate, access(directory), 30),
         importer=Importer(**defaults(KEYS, "content_generator"), **defaults(KEYS, "engine")),
         targets={each.name: each for each in targets},
         journal=None,

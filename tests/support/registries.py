@@ -28,22 +28,22 @@ USER, PASSWORD = "pusher", "registry secret"
 PASSWORD_HASH = "$2b$05$ykJfaBewvdp.PFfygRdXnuGoykHWN46nn/jl0HQhBOMM4gF90SDZy"
 
 
-def access(folder: Path, *hosts: str, password: str = "") -> Access:
+def access(directory: Path, *hosts: str, password: str = "") -> Access:
     """Return access to these registries, with an auth file if a password is given."""
-    certificates = folder / "certs"
+    certificates = directory / "certs"
     certificates.mkdir(exist_ok=True)
-    (certificates / "ca.crt").write_bytes(Authority(folder / "pki").certificate_path.read_bytes())
+    (certificates / "ca.crt").write_bytes(Authority(directory / "pki").certificate_path.read_bytes())
     if not password:
         return Access(certificates, None)
     auth = base64.b64encode(f"{USER}:{password}".encode()).decode()
-    path = folder / "auth.json"
+    path = directory / "auth.json"
     path.write_text(json.dumps({"auths": {host: {"auth": auth} for host in hosts}}))
     return Access(certificates, path)
 
 
 @contextlib.contextmanager
 def docker_registry(
-    folder: Path,
+    directory: Path,
     *,
     password: bool = False,
     authority: Authority | None = None,
@@ -65,8 +65,8 @@ def docker_registry(
     if not port:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = int(free.getsockname()[1])
-    certificate = str((authority or Authority(folder / "pki")).issue("registry", server=True))
-    root = data or folder / f"data-{port}"
+    certificate = str((authority or Authority(directory / "pki")).issue("registry", server=True))
+    root = data or directory / f"data-{port}"
     settings: dict[str, Any] = {
         "version": 0.1,
         "log": {"level": "warn"},
@@ -80,17 +80,19 @@ def docker_registry(
     if redirect:
         settings["middleware"] = {"storage": [{"name": "redirect", "options": {"baseurl": redirect}}]}
     if password:
-        (folder / "htpasswd").write_text(f"{USER}:{PASSWORD_HASH}\n")
-        settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(folder / "htpasswd")}}
-    configuration = folder / f"registry-{port}.yml"
+        (directory / "htpasswd").write_text(f"{USER}:{PASSWORD_HASH}\n")
+        settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(directory / "htpasswd")}}
+    configuration = directory / f"registry-{port}.yml"
     with configuration.open("w") as file:
         YAML(typ="safe").dump(settings, file)
-    with run_in_background([program(), "serve", configuration], log=folder / f"registry-{port}.log", env=ENVIRONMENT):
+    with run_in_background(
+        [program(), "serve", configuration], log=directory / f"registry-{port}.log", env=ENVIRONMENT
+    ):
         deadline = time.monotonic() + PATIENCE
         while True:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
                 break
-            assert time.monotonic() < deadline, (folder / f"registry-{port}.log").read_text()
+            assert time.monotonic() < deadline, (directory / f"registry-{port}.log").read_text()
             time.sleep(0.05)
         with storage.running(f"127.0.0.1:{port}", root):
             yield f"127.0.0.1:{port}"

@@ -28,13 +28,13 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextlib.contextmanager
-def serving(folder: Path) -> Iterator[Serve]:
+def serving(directory: Path) -> Iterator[Serve]:
     """Start a registry; return it and a client of its repository ``hello``, which has an image under ``latest``."""
     with contextlib.ExitStack() as stack:
 
         def made(*, password: str = PASSWORD, **settings: object) -> tuple[MemoryRegistry, Repository]:
-            server = stack.enter_context(memory_registry(folder, **settings))
-            reached = access(folder, server.address, password=password)
+            server = stack.enter_context(memory_registry(directory, **settings))
+            reached = access(directory, server.address, password=password)
             client = stack.enter_context(
                 RegistryHTTP(server.address, certificates=reached.certificates, auth_file=reached.auth_file)
             )
@@ -47,13 +47,13 @@ def serving(folder: Path) -> Iterator[Serve]:
 
 
 @contextlib.contextmanager
-def another_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
+def another_server(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryRegistry]:
     """Another server, trusted as podman trusts servers; it requests client certificates."""
-    monkeypatch.setattr(session, "DIRECTORIES", (folder / "certs.d",))
-    with memory_registry(folder, token=False) as server:
-        place = folder / "certs.d" / server.address
+    monkeypatch.setattr(session, "DIRECTORIES", (directory / "certs.d",))
+    with memory_registry(directory, token=False) as server:
+        place = directory / "certs.d" / server.address
         place.mkdir(parents=True)
-        (place / "ca.crt").write_bytes(Authority(folder / "pki").certificate_path.read_bytes())
+        (place / "ca.crt").write_bytes(Authority(directory / "pki").certificate_path.read_bytes())
         yield server
 
 

@@ -88,10 +88,10 @@ class KeyFiles:
         return SigningSettings(key=str(self.private), public_key=self.public)
 
 
-def key_files(folder: Path, name: str = "own", kind: str = "ec") -> KeyFiles:
+def key_files(directory: Path, name: str = "own", kind: str = "ec") -> KeyFiles:
     """Write a key pair."""
     key = private_key(name, kind)
-    files = KeyFiles(folder / f"{name}.key", folder / f"{name}.pub")
+    files = KeyFiles(directory / f"{name}.key", directory / f"{name}.pub")
     files.private.write_bytes(pem(key))
     files.private.chmod(0o600)
     form = serialization.PublicFormat.SubjectPublicKeyInfo
@@ -106,7 +106,7 @@ def signing_bench(bench: Bench, settings: SigningSettings, **changes: object) ->
     """
     stable = replace(bench.site.target("stable"), **changes)  # type: ignore[arg-type]
     targets = {**bench.site.targets, "stable": stable}
-    return Bench(bench.folder, replace(bench.site, signing=settings, targets=targets))
+    return Bench(bench.directory, replace(bench.site, signing=settings, targets=targets))
 
 
 def verified(bench: Bench, repository: Repository, digest: str, *, target: Target | None = None) -> Verification:

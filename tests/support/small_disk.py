@@ -16,22 +16,22 @@ from tests.support.waiting import PATIENCE
 class SmallDisk:
     """A tmpfs mounted on a directory."""
 
-    folder: Path
+    directory: Path
 
     def resize(self, size: str) -> None:
         """Change the size, e.g. ``200M``; keep the contents."""
-        _run("mount", "-o", f"remount,size={size}", str(self.folder))
+        _run("mount", "-o", f"remount,size={size}", str(self.directory))
 
 
 @contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
+def small_disk(directory: Path, size: str) -> Iterator[SmallDisk]:
     """A file system of a size on a directory, for the duration of a test."""
-    folder.mkdir(parents=True, exist_ok=True)
-    _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder))
+    directory.mkdir(parents=True, exist_ok=True)
+    _run("mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(directory))
     try:
-        yield SmallDisk(folder)
+        yield SmallDisk(directory)
     finally:
-        _run("umount", "--lazy", str(folder))
+        _run("umount", "--lazy", str(directory))
 
 
 def _run(*command: str) -> None:

@@ -33,9 +33,9 @@ class Storage:
     confirms_subject: bool = False
 
     @classmethod
-    def of(cls, folder: Path, host: str) -> Storage:
+    def of(cls, directory: Path, host: str) -> Storage:
         """That of ``registries.docker_registry``."""
-        return cls(folder / f"data-{host.rpartition(':')[2]}")
+        return cls(directory / f"data-{host.rpartition(':')[2]}")
 
     def data(self, digest: str) -> Path:
         """Return the path of a blob or a manifest."""
@@ -83,11 +83,11 @@ class Storage:
     def manifest(self, repository: str, manifest: Manifest, *tags: str) -> Manifest:
         """Store a manifest under tags."""
         digest = self._store(manifest.raw)
-        folder = self._repository(repository) / "_manifests"
-        self._link(folder / "revisions" / digest.replace(":", "/"), digest)
+        directory = self._repository(repository) / "_manifests"
+        self._link(directory / "revisions" / digest.replace(":", "/"), digest)
         for tag in tags:
-            self._link(folder / "tags" / tag / "current", digest)
-            self._link(folder / "tags" / tag / "index" / digest.replace(":", "/"), digest)
+            self._link(directory / "tags" / tag / "current", digest)
+            self._link(directory / "tags" / tag / "index" / digest.replace(":", "/"), digest)
         return manifest
 
     def find(self, repository: str, name: str) -> bytes:
@@ -122,9 +122,9 @@ class Storage:
         return digest
 
     @staticmethod
-    def _link(folder: Path, digest: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "link").write_text(digest)
+    def _link(directory: Path, digest: str) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "link").write_text(digest)
 
 
 #: Address of a running registry of ``registries.docker_registry`` → its storage.

@@ -60,15 +60,15 @@ def offered(answer: Path) -> list[str]:
     return text.split("\x0b") if text else []
 
 
-def tab(line: str, environment: Mapping[str, str], folder: Path) -> tuple[list[str], set[str]]:
+def tab(line: str, environment: Mapping[str, str], directory: Path) -> tuple[list[str], set[str]]:
     """Return the completions for a TAB at the end of a line, and the modules loaded for it."""
-    answer, modules = folder / ".answer", folder / ".modules"
+    answer, modules = directory / ".answer", directory / ".modules"
     answer.unlink(missing_ok=True)
     modules.unlink(missing_ok=True)
     subprocess.run(
         [sys.executable, "-c", _REPORT],
         env={**environment, **completing(line, answer), "MODULES": str(modules)},
-        cwd=folder,
+        cwd=directory,
         stdin=subprocess.DEVNULL,
         timeout=TIMEOUT,
         check=False,

@@ -42,11 +42,11 @@ _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[()
 class Shell:
     """A shell with our completion; its input and output."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], directory: Path) -> None:
         self.name = name
         env = {**environment, "TERM": "dumb" if name == "bash" else "xterm", "LC_ALL": "C.UTF-8", "INPUTRC": os.devnull}
         self._child = pexpect.spawn(
-            name, COMMANDS[name], env=env, cwd=str(folder), encoding="utf-8", codec_errors="replace",
+            name, COMMANDS[name], env=env, cwd=str(directory), encoding="utf-8", codec_errors="replace",
             timeout=TIMEOUT, dimensions=(200, 250),
         )  # fmt: skip
         self._number = 0

@@ -56,18 +56,18 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "folder"
+def directory(tmp_path: Path) -> Path:
+    made = tmp_path / "directory"
     made.mkdir()
     return made
 
 
-def test_two_histories_of_other_times_become_the_same_file(root: Path, folder: Path, tmp_path: Path) -> None:
+def test_two_histories_of_other_times_become_the_same_file(root: Path, directory: Path, tmp_path: Path) -> None:
     found = []
     for later in (100, 20_000):
         path = history(root, EPOCH - 5, EPOCH + later)
         assert path.with_name("history.sqlite-wal").stat().st_size
-        make_reproducible(root, EPOCH, 0, folder)
+        make_reproducible(root, EPOCH, 0, directory)
         assert sorted(each.name for each in path.parent.iterdir()) == ["history.sqlite"]
         assert times(path) == [(EPOCH - 5, EPOCH - 5), (EPOCH, EPOCH)]
         found.append(path.read_bytes())
@@ -75,43 +75,43 @@ def test_two_histories_of_other_times_become_the_same_file(root: Path, folder: P
     assert found[0] == found[1]
 
 
-def test_logs_are_emptied_and_the_linkers_cache_goes(root: Path, folder: Path) -> None:
+def test_logs_are_emptied_and_the_linkers_cache_goes(root: Path, directory: Path) -> None:
     (root / "var/log/dnf.log").write_text("now\n")
     (root / "var/log/other.log").write_text("mine\n")
     (root / "var/cache/ldconfig").mkdir(parents=True)
     (root / "var/cache/ldconfig/aux-cache").write_text("inodes\n")
-    make_reproducible(root, EPOCH, time.time() - 60, folder)
+    make_reproducible(root, EPOCH, time.time() - 60, directory)
     assert (root / "var/log/dnf.log").read_text() == ""
     assert (root / "var/log/other.log").read_text() == "mine\n"
     assert not (root / "var/cache/ldconfig/aux-cache").exists()
 
 
-def test_what_the_base_image_had_stays(root: Path, folder: Path) -> None:
+def test_what_the_base_image_had_stays(root: Path, directory: Path) -> None:
     log, path = root / "var/log/dnf.log", history(root, EPOCH + 5)
     log.write_text("of the base\n")
     for each in (log, path):
         os.utime(each, (EPOCH, EPOCH))
     before = path.read_bytes()
-    make_reproducible(root, EPOCH - 1000, time.time() - 60, folder)
+    make_reproducible(root, EPOCH - 1000, time.time() - 60, directory)
     assert log.read_text() == "of the base\n"
     assert path.read_bytes() == before
 
 
-def test_the_index_of_an_empty_journal_has_no_random_numbers(root: Path, folder: Path) -> None:
+def test_the_index_of_an_empty_journal_has_no_random_numbers(root: Path, directory: Path) -> None:
     database = root / after_run.DATABASES[0]
     database.parent.mkdir(parents=True)
     index, journal = (database.with_name(f"rpmdb.sqlite-{each}") for each in ("shm", "wal"))
     index.write_bytes(os.urandom(32768))
     journal.write_bytes(b"")
-    make_reproducible(root, EPOCH, 0, folder)
+    make_reproducible(root, EPOCH, 0, directory)
     assert index.read_bytes() == bytes(32768)
     index.write_bytes(b"in use")
     journal.write_bytes(b"not empty")
-    make_reproducible(root, EPOCH, 0, folder)
+    make_reproducible(root, EPOCH, 0, directory)
     assert index.read_bytes() == b"in use"
 
 
-def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
+def test_links_lead_nowhere(root: Path, directory: Path, tmp_path: Path) -> None:
     """Of the builder's own files none is emptied, removed or written."""
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -125,29 +125,29 @@ def test_links_lead_nowhere(root: Path, folder: Path, tmp_path: Path) -> None:
     (root / "var/lib").symlink_to(outside / "var/lib")
     (root / "var/cache").mkdir()
     (root / "var/cache/ldconfig").symlink_to(outside)
-    make_reproducible(root, EPOCH, 0, folder)
+    make_reproducible(root, EPOCH, 0, directory)
     assert (outside / "dnf.log").read_text() == "the builder's\n"
     assert (outside / "hard.log").read_text() == "the builder's\n"
     assert (outside / "aux-cache").exists()
     assert own.read_bytes() == before
 
 
-def test_what_is_no_file_is_passed_over(root: Path, folder: Path) -> None:
+def test_what_is_no_file_is_passed_over(root: Path, directory: Path) -> None:
     os.mkfifo(root / "var/log/dnf.log")
     (root / HISTORY).mkdir(parents=True)
     (root / "var/log/dnf.rpm.log").write_text("of this build\n")
-    make_reproducible(root, EPOCH, 0, folder)
+    make_reproducible(root, EPOCH, 0, directory)
     assert (root / "var/log/dnf.log").is_fifo()
     assert (root / HISTORY).is_dir()
     assert (root / "var/log/dnf.rpm.log").read_text() == "", "the others are still changed"
 
 
-def _hook(root: Path, folder: Path) -> str:
+def _hook(root: Path, directory: Path) -> str:
     """Run it as the runtime does; return its error messages."""
-    bundle = folder.parent / "bundle"
+    bundle = directory.parent / "bundle"
     bundle.mkdir()
     (bundle / "config.json").write_text(json.dumps({"root": {"path": str(root)}}))
-    workspace = Workspace(folder, IdRange(os.getuid(), 1))
+    workspace = Workspace(directory, IdRange(os.getuid(), 1))
     workspace.work.mkdir()
     options = hook.options(workspace, EPOCH)
     described = json.loads((Path(options[1]) / "after-run.json").read_text())["hook"]
@@ -157,14 +157,14 @@ def _hook(root: Path, folder: Path) -> str:
     return "\n".join(hook.complaints(workspace))
 
 
-def test_a_history_that_is_none_is_said_and_stays(root: Path, folder: Path) -> None:
+def test_a_history_that_is_none_is_said_and_stays(root: Path, directory: Path) -> None:
     (root / HISTORY).parent.mkdir(parents=True)
     (root / HISTORY).write_text("no database\n" * 1000)
-    assert "not a database" in _hook(root, folder)
+    assert "not a database" in _hook(root, directory)
     assert (root / HISTORY).read_text().startswith("no database")
 
 
-def test_a_history_that_never_ends_is_ended(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_that_never_ends_is_ended(root: Path, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = (
         "CREATE TRIGGER t AFTER UPDATE ON trans BEGIN INSERT INTO trans(dt_begin) SELECT x FROM"
         " (WITH RECURSIVE r(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM r) SELECT x FROM r); END;"
@@ -172,5 +172,5 @@ def test_a_history_that_never_ends_is_ended(root: Path, folder: Path, monkeypatc
     path = history(root, EPOCH + 5, extra=endless)
     monkeypatch.setattr(after_run, "SECONDS", 1.0)
     with pytest.raises(sqlite3.OperationalError, match="interrupted"):
-        make_reproducible(root, EPOCH, 0, folder)
+        make_reproducible(root, EPOCH, 0, directory)
     assert path.exists()

@@ -33,7 +33,7 @@ def _build(checkout: LocalCheckout, *arguments: str, output: IO[Any] | None = No
         return checkout.run("container-build", *arguments)
     return subprocess.run(
         [str(Path(sys.executable).with_name("fedpkg-container")), "container-build", *arguments],
-        cwd=checkout.folder, env=checkout.environment, stdout=output, stderr=subprocess.PIPE, text=True,
+        cwd=checkout.directory, env=checkout.environment, stdout=output, stderr=subprocess.PIPE, text=True,
         timeout=PATIENCE, check=False,
     )  # fmt: skip
 

@@ -20,15 +20,17 @@ MAGIC = "7f454c460201010000000000000000000200b700"
 MASK = "ffffffffffffff00fffffffffffffffffeffffff"
 
 
-def _handlers(folder: Path, *, flags: str = "OCF", state: str = "enabled", status: str = "enabled") -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "status").write_text(f"{status}\n")
-    (folder / "register").touch()
+def _handlers(directory: Path, *, flags: str = "OCF", state: str = "enabled", status: str = "enabled") -> Path:
+    directory.mkdir(exist_ok=True)
+    (directory / "status").write_text(f"{status}\n")
+    (directory / "register").touch()
     text = f"{state}\ninterpreter /usr/bin/qemu-aarch64-static\nflags: {flags}\noffset 0\nmagic {MAGIC}\nmask {MASK}\n"
-    (folder / "qemu-aarch64").write_text(text)
-    (folder / "python3.11").write_text(f"{state}\ninterpreter /usr/bin/python3.11\nflags: \noffset 0\nmagic a70d0d0a\n")
-    (folder / "app").write_text(f"{state}\ninterpreter /usr/bin/app\nflags: F\nextension .app\n")
-    return folder
+    (directory / "qemu-aarch64").write_text(text)
+    (directory / "python3.11").write_text(
+        f"{state}\ninterpreter /usr/bin/python3.11\nflags: \noffset 0\nmagic a70d0d0a\n"
+    )
+    (directory / "app").write_text(f"{state}\ninterpreter /usr/bin/app\nflags: F\nextension .app\n")
+    return directory
 
 
 @pytest.fixture

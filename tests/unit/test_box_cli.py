@@ -27,24 +27,24 @@ pytestmark = pytest.mark.programs
 PROGRAM = [sys.executable, "-m", "fedpkg_container.box.cli"]
 
 
-def _box(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [*PROGRAM, "-d", str(folder), *arguments]
+def _box(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [*PROGRAM, "-d", str(directory), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def directory(tmp_path: Path) -> Path:
     """The directory of a box that does not run."""
     Layout.open(tmp_path / "box")
     return tmp_path / "box"
 
 
 @pytest.mark.parametrize("command", ["prune", "shell"])
-def test_what_needs_a_running_box_says_so(command: str, folder: Path) -> None:
-    done = _box(folder, command)
+def test_what_needs_a_running_box_says_so(command: str, directory: Path) -> None:
+    done = _box(directory, command)
     assert done.returncode == 1
     assert done.stderr.startswith("error: the box is not running\n       start it: ")
-    assert done.stderr.endswith(f" -d {folder} up\n")
+    assert done.stderr.endswith(f" -d {directory} up\n")
 
 
 @pytest.mark.parametrize(
@@ -54,18 +54,18 @@ def test_what_needs_a_running_box_says_so(command: str, folder: Path) -> None:
         (("--remove",), "the box was not running: {}, deleted its directory\n"),
     ],
 )
-def test_down_reports_what_it_did(arguments: tuple[str, ...], expected: str, folder: Path) -> None:
-    done = _box(folder, "down", *arguments)
+def test_down_reports_what_it_did(arguments: tuple[str, ...], expected: str, directory: Path) -> None:
+    done = _box(directory, "down", *arguments)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(expected.format(folder))
-    assert folder.exists() == (not arguments)
+    assert done.stdout.startswith(expected.format(directory))
+    assert directory.exists() == (not arguments)
 
 
 @pytest.mark.parametrize("arguments", [("status",), ("--help",)])
-def test_output_that_nobody_reads_ends_it_in_silence(arguments: tuple[str, ...], folder: Path) -> None:
+def test_output_that_nobody_reads_ends_it_in_silence(arguments: tuple[str, ...], directory: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [*PROGRAM, "-d", str(folder), *arguments]
+    command = [*PROGRAM, "-d", str(directory), *arguments]
     # Without a buffer argparse writes the help text itself, and ignores that it cannot (since Python 3.12).
     env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     done = subprocess.run(
@@ -75,16 +75,16 @@ def test_output_that_nobody_reads_ends_it_in_silence(arguments: tuple[str, ...],
     assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
 
 
-def test_a_repository_that_is_there_is_no_new_one(folder: Path) -> None:
-    new, again = (_box(folder, "create-repo", "container/hello") for _ in range(2))
-    assert new.stdout == again.stdout == f"{folder}/dist-git/container/hello.git\n"
+def test_a_repository_that_is_there_is_no_new_one(directory: Path) -> None:
+    new, again = (_box(directory, "create-repo", "container/hello") for _ in range(2))
+    assert new.stdout == again.stdout == f"{directory}/dist-git/container/hello.git\n"
     assert new.stderr == ""
     assert again.stderr == "container/hello already exists and is not changed:\n"
 
 
 @pytest.mark.parametrize("user", ["packager", "admin"])
-def test_the_shells_prompt_says_where_one_is(user: str, folder: Path) -> None:
-    env = {**environment(Box(Layout.open(folder)), user=user), "TERM": "dumb"}
+def test_the_shells_prompt_says_where_one_is(user: str, directory: Path) -> None:
+    env = {**environment(Box(Layout.open(directory)), user=user), "TERM": "dumb"}
     shell = pexpect.spawn("bash", ["-i"], env=env, encoding="utf-8", timeout=PATIENCE)
     try:
         shell.expect_exact("(box) ")
@@ -105,47 +105,47 @@ def test_the_demonstration_says_what_can_be_done_with_its_box() -> None:
         assert _parser().parse_args(command[1:]).directory == Path("/var/tmp/first look/box")
 
 
-def test_a_folder_that_cannot_be_made_is_named() -> None:
+def test_a_directory_that_cannot_be_made_is_named() -> None:
     done = _box(Path("/proc/nowhere/box"), "up")
     assert done.returncode == 2
     assert done.stderr.startswith("error: /proc/nowhere/box cannot be created: ")
 
 
 def test_ctrl_c_suggests_what_to_do(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(_: Box) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Box, "up", interrupted)
-    assert _run(_parser().parse_args(["-d", str(folder), "up"])) == 130
+    assert _run(_parser().parse_args(["-d", str(directory), "up"])) == 130
     said = capsys.readouterr().err
     assert said.startswith("error: interrupted\n       run the command again, or stop the box: ")
-    assert said.endswith(f" -d {folder} down\n")
+    assert said.endswith(f" -d {directory} down\n")
 
 
 @pytest.mark.parametrize(
     "command", [["up"], ["status"], ["shell"], ["prune"], ["create-repo", "container/hello"], ["down", "--remove"]]
 )
 def test_a_box_of_another_user_is_refused_at_once(
-    command: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: list[str], directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Also for root, which could read it, and would leave files that its owner could not use."""
-    owner, before = pwd.getpwuid(os.geteuid()).pw_name, sorted(folder.rglob("*"))
-    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
-    assert _run(_parser().parse_args(["-d", str(folder), *command])) == 2
+    owner, before = pwd.getpwuid(os.geteuid()).pw_name, sorted(directory.rglob("*"))
+    monkeypatch.setattr(os, "geteuid", lambda: directory.stat().st_uid + 1)
+    assert _run(_parser().parse_args(["-d", str(directory), *command])) == 2
     assert capsys.readouterr().err == (
-        f"error: {folder} belongs to user {owner}; a box can only be used by its owner\n"
+        f"error: {directory} belongs to user {owner}; a box can only be used by its owner\n"
         "       use another directory: --directory DIRECTORY\n"
     )
-    assert sorted(folder.rglob("*")) == before
+    assert sorted(directory.rglob("*")) == before
 
 
-def test_an_owner_without_an_account_is_named_by_number(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_owner_without_an_account_is_named_by_number(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(number: int) -> None:
         raise KeyError(number)
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
-    monkeypatch.setattr(os, "geteuid", lambda: folder.stat().st_uid + 1)
-    with pytest.raises(UsageError, match=rf"belongs to user ID {folder.stat().st_uid}; "):
-        Layout.open(folder)
+    monkeypatch.setattr(os, "geteuid", lambda: directory.stat().st_uid + 1)
+    with pytest.raises(UsageError, match=rf"belongs to user ID {directory.stat().st_uid}; "):
+        Layout.open(directory)

@@ -21,13 +21,13 @@ from fedpkg_container.image.config import read_builder_config
 
 
 def test_a_box_keeps_its_cluster(tmp_path: Path) -> None:
-    folder = tmp_path / "box"
-    assert Layout.open(folder).cluster is None
-    assert Box(Layout.open(folder)).cluster is None
-    made = Layout.open(folder).with_cluster()
+    directory = tmp_path / "box"
+    assert Layout.open(directory).cluster is None
+    assert Box(Layout.open(directory)).cluster is None
+    made = Layout.open(directory).with_cluster()
     assert made.cluster is not None
     assert made.cluster.ports.api not in made.ports.all.values()
-    assert Layout.open(folder).cluster == made.cluster == made.with_cluster().cluster
+    assert Layout.open(directory).cluster == made.cluster == made.with_cluster().cluster
 
 
 def test_a_builder_with_the_name_of_the_cluster(tmp_path: Path) -> None:

@@ -301,15 +301,15 @@ def test_any_text_gives_well_formed_pages(values: list[str]) -> None:
         arches=(ArchImage(arch, digest, 1, 1),), referrers=(Referrer(digest, title, kind),),
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        store, state = Store(folder), State()
+        directory = Path(name)
+        store, state = Store(directory), State()
         store.write_packages(digest, [Package(title or "x", arch, (arch,))])
         view = arrange("hello", {"latest": digest}, {digest: facts}, {})
         promotion = Promotion("urn:x", "2026-01-02T03:04:05Z", "hello", title, digest, (arch,))
-        writer = SiteWriter(folder, state, store, Labels(title, "registry.example.org", has_feed=True), full=False)
+        writer = SiteWriter(directory, state, store, Labels(title, "registry.example.org", has_feed=True), full=False)
         writer.write([view], [promotion])
-        pages = [Page.read(folder / path) for path in state.pages if path.endswith(".html")]
+        pages = [Page.read(directory / path) for path in state.pages if path.endswith(".html")]
         assert len(pages) >= 4
         assert not [each for page in pages for each in page.all("img", "style", "iframe")]
         assert all(len(page.all("script")) == 1 for page in pages)
-        ET.parse(folder / "feed.xml")  # noqa: S314
+        ET.parse(directory / "feed.xml")  # noqa: S314

@@ -35,7 +35,7 @@ def it(tmp_path: Path) -> Iterator[Cataloged]:
 
 def _call(it: Cataloged, *arguments: str, settings: str = "", profile: str = "no-such-profile") -> int:
     """Run the command with a site's configuration; return its exit status."""
-    path = it.folder / "registry.conf"
+    path = it.directory / "registry.conf"
     path.write_text(
         f"[koji]\nprofile = {profile}\n[candidate]\nregistry = {it.host}\n[promotion]\nrecord = {it.journal}\n"
         f"[target stable]\nregistry = {it.host}\nkoji_tags = *\ncertificates = {it.access.certificates}\n"

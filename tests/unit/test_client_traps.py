@@ -32,7 +32,7 @@ def _run(
     """Run the client by a shell, in a separate process."""
     done = subprocess.run(
         ["/bin/sh", "-c", script, "sh", CLIENT, *arguments],
-        cwd=checkout.folder,
+        cwd=checkout.directory,
         env={**checkout.environment, **environment},
         capture_output=True,
         timeout=PATIENCE,
@@ -44,7 +44,7 @@ def _run(
 
 
 def test_deleted_working_directory(checkout: LocalCheckout) -> None:
-    (checkout.folder / "gone").mkdir()
+    (checkout.directory / "gone").mkdir()
     done = _run(checkout, *DRY_RUN, script='cd gone && rmdir ../gone && exec "$@"')
     assert done.returncode == 1
     assert "error: the working directory no longer exists\n       change to an existing directory: cd\n" in done.stderr
@@ -89,13 +89,13 @@ def test_option_that_is_not_utf_8(checkout: LocalCheckout, option: str) -> None:
 
 
 def test_commands_of_the_site_pass_other_bytes_on(checkout: LocalCheckout) -> None:
-    (checkout.folder / "new").touch()
+    (checkout.directory / "new").touch()
     checkout.git("add", "new")
     checkout.git("config", "user.name", "t")
     checkout.git("config", "user.email", "t@example.com")
     done = _run(checkout, "commit", "-m", b"caf\xe9")
     assert done.returncode == 0, done.stderr
-    log = subprocess.run(["git", "log", "-1", "--format=%s"], cwd=checkout.folder, capture_output=True, check=True)
+    log = subprocess.run(["git", "log", "-1", "--format=%s"], cwd=checkout.directory, capture_output=True, check=True)
     assert log.stdout.startswith(b"caf")
 
 
@@ -103,7 +103,7 @@ def test_commands_of_the_site_pass_other_bytes_on(checkout: LocalCheckout) -> No
 @pytest.mark.parametrize("command", [DRY_RUN, ("container-build-config",), ("container-status",)])
 def test_branch_that_is_not_utf_8(checkout: LocalCheckout, command: tuple[str, ...], upstream: bool) -> None:
     switch: list[str | bytes] = ["git", "switch", "--quiet", "--create", b"caf\xe9"]
-    subprocess.run(switch, cwd=checkout.folder, env=checkout.environment, check=True, capture_output=True)
+    subprocess.run(switch, cwd=checkout.directory, env=checkout.environment, check=True, capture_output=True)
     if upstream:
         checkout.git("push", "--quiet", "--set-upstream", "origin", "HEAD")
     write_profile(checkout.home, "http://127.0.0.1:1/kojihub")
@@ -113,7 +113,7 @@ def test_branch_that_is_not_utf_8(checkout: LocalCheckout, command: tuple[str, .
 
 
 def test_file_that_is_not_utf_8(checkout: LocalCheckout) -> None:
-    with open(os.fsencode(checkout.folder) + b"/caf\xe9", "wb"):
+    with open(os.fsencode(checkout.directory) + b"/caf\xe9", "wb"):
         pass
     done = _run(checkout, *DRY_RUN)
     assert done.returncode == 0
@@ -178,10 +178,10 @@ def test_quiet_dry_run(checkout: LocalCheckout) -> None:
 
 
 def test_findings_are_in_the_order_of_files_and_lines(checkout: LocalCheckout) -> None:
-    (checkout.folder / "Dockerfile").write_text(
+    (checkout.directory / "Dockerfile").write_text(
         "FROM registry.example.com/fedora:41\nRUN --security=insecure true\nCOPY missing /\nUNKNOWN x\nCOPY other /\n"
     )
-    (checkout.folder / "container.yaml").write_text("a: 1\nb: 2\n")
+    (checkout.directory / "container.yaml").write_text("a: 1\nb: 2\n")
     done = checkout.run(*DRY_RUN)
     places = [
         line.split(": ")[0] for line in done.stderr.splitlines() if line.startswith(("Dockerfile", "container.yaml"))

@@ -91,8 +91,8 @@ def test_other_output_is_shown_once(tmp_path: Path) -> None:
 def test_any_pieces_and_the_complete_log(lines: list[bytes], pieces: list[tuple[int, int]]) -> None:
     import tempfile
 
-    with tempfile.TemporaryDirectory() as folder:
-        assembler, delivered = _assembler(Path(folder))
+    with tempfile.TemporaryDirectory() as directory:
+        assembler, delivered = _assembler(Path(directory))
         complete = _records(lines)
         for first, last in pieces:
             for record in complete[first:last]:

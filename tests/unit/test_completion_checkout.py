@@ -15,8 +15,8 @@ from tests.support.waiting import PATIENCE
 pytestmark = pytest.mark.programs
 
 
-def _git(folder: Path, *arguments: str) -> None:
-    subprocess.run(["git", *arguments], cwd=folder, check=True, timeout=PATIENCE, capture_output=True)
+def _git(directory: Path, *arguments: str) -> None:
+    subprocess.run(["git", *arguments], cwd=directory, check=True, timeout=PATIENCE, capture_output=True)
 
 
 def test_container_checkout(tmp_path: Path) -> None:
@@ -29,25 +29,25 @@ def test_container_checkout(tmp_path: Path) -> None:
 
 
 def test_local_branch_with_another_upstream(tmp_path: Path) -> None:
-    folder = make_checkout(tmp_path / "hello")
-    _git(folder, "checkout", "--quiet", "-b", "mine", "--track", "origin/f43")
-    checkout = Checkout(str(folder))
+    directory = make_checkout(tmp_path / "hello")
+    _git(directory, "checkout", "--quiet", "-b", "mine", "--track", "origin/f43")
+    checkout = Checkout(str(directory))
     assert (checkout.branch, checkout.upstream, checkout.target) == ("mine", "f43", "f43-container-candidate")
 
 
 def test_packed_branches_and_a_subdirectory(tmp_path: Path) -> None:
-    folder = make_checkout(tmp_path / "hello")
-    _git(folder, "update-ref", "refs/remotes/origin/private/try", "HEAD")
-    _git(folder, "pack-refs", "--all")
-    _git(folder, "update-ref", "refs/remotes/origin/f44", "HEAD")
-    below = folder / "files" / "deep"
+    directory = make_checkout(tmp_path / "hello")
+    _git(directory, "update-ref", "refs/remotes/origin/private/try", "HEAD")
+    _git(directory, "pack-refs", "--all")
+    _git(directory, "update-ref", "refs/remotes/origin/f44", "HEAD")
+    below = directory / "files" / "deep"
     below.mkdir(parents=True)
     assert Checkout(str(below)).branches() == ["f43", "f44", "private/try", "rawhide"]
 
 
 def test_linked_worktree(tmp_path: Path) -> None:
-    folder = make_checkout(tmp_path / "hello")
-    _git(folder, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"), "origin/f43")
+    directory = make_checkout(tmp_path / "hello")
+    _git(directory, "worktree", "add", "--quiet", "-b", "side", str(tmp_path / "side"), "origin/f43")
     checkout = Checkout(str(tmp_path / "side"))
     assert (checkout.name, checkout.upstream) == ("hello", "f43")
     assert checkout.branches() == ["f43", "rawhide"]
@@ -63,9 +63,9 @@ def test_linked_worktree(tmp_path: Path) -> None:
     ],
 )
 def test_addresses(tmp_path: Path, url: str, namespace: str, name: str) -> None:
-    folder = make_checkout(tmp_path / "x")
-    _git(folder, "remote", "set-url", "--push", "origin", url)
-    checkout = Checkout(str(folder))
+    directory = make_checkout(tmp_path / "x")
+    _git(directory, "remote", "set-url", "--push", "origin", url)
+    checkout = Checkout(str(directory))
     assert (checkout.namespace, checkout.name) == (namespace, name)
 
 
@@ -75,8 +75,8 @@ def test_directory_without_a_checkout(tmp_path: Path) -> None:
 
 
 def test_damaged_checkout(tmp_path: Path) -> None:
-    folder = make_checkout(tmp_path / "hello")
-    (folder / ".git" / "HEAD").write_bytes(b"\xff\xfe")
-    (folder / ".git" / "config").write_bytes(b"[remote\n=\n= =\n\xff")
-    checkout = Checkout(str(folder))
+    directory = make_checkout(tmp_path / "hello")
+    (directory / ".git" / "HEAD").write_bytes(b"\xff\xfe")
+    (directory / ".git" / "config").write_bytes(b"[remote\n=\n= =\n\xff")
+    checkout = Checkout(str(directory))
     assert (checkout.branch, checkout.name, checkout.target) == ("", "", "")

@@ -31,19 +31,19 @@ PROGRAMS = {
 PATHS = {"image", "directory", "tree"}
 
 
-def _tab(line: str, folder: Path) -> list[str]:
+def _tab(line: str, directory: Path) -> list[str]:
     """Return the completions at the end of a line, in a directory."""
-    output = folder / ".output"
+    output = directory / ".output"
     output.unlink(missing_ok=True)
     environment = {
         **os.environ,
-        "HOME": str(folder),
+        "HOME": str(directory),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         **completing(line, output),
     }
     for name in ("XDG_CONFIG_HOME", "FEDPKG_CONTAINER_REGISTRY_CONF"):
         environment.pop(name, None)
-    preloaded.run([line.split()[0]], cwd=folder, env=environment, timeout=PATIENCE)
+    preloaded.run([line.split()[0]], cwd=directory, env=environment, timeout=PATIENCE)
     return offered(output)
 
 
@@ -58,7 +58,7 @@ def _values(parser: argparse.ArgumentParser, line: str) -> Iterator[tuple[str, a
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def directory(tmp_path: Path) -> Path:
     """A directory that contains one file."""
     (tmp_path / "some-file").touch()
     return tmp_path
@@ -69,8 +69,8 @@ def folder(tmp_path: Path) -> Path:
     [case for program, make in PROGRAMS.items() for case in _values(make(), program)],
     ids=lambda value: value.strip() if isinstance(value, str) else "",
 )
-def test_files_are_offered_for_paths_only(line: str, action: argparse.Action, folder: Path) -> None:
-    offered = set(_tab(line, folder))
+def test_files_are_offered_for_paths_only(line: str, action: argparse.Action, directory: Path) -> None:
+    offered = set(_tab(line, directory))
     may_be_followed = bool(action.option_strings) and action.nargs == "?"  # by the argument of the command
     is_path = action.type is Path or action.dest in PATHS or may_be_followed
     assert ("some-file" in offered) == is_path
@@ -79,22 +79,22 @@ def test_files_are_offered_for_paths_only(line: str, action: argparse.Action, fo
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_long_options_are_offered(program: str, folder: Path) -> None:
-    offered = _tab(f"{program} ", folder)
+def test_long_options_are_offered(program: str, directory: Path) -> None:
+    offered = _tab(f"{program} ", directory)
     assert "--help" in offered
     assert "-h" not in offered
 
 
-def test_command_of_box_shell(folder: Path) -> None:
-    assert _tab("fedpkg-container-box shell -- cat some", folder) == ["some-file"]
+def test_command_of_box_shell(directory: Path) -> None:
+    assert _tab("fedpkg-container-box shell -- cat some", directory) == ["some-file"]
 
 
-def test_config_option_after_the_command(folder: Path) -> None:
-    (folder / "site.conf").write_text("[target testing]\n")
-    assert _tab("fedpkg-container-registry promote --config site.conf --to ", folder) == ["testing"]
+def test_config_option_after_the_command(directory: Path) -> None:
+    (directory / "site.conf").write_text("[target testing]\n")
+    assert _tab("fedpkg-container-registry promote --config site.conf --to ", directory) == ["testing"]
 
 
-def test_builds_that_can_be_unpromoted(folder: Path) -> None:
+def test_builds_that_can_be_unpromoted(directory: Path) -> None:
     fields = {"repository": "r.example.org/hello", "digest": "sha256:1"}
     changes = [
         JournalEntry.start(PROMOTE, target=target, nvr=nvr, **fields)
@@ -102,13 +102,13 @@ def test_builds_that_can_be_unpromoted(folder: Path) -> None:
     ]
     changes.append(JournalEntry.start(UNPROMOTE, target="stable", nvr="a-1-1", **fields))
     changes.append(JournalEntry.start(UNPROMOTE, target="stable", nvr="b-1-1", deleted=("sha256:1",), **fields))
-    record = folder / "record"
+    record = directory / "record"
     invalid = [b"", b"not JSON", json.dumps({"format": 99}).encode()]
     lines = [line for entry in changes for line in (entry.line(), entry.done().line())]
     record.write_bytes(b"\n".join(invalid) + b"\n" + b"".join(lines))
-    (folder / "site.conf").write_text(f"[promotion]\nrecord = {record}\n")
+    (directory / "site.conf").write_text(f"[promotion]\nrecord = {record}\n")
     program = "fedpkg-container-registry --config site.conf unpromote"
-    assert [value for value in _tab(f"{program} ", folder) if value[0] != "-"] == ["a-1-1"]
-    assert [value for value in _tab(f"{program} --to testing ", folder) if value[0] != "-"] == ["c-1-1"]
+    assert [value for value in _tab(f"{program} ", directory) if value[0] != "-"] == ["a-1-1"]
+    assert [value for value in _tab(f"{program} --to testing ", directory) if value[0] != "-"] == ["c-1-1"]
     record.unlink()
-    assert _tab(f"{program} a", folder) == []
+    assert _tab(f"{program} a", directory) == []

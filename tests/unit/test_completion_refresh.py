@@ -175,17 +175,17 @@ class _Hostile:
 
 
 def test_completion_refreshes_the_cache(context: Context, environment: dict[str, str]) -> None:
-    folder = Path(context.path)
-    assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
+    directory = Path(context.path)
+    assert tab("fedpkg container-build --target ", environment, directory)[0] == ["rawhide-container-candidate"]
     eventually(lambda: Path(context.package_file("hello-container")).exists(), lambda: "no refresh", TIMEOUT)
-    offered, loaded = tab("fedpkg container-build --target ", environment, folder)
+    offered, loaded = tab("fedpkg container-build --target ", environment, directory)
     assert offered == ["f43-container-candidate", "rawhide-container-candidate"]
     assert not loaded & {"koji", "requests", "git", "socket", "pyrpkg"}
 
 
 def test_completion_does_not_wait_for_the_hub(environment: dict[str, str], tmp_path: Path) -> None:
     """The hub accepts connections but does not respond within the time limit of a completion."""
-    folder = make_checkout(tmp_path / "hello")
+    directory = make_checkout(tmp_path / "hello")
     requested = threading.Event()
     release = threading.Event()
 
@@ -199,9 +199,9 @@ def test_completion_does_not_wait_for_the_hub(environment: dict[str, str], tmp_p
     try:
         _profile(environment, f"http://127.0.0.1:{server.server_address[1]}/kojihub")
         for _ in range(2):
-            assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
+            assert tab("fedpkg container-build --target ", environment, directory)[0] == ["rawhide-container-candidate"]
         assert requested.wait(TIMEOUT), "the background process sent no request"
-        assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
+        assert tab("fedpkg container-build --target ", environment, directory)[0] == ["rawhide-container-candidate"]
     finally:
         release.set()
         server.shutdown()
@@ -243,13 +243,13 @@ def test_refresh_prints_nothing() -> None:
 
 def test_modules_in_the_checkout_are_not_imported(context: Context, environment: dict[str, str]) -> None:
     """Modules in the checkout must not shadow those of Python."""
-    folder = Path(context.path)
-    tab("fedpkg container-build --target ", environment, folder)
+    directory = Path(context.path)
+    tab("fedpkg container-build --target ", environment, directory)
     eventually(lambda: Path(context.package_file("hello-container")).exists(), lambda: "no refresh", TIMEOUT)
     for path in (*Path(context.hub_file).parent.glob("attempts/*"), Path(context.hub_file)):
         path.unlink()
     for name in ("json", "koji", "argparse"):
-        (folder / f"{name}.py").write_text("open(__file__ + '.ran', 'w')\nraise SystemExit\n")
-    assert tab("fedpkg container-build --target ", environment, folder)[0] == ["rawhide-container-candidate"]
+        (directory / f"{name}.py").write_text("open(__file__ + '.ran', 'w')\nraise SystemExit\n")
+    assert tab("fedpkg container-build --target ", environment, directory)[0] == ["rawhide-container-candidate"]
     eventually(lambda: Path(context.hub_file).exists(), lambda: "no refresh", TIMEOUT)
-    assert not list(folder.glob("*.ran"))
+    assert not list(directory.glob("*.ran"))

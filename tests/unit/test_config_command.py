@@ -39,7 +39,7 @@ def test_table_is_aligned(checkout: LocalCheckout) -> None:
 
 
 def test_json(checkout: LocalCheckout) -> None:
-    (checkout.folder / "container.yaml").write_text("flatpak: {a: .nan, b: 2024-01-01}\n")
+    (checkout.directory / "container.yaml").write_text("flatpak: {a: .nan, b: 2024-01-01}\n")
     output = json.loads(_config(checkout, "--offline", "--json").stdout)
     values = {setting["key"]: setting["value"] for setting in output["settings"]}
     assert values["branch"] == "rawhide"
@@ -74,7 +74,7 @@ def test_unreachable_hub_is_noted(checkout: LocalCheckout) -> None:
     ],
 )
 def test_get(checkout: LocalCheckout, key: str, value: str) -> None:
-    (checkout.folder / "container.yaml").write_text("platforms:\n  only: [x86_64, aarch64]\n")
+    (checkout.directory / "container.yaml").write_text("platforms:\n  only: [x86_64, aarch64]\n")
     done = _config(checkout, "--get", key)
     assert (done.returncode, done.stdout, done.stderr) == (DONE, f"{value}\n", "")
 
@@ -82,7 +82,7 @@ def test_get(checkout: LocalCheckout, key: str, value: str) -> None:
 def test_get_of_unset_key_and_of_unreadable_file(checkout: LocalCheckout) -> None:
     done = _config(checkout, "--get", "tags")
     assert (done.returncode, done.stdout, done.stderr) == (FAILED, "", "")
-    (checkout.folder / "container.yaml").write_text("tags: [\n")
+    (checkout.directory / "container.yaml").write_text("tags: [\n")
     done = _config(checkout, "--get", "tags")
     assert done.returncode == REFUSED
     assert "[yaml-syntax]" in done.stderr
@@ -92,7 +92,7 @@ def test_set_of_invalid_yaml(checkout: LocalCheckout) -> None:
     for text in ("platforms.only=[x86_64", "compose.packages={a: b"):
         done = _config(checkout, "--set", text)
         assert done.returncode == USAGE, done.stdout
-    assert not (checkout.folder / "container.yaml").exists()
+    assert not (checkout.directory / "container.yaml").exists()
 
 
 def test_get_of_unknown_key(checkout: LocalCheckout) -> None:
@@ -105,7 +105,7 @@ def test_get_of_unknown_key(checkout: LocalCheckout) -> None:
 
 
 def test_set_and_unset(checkout: LocalCheckout) -> None:
-    path = checkout.folder / "container.yaml"
+    path = checkout.directory / "container.yaml"
     path.write_text("# mine\ntags: [a] # b\n")
     done = _config(checkout, "--set", "platforms.only=x86_64,aarch64", "--unset", "tags")
     assert done.returncode == DONE
@@ -122,7 +122,7 @@ def test_dry_run_shows_the_change(checkout: LocalCheckout) -> None:
     assert (
         done.stdout == "dry run: would write\n--- a/container.yaml\n+++ b/container.yaml\n@@ -0,0 +1 @@\n+tags: [a]\n"
     )
-    assert not (checkout.folder / "container.yaml").exists()
+    assert not (checkout.directory / "container.yaml").exists()
 
 
 def test_invalid_changes_are_refused(checkout: LocalCheckout) -> None:
@@ -130,13 +130,13 @@ def test_invalid_changes_are_refused(checkout: LocalCheckout) -> None:
     assert done.returncode == REFUSED
     assert "container.yaml:2: error: unknown key onyl in platforms [yaml-unknown-key]" in done.stderr
     assert "did you mean only?" in done.stderr
-    assert not (checkout.folder / "container.yaml").exists()
+    assert not (checkout.directory / "container.yaml").exists()
 
 
 def test_check(checkout: LocalCheckout) -> None:
     done = _config(checkout, "--check")
     assert (done.returncode, done.stdout) == (DONE, "no findings\n")
-    (checkout.folder / "container.yaml").write_text("platfroms: {}\nversion: 1\n")
+    (checkout.directory / "container.yaml").write_text("platfroms: {}\nversion: 1\n")
     done = _config(checkout, "--check")
     assert done.returncode == REFUSED
     assert done.stdout.startswith("container.yaml:1: error: unknown key platfroms [yaml-unknown-key]\n")
@@ -147,10 +147,10 @@ def test_check(checkout: LocalCheckout) -> None:
 
 
 def test_check_needs_only_files(checkout: LocalCheckout, tmp_path: Path) -> None:
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
-    (folder / "Dockerfile").write_text((checkout.folder / "Dockerfile").read_text())
-    assert checkout.run("container-build-config", "--check", cwd=folder).stdout == "no findings\n"
+    directory = tmp_path / "elsewhere"
+    directory.mkdir()
+    (directory / "Dockerfile").write_text((checkout.directory / "Dockerfile").read_text())
+    assert checkout.run("container-build-config", "--check", cwd=directory).stdout == "no findings\n"
 
 
 def test_files_are_shown_outside_of_a_checkout(checkout: LocalCheckout, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_no_target_without_a_branch(checkout: LocalCheckout) -> None:
 
 
 def test_container_build_setup_and_config_are_equivalent(checkout: LocalCheckout) -> None:
-    path = checkout.folder / ".osbs-repo-config"
+    path = checkout.directory / ".osbs-repo-config"
     message = f"Config value changed, don't forget to commit {path} file\n"
     for one, other in (("setup", "config"), ("config", "setup")):
         assert checkout.run(f"container-build-{one}", "--set-autorebuild", "true").stdout == message
@@ -201,11 +201,11 @@ def test_wrong_usage(checkout: LocalCheckout, arguments: tuple[str, ...]) -> Non
     done = _config(checkout, *arguments)
     assert done.returncode == USAGE
     assert "error: " in done.stderr
-    assert not (checkout.folder / "container.yaml").exists()
+    assert not (checkout.directory / "container.yaml").exists()
 
 
 def test_control_characters_in_files_are_replaced(checkout: LocalCheckout) -> None:
-    (checkout.folder / "container.yaml").write_text('set_release_env: "\\e[2J\\nforged  line\\u202e"\n')
+    (checkout.directory / "container.yaml").write_text('set_release_env: "\\e[2J\\nforged  line\\u202e"\n')
     done = _config(checkout, "--offline")
     assert "\x1b" not in done.stdout
     assert "\u202e" not in done.stdout

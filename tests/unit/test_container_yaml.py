@@ -308,13 +308,13 @@ def test_keys_cannot_forge_output_lines() -> None:
     assert "\x1b" not in str(finding)
 
 
-def _unreadable(folder: Path) -> Finding:
-    (finding,) = container_yaml.check(folder)
+def _unreadable(directory: Path) -> Finding:
+    (finding,) = container_yaml.check(directory)
     assert (finding.code, finding.severity, finding.file) == ("yaml-unreadable", ERROR, "container.yaml")
     return finding
 
 
-def test_a_folder(tmp_path: Path) -> None:
+def test_a_directory(tmp_path: Path) -> None:
     (tmp_path / "container.yaml").mkdir()
     assert _unreadable(tmp_path).message == "container.yaml is not a regular file"
 
@@ -327,10 +327,10 @@ def test_pipe_does_not_block(tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["../secret", "nowhere", "container.yaml", "/etc/passwd"])
 def test_links_out_of_the_checkout_and_broken_links(tmp_path: Path, target: str) -> None:
     (tmp_path / "secret").write_text("platforms: {}\n")
-    folder = tmp_path / "checkout"
-    folder.mkdir()
-    (folder / "container.yaml").symlink_to(target)
-    assert "is a broken symbolic link, or leads out" in _unreadable(folder).message
+    directory = tmp_path / "checkout"
+    directory.mkdir()
+    (directory / "container.yaml").symlink_to(target)
+    assert "is a broken symbolic link, or leads out" in _unreadable(directory).message
 
 
 def test_link_within_the_checkout_is_followed(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_keys_are_removed_before_assignments(tmp_path: Path) -> None:
     assert edit(tmp_path, [change], ["go"]).after == f"remote_source: {{repo: x, ref: {'a' * 40}}}\n"
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_written(tmp_path: Path) -> None:
     change = edit(tmp_path, ["tags=a"], [])
     tmp_path.rmdir()
     with pytest.raises(FedpkgContainerError, match="cannot write"):

@@ -35,13 +35,13 @@ LIMIT = MAX_WORK // 10
 TRACKED = frozenset({"Dockerfile", *FILES, "vendor/sub"})
 
 
-def _found(folder: Path, steps: str, **changes: Any) -> list[Finding]:
+def _found(directory: Path, steps: str, **changes: Any) -> list[Finding]:
     """Return the findings of the client about a checkout with a submodule in ``vendor/sub``."""
-    (folder / "Dockerfile").write_text(f"FROM r.io/base:1\n{steps}\n{LABELS}")
-    write_tree(folder, {name: entry for name, entry in FILES.items() if not (folder / name).is_symlink()})
+    (directory / "Dockerfile").write_text(f"FROM r.io/base:1\n{steps}\n{LABELS}")
+    write_tree(directory, {name: entry for name, entry in FILES.items() if not (directory / name).is_symlink()})
     submodules = frozenset({"vendor/sub"})
     values = {"tracked": TRACKED | frozenset(changes.pop("tracked", ())), "submodules": submodules, **changes}
-    checkout = read_nothing(folder).__class__(**{**vars(read_nothing(folder)), **values})
+    checkout = read_nothing(directory).__class__(**{**vars(read_nothing(directory)), **values})
     return rules.check(checkout)
 
 
@@ -103,9 +103,9 @@ def test_a_submodule_is_read_from_git(tmp_path: Path) -> None:
     """As an empty directory it would be copied: git leaves it empty without --recurse-submodules."""
     checkout = LocalCheckout.make(tmp_path)
     commit = checkout.git("rev-parse", "HEAD").strip()
-    (checkout.folder / "vendor").mkdir()
-    (checkout.folder / "vendor" / "file").write_text("x")
-    with (checkout.folder / "Dockerfile").open("a") as file:
+    (checkout.directory / "vendor").mkdir()
+    (checkout.directory / "vendor" / "file").write_text("x")
+    with (checkout.directory / "Dockerfile").open("a") as file:
         file.write("COPY vendor /vendor\n")
     checkout.git("add", "vendor/file", "Dockerfile")
     for number, options in enumerate((["--skip-check=unpushed"], ["--local"])):
@@ -281,15 +281,15 @@ _TEXT = st.lists(st.sampled_from([*"a*?[]^!-\\/.|(+# \n\r\t", "**", "d/", "\ufef
 
 @given(_TEXT, _TEXT)
 def test_any_patterns_yield_findings(tmp_path_factory: pytest.TempPathFactory, ignored: str, source: str) -> None:
-    folder = tmp_path_factory.getbasetemp() / "patterns"
-    if not folder.exists():
-        write_tree(folder, {"a": "a", "d/e/a": "b", "link": ("d",), "é": ""})
+    directory = tmp_path_factory.getbasetemp() / "patterns"
+    if not directory.exists():
+        write_tree(directory, {"a": "a", "d/e/a": "b", "link": ("d",), "é": ""})
     parsed = IgnoreFile.parse(ignored, ".dockerignore")
     try:
         dockerfile = Dockerfile(f"FROM scratch\nCOPY {source or 'a'} /x/\n")
     except Exception:
         return
-    for finding in ContextCheck(TreeOnDisk(folder), parsed).findings(dockerfile):
+    for finding in ContextCheck(TreeOnDisk(directory), parsed).findings(dockerfile):
         assert finding.message
         assert finding.solution
 

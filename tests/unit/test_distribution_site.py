@@ -21,8 +21,8 @@ koji_tags = f42-container-updates f43-*
 """
 
 
-def _file(folder: Path, text: str) -> Path:
-    path = folder / "registry.conf"
+def _file(directory: Path, text: str) -> Path:
+    path = directory / "registry.conf"
     path.write_text(text)
     return path
 

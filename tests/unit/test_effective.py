@@ -21,22 +21,22 @@ TARGET = Target("t", "t-build", "t-dest", ("x86_64", "aarch64", "s390x"))
 SITE = [Setting("target", "t", "default"), Setting("profile", "koji", "site"), Setting("hub", None, "Koji profile")]
 
 
-def _settings(folder: Path, target: Target | None = TARGET) -> dict[str, tuple[Any, str]]:
-    checkout = read_nothing(folder)
-    return {each.key: (each.value, each.origin) for each in EffectiveConfig(folder).settings(checkout, SITE, target)}
+def _settings(directory: Path, target: Target | None = TARGET) -> dict[str, tuple[Any, str]]:
+    checkout = read_nothing(directory)
+    return {each.key: (each.value, each.origin) for each in EffectiveConfig(directory).settings(checkout, SITE, target)}
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def directory(tmp_path: Path) -> Path:
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     return tmp_path
 
 
-def test_values_and_origins(folder: Path) -> None:
-    (folder / "container.yaml").write_text("platforms:\n  not: s390x\ncompose:\n  packages: [a]\nversion: 1\n")
-    (folder / "additional-tags").write_text("stable\n")
-    (folder / ".osbs-repo-config").write_text("[autorebuild]\nenabled = yes\n")
-    found = _settings(folder)
+def test_values_and_origins(directory: Path) -> None:
+    (directory / "container.yaml").write_text("platforms:\n  not: s390x\ncompose:\n  packages: [a]\nversion: 1\n")
+    (directory / "additional-tags").write_text("stable\n")
+    (directory / ".osbs-repo-config").write_text("[autorebuild]\nenabled = yes\n")
+    found = _settings(directory)
     assert found["package"] == ("foo-container", "Dockerfile:4")
     assert found["version"] == ("1.0", "Dockerfile:6")
     assert found["release"] == (None, "default: assigned by Koji")
@@ -52,8 +52,8 @@ def test_values_and_origins(folder: Path) -> None:
     assert found["floating-tags"] == (["1.0", "latest", "stable"], "default, additional-tags")
     assert found["autorebuild"] == (True, ".osbs-repo-config")
     assert found["compose.packages"] == (["a"], "container.yaml:4, ignored")
-    (folder / "container.yaml").write_text("compose: {inherit: true, module_resolve_tags: false}\n")
-    found = _settings(folder)
+    (directory / "container.yaml").write_text("compose: {inherit: true, module_resolve_tags: false}\n")
+    found = _settings(directory)
     assert found["compose.inherit"] == (True, "container.yaml:1, refused")
     assert found["compose.module_resolve_tags"] == (False, "container.yaml:1")
 
@@ -80,25 +80,25 @@ def test_all_settings_are_listed_if_nothing_is_known(tmp_path: Path) -> None:
         ("platforms: {only: ppc64le}", []),
     ],
 )
-def test_arches_combine_build_tag_and_platforms(folder: Path, text: str, arches: list[str]) -> None:
-    (folder / "container.yaml").write_text(text)
-    assert _settings(folder)["arches"][0] == arches
+def test_arches_combine_build_tag_and_platforms(directory: Path, text: str, arches: list[str]) -> None:
+    (directory / "container.yaml").write_text(text)
+    assert _settings(directory)["arches"][0] == arches
 
 
-def test_old_label_names(folder: Path) -> None:
-    (folder / "Dockerfile").write_text(
+def test_old_label_names(directory: Path) -> None:
+    (directory / "Dockerfile").write_text(
         "FROM r.io/a:1\nLABEL BZComponent=c Name=n\nENV V=2~1\nLABEL Version=$V Release=7\n"
     )
-    found = _settings(folder)
+    found = _settings(directory)
     assert [found[key][0] for key in ("package", "name", "version", "release")] == ["c", "n", "2~1", "7"]
     assert [found[key][1] for key in ("package", "release")] == ["Dockerfile:2", "Dockerfile:4"]
     assert found["floating-tags"][0] == ["2_1", "latest"]
 
 
-def test_variables_of_the_base_image(folder: Path) -> None:
+def test_variables_of_the_base_image(directory: Path) -> None:
     text = 'FROM r.io/a:1\nLABEL com.redhat.component=c name="$FGC/c" version=$V release="1.$DISTTAG"\n'
-    (folder / "Dockerfile").write_text(text)
-    effective = EffectiveConfig(folder)
+    (directory / "Dockerfile").write_text(text)
+    effective = EffectiveConfig(directory)
     found = {each.key: (each.value, each.origin) for each in effective.of_dockerfile()}
     assert found["name"] == (None, "Dockerfile:2, $FGC of the base image")
     parents = {"r.io/a:1": ParentConfig({"FGC": "f42", "DISTTAG": "f42container"})}
@@ -109,10 +109,10 @@ def test_variables_of_the_base_image(folder: Path) -> None:
     assert found["release"] == ("1.f42container", "Dockerfile:2")
 
 
-def test_files_with_errors_are_reported(folder: Path) -> None:
-    (folder / "container.yaml").write_text("tags: [\n")
-    (folder / ".osbs-repo-config").write_text("enabled\n")
-    notes = EffectiveConfig(folder).notes
+def test_files_with_errors_are_reported(directory: Path) -> None:
+    (directory / "container.yaml").write_text("tags: [\n")
+    (directory / ".osbs-repo-config").write_text("enabled\n")
+    notes = EffectiveConfig(directory).notes
     assert notes[0].startswith("cannot read .osbs-repo-config: File contains no section headers")
     assert notes[1] == "container.yaml has errors: see --check"
 
@@ -167,8 +167,8 @@ def test_a_target_takes_two_requests() -> None:
         read_target(hub, "u")
 
 
-def test_a_containerfile_is_named_as_the_origin(folder: Path) -> None:
-    (folder / "Dockerfile").rename(folder / "Containerfile")
-    found = _settings(folder)
+def test_a_containerfile_is_named_as_the_origin(directory: Path) -> None:
+    (directory / "Dockerfile").rename(directory / "Containerfile")
+    found = _settings(directory)
     assert found["package"] == ("foo-container", "Containerfile:4")
     assert (found["base"][1], found["parents"][1]) == ("Containerfile:3", "Containerfile:1,3")

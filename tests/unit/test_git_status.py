@@ -15,9 +15,9 @@ from tests.support.waiting import PATIENCE
 pytestmark = pytest.mark.programs
 
 
-def _git(folder: Path, *arguments: str) -> None:
+def _git(directory: Path, *arguments: str) -> None:
     settings = ("-c", "user.name=t", "-c", "user.email=t@localhost", "-c", "init.defaultBranch=rawhide")
-    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
+    subprocess.run(["git", *settings, *arguments], cwd=directory, check=True, capture_output=True, timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -25,21 +25,21 @@ def clone(tmp_path: Path) -> Path:
     """A clone with one pushed commit."""
     _git(tmp_path, "init", "--quiet", "--bare", "origin")
     _git(tmp_path, "clone", "--quiet", "origin", "clone")
-    folder = tmp_path / "clone"
-    (folder / "kept").write_text("1")
-    (folder / "moved").write_text("a text that is long enough to be found again\n" * 5)
-    _commit(folder)
-    _git(folder, "push", "--quiet", "--set-upstream", "origin", "HEAD:rawhide")
-    return folder
+    directory = tmp_path / "clone"
+    (directory / "kept").write_text("1")
+    (directory / "moved").write_text("a text that is long enough to be found again\n" * 5)
+    _commit(directory)
+    _git(directory, "push", "--quiet", "--set-upstream", "origin", "HEAD:rawhide")
+    return directory
 
 
-def _commit(folder: Path) -> None:
-    _git(folder, "add", "--all")
-    _git(folder, "commit", "--quiet", "--message", "x")
+def _commit(directory: Path) -> None:
+    _git(directory, "add", "--all")
+    _git(directory, "commit", "--quiet", "--message", "x")
 
 
-def _read(folder: Path) -> GitStatus:
-    return GitStatus.read(git.Repo(folder))
+def _read(directory: Path) -> GitStatus:
+    return GitStatus.read(git.Repo(directory))
 
 
 def test_clean_checkout(clone: Path) -> None:
@@ -60,10 +60,10 @@ def test_changes_of_all_kinds(clone: Path) -> None:
 
 def test_ahead_and_behind(clone: Path, tmp_path: Path) -> None:
     _git(tmp_path, "clone", "--quiet", "--branch", "rawhide", "origin", "other")
-    for folder, number in ((clone, 2), (tmp_path / "other", 1)):
+    for directory, number in ((clone, 2), (tmp_path / "other", 1)):
         for name in range(number):
-            (folder / f"{folder.name}-{name}").write_text("x")
-            _commit(folder)
+            (directory / f"{directory.name}-{name}").write_text("x")
+            _commit(directory)
     _git(tmp_path / "other", "push", "--quiet")
     _git(clone, "fetch", "--quiet")
     status = _read(clone)

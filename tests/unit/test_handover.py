@@ -75,7 +75,7 @@ def test_description_with_ten_thousand_rpms(tmp_path: Path) -> None:
 @given(st.text(st.characters(), max_size=20))
 def test_any_text_survives_the_transfer(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
     hub, image = Hub(), _image(config=json.dumps({"a": text}), warnings=[text], details=[{**DETAILS, "vendor": text}])
-    result = arch_result.upload_result(image, tmp_path_factory.mktemp("folder"), hub.upload)
+    result = arch_result.upload_result(image, tmp_path_factory.mktemp("directory"), hub.upload)
     assert arch_result.download_result(result, "x86_64", hub.read) == image
 
 

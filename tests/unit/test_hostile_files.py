@@ -244,21 +244,21 @@ def test_files_that_are_links_to_the_builders(tmp_path: Path, name: str) -> None
         assert [finding.code for finding in yaml.findings] == ["yaml-unreadable"]
 
 
-def _git(folder: Path, *arguments: str) -> None:
+def _git(directory: Path, *arguments: str) -> None:
     settings = ["-c", "user.name=x", "-c", "user.email=x@x", "-c", "protocol.file.allow=always"]
-    subprocess.run(["git", *settings, *arguments], cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
+    subprocess.run(["git", *settings, *arguments], cwd=directory, check=True, capture_output=True, timeout=PATIENCE)
 
 
 def test_a_hostile_repository(tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Filters, hooks and submodules: of the builder's own settings and of the repository."""
     home, evil, private = tmp_path / "home", tmp_path / "evil", tmp_path / "private"
-    for folder in (home, evil, private):
-        folder.mkdir()
-    for folder in (private, evil):
-        _git(folder, "init", "--quiet", "--initial-branch=rawhide")
-        (folder / "Dockerfile").write_text(f"{BASE}# {SECRET}\n")
-        _git(folder, "add", "--all")
-        _git(folder, "commit", "--quiet", "--message=begin")
+    for directory in (home, evil, private):
+        directory.mkdir()
+    for directory in (private, evil):
+        _git(directory, "init", "--quiet", "--initial-branch=rawhide")
+        (directory / "Dockerfile").write_text(f"{BASE}# {SECRET}\n")
+        _git(directory, "add", "--all")
+        _git(directory, "commit", "--quiet", "--message=begin")
     (evil / ".gitattributes").write_text("* filter=evil ident export-subst\n")
     (evil / "secret").symlink_to(tmp_path / "private/Dockerfile")
     _git(evil, "submodule", "add", "--quiet", str(private), "sub")

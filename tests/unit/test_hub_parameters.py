@@ -51,9 +51,9 @@ sys.addaudithook(_audit)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    folder = tmp_path_factory.mktemp("hub")
-    (folder / "secret").write_text(SECRET)
-    with hub_application(folder) as hub:
+    directory = tmp_path_factory.mktemp("hub")
+    (directory / "secret").write_text(SECRET)
+    with hub_application(directory) as hub:
         yield hub
 
 
@@ -240,21 +240,21 @@ def test_tags_and_arches_that_are_paths(hub: Hub, name: str) -> None:
 def test_nothing_is_made_for_those_who_may_not_write(hub: Hub) -> None:
     task = koji.pathinfo.taskrelpath(hub.task_id)
     before = sorted(hub.topdir.rglob("*"))
-    for caller, folder in (
+    for caller, directory in (
         ("packager", f"{task}/build.log"),
         (None, "mine"),
         ("packager", f"{task}/../{hub.task_id}/x"),
     ):
-        _refusal(hub, caller, "uploadFile", folder, "x", 1, None, 0, "YQ==")
-        query = urllib.parse.urlencode({"filename": "x", "filepath": folder})
+        _refusal(hub, caller, "uploadFile", directory, "x", 1, None, 0, "YQ==")
+        query = urllib.parse.urlencode({"filename": "x", "filepath": directory})
         hub.request(b"a", caller, CONTENT_TYPE="application/octet-stream", QUERY_STRING=query)
     _refusal(hub, "builder", "uploadFile", f"tasks/9/{hub.task_id}", "x", 1, None, 0, "YQ==")
     assert sorted(hub.topdir.rglob("*")) == before
 
 
-@pytest.mark.parametrize("folder", [".", "x/.user", ".user", "x/./.user/y"])
-def test_the_record_of_an_owner_is_no_upload(hub: Hub, folder: str) -> None:
-    assert _refusal(hub, "packager", "uploadFile", folder, "tasks", 1, None, 0, "YQ==")[1].startswith(
+@pytest.mark.parametrize("directory", [".", "x/.user", ".user", "x/./.user/y"])
+def test_the_record_of_an_owner_is_no_upload(hub: Hub, directory: str) -> None:
+    assert _refusal(hub, "packager", "uploadFile", directory, "tasks", 1, None, 0, "YQ==")[1].startswith(
         "Invalid upload dir"
     )
 

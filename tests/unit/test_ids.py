@@ -69,8 +69,8 @@ def test_a_file_that_is_missing_has_none(tmp_path: Path) -> None:
     assert ids._ranges(tmp_path / "subuid", "account") == []
 
 
-def _files(folder: Path, users: str, groups: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = (folder / "subuid", folder / "subgid")
+def _files(directory: Path, users: str, groups: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = (directory / "subuid", directory / "subgid")
     for path, text in zip(paths, (users, groups)):
         path.write_text(text)
     monkeypatch.setattr(ids, "_FILES", paths)

@@ -170,8 +170,8 @@ def test_any_image_that_is_described(image: tuple[bytes, dict[str, bytes]]) -> N
 def test_any_layout(image: tuple[bytes, dict[str, bytes]], twice: bool, other: bytes) -> None:
     """Of what an archive holds that skopeo has not read yet: the index, and manifests without a platform there."""
     index, blobs = image
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder) / "layout"
+    with tempfile.TemporaryDirectory() as directory:
+        place = Path(directory) / "layout"
         (place / "blobs" / "sha256").mkdir(parents=True)
         for digest, content in blobs.items():
             (place / "blobs" / "sha256" / digest.partition(":")[2]).write_bytes(content)
@@ -183,7 +183,7 @@ def test_any_layout(image: tuple[bytes, dict[str, bytes]], twice: bool, other: b
             except (TypeError, LookupError):
                 index = other
         (place / "index.json").write_bytes(index)
-        _ends_well(lambda: archives._layout(Path("archive"), place, Path(folder)))
+        _ends_well(lambda: archives._layout(Path("archive"), place, Path(directory)))
 
 
 @given(st.one_of(st.binary(max_size=30), st.sampled_from([b"[" * 100_000, b"NaN", b"\xff", b"1" * 5000, b"\x00{}"])))

@@ -26,7 +26,11 @@ SOURCES = (
     "debian/rules",
     "debian/*.postinst",
     "pyproject.toml",
-    *(f"{folder}/**/*.{suffix}" for folder in ("benchmarks", "fedpkg_container", "tests") for suffix in ("py", "conf")),
+    *(
+        f"{directory}/**/*.{suffix}"
+        for directory in ("benchmarks", "fedpkg_container", "tests")
+        for suffix in ("py", "conf")
+    ),
     "docs/*.py",
     "fedpkg_container/**/*.sql",
 )

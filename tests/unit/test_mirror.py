@@ -60,16 +60,16 @@ class TestTree:
 
     def test_other_files_are_ignored(self, tmp_path: Path) -> None:
         tree = Tree(tmp_path, tmp_path)
-        folder = tmp_path / "v2/a/blobs"
-        folder.mkdir(parents=True)
+        directory = tmp_path / "v2/a/blobs"
+        directory.mkdir(parents=True)
         for name in ("README", "sha256:short", "sha512:" + 64 * "0"):
-            (folder / name).write_text("x")
-        (folder / digest(1)).symlink_to("README")
-        (folder / digest(2)).write_text("ours")
+            (directory / name).write_text("x")
+        (directory / digest(1)).symlink_to("README")
+        (directory / digest(2)).write_text("ours")
         (tmp_path / "v2/a" / digest(3)).write_text("not in blobs")
         assert {entry.digest for entry in tree.contents()["a"].values()} == {digest(2)}
         tree.finalize()
-        assert (folder / "README").exists()
+        assert (directory / "README").exists()
 
     def test_file_systems_without_hard_links(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tree = Tree(tmp_path, tmp_path)

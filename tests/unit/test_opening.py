@@ -32,11 +32,11 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     """A directory of the task's, with files of the names that the task reads."""
-    folder = tmp_path / "outside"
-    folder.mkdir()
+    directory = tmp_path / "outside"
+    directory.mkdir()
     for name in (DIGEST, "after-run.log"):
-        (folder / name).write_text(SECRET)
-    return folder
+        (directory / name).write_text(SECRET)
+    return directory
 
 
 def test_a_plain_file_is_read(tmp_path: Path) -> None:

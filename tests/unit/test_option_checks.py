@@ -39,7 +39,7 @@ def test_findings(options: BuildOptions, code: str, message: str) -> None:
 @pytest.mark.parametrize("arguments", [("--nowait",), ("--dry-run",)])
 def test_no_task_is_created(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     checkout = LocalCheckout.make(tmp_path)
-    (checkout.folder / "container.yaml").write_text("tags: [a-b]\n")
+    (checkout.directory / "container.yaml").write_text("tags: [a-b]\n")
     with fake_hub(checkout.home, answers={"getTag": {"id": 2, "name": "dest", "locked": True}}) as hub:
         done = checkout.run("container-build", *arguments, "--signing-intent", "release")
         skip = [f"--skip-check={code}" for code in ("build-options", "untracked")]

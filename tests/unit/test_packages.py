@@ -32,9 +32,9 @@ DATABASE = "usr/lib/sysimage/rpm"
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a root directory with one installed RPM."""
-    folder = tmp_path_factory.mktemp("rpm")
-    rpm = Package("hello", "A package", version="2.0", contents={"/etc/hello": "hello\n"}).build(folder)
-    root = folder / "root"
+    directory = tmp_path_factory.mktemp("rpm")
+    rpm = Package("hello", "A package", version="2.0", contents={"/etc/hello": "hello\n"}).build(directory)
+    root = directory / "root"
     (root / DATABASE).mkdir(parents=True)
     options = ["--root", str(root), "--dbpath", f"/{DATABASE}", "--nodeps", "--noscripts"]
     run(["rpm", *options, "--install", rpm], timeout=PATIENCE)
@@ -116,11 +116,11 @@ def test_endless_query_hits_the_cpu_limit(
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     """A directory of the builder's with a file that no worker reads."""
-    folder = tmp_path / "outside"
-    folder.mkdir()
-    (folder / "Packages").write_text(SECRET)
-    (folder / "Packages").chmod(0o600)
-    return folder
+    directory = tmp_path / "outside"
+    directory.mkdir()
+    (directory / "Packages").write_text(SECRET)
+    (directory / "Packages").chmod(0o600)
+    return directory
 
 
 def _image(workspace: Workspace) -> Path:
@@ -137,10 +137,10 @@ def test_a_directory_that_becomes_a_link_while_it_is_copied(
     root = _image(workspace)
 
     def look(mode: int) -> bool:
-        folder = root / DATABASE
-        if not folder.is_symlink():
-            folder.rename(folder.with_name("moved"))
-            folder.symlink_to(outside)
+        directory = root / DATABASE
+        if not directory.is_symlink():
+            directory.rename(directory.with_name("moved"))
+            directory.symlink_to(outside)
         return stat.S_ISREG(mode)
 
     monkeypatch.setattr(rpms, "stat", SimpleNamespace(S_ISREG=look))

@@ -44,10 +44,10 @@ def test_rule_is_parsed_as_koji_formats_it(line: str) -> None:
     assert policy_refusal("build_container", None, rules.last_rule()).endswith(f"[rule: {tests}{mark}]")
 
 
-def _policies(folder: Path, text: str) -> None:
+def _policies(directory: Path, text: str) -> None:
     """Return the policies of a box, as calls use them."""
-    (folder / "hub.conf").write_text(f"[policy]\n{text}\n")
-    context.policy = policies.load(folder / "hub.conf")
+    (directory / "hub.conf").write_text(f"[policy]\n{text}\n")
+    context.policy = policies.load(directory / "hub.conf")
 
 
 def test_unsupported_policy_test_is_rejected(tmp_path: Path) -> None:

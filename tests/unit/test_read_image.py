@@ -15,17 +15,17 @@ from hypothesis import strategies as st
 from fedpkg_container.engines.inside import read_image
 
 
-def _store(folder: Path, images: Any, layers: Any, volatile: Any = None) -> str:
+def _store(directory: Path, images: Any, layers: Any, volatile: Any = None) -> str:
     for kind, name, content in (
         ("images", "images", images),
         ("layers", "layers", layers),
         ("layers", "volatile-layers", volatile),
     ):
-        kind_directory = folder / f"overlay-{kind}"
+        kind_directory = directory / f"overlay-{kind}"
         kind_directory.mkdir(parents=True, exist_ok=True)
         if content is not None:
             (kind_directory / f"{name}.json").write_text(json.dumps(content))
-    return str(folder)
+    return str(directory)
 
 
 _HEX = st.text("0123456789abcdef", min_size=64, max_size=64)

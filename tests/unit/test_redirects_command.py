@@ -40,8 +40,8 @@ plain_listen = 80
 """
 
 
-def _site(folder: Path, text: str) -> Path:
-    path = folder / "registry.conf"
+def _site(directory: Path, text: str) -> Path:
+    path = directory / "registry.conf"
     path.write_text(text)
     return path
 

@@ -30,9 +30,9 @@ baseurl=https://elsewhere.example.org/$basearch
 
 @pytest.fixture
 def koji(tmp_path: Path) -> KojiTopdir:
-    folder = tmp_path / "topdir" / "repos" / "tag" / "5" / "x86_64" / "repodata"
-    folder.mkdir(parents=True)
-    (folder / "repomd.xml").touch()
+    directory = tmp_path / "topdir" / "repos" / "tag" / "5" / "x86_64" / "repodata"
+    directory.mkdir(parents=True)
+    (directory / "repomd.xml").touch()
     return KojiTopdir(tmp_path / "topdir", TOPURL)
 
 
@@ -103,10 +103,10 @@ def test_invalid_repo_file_is_rejected_without_disclosing_it(tmp_path: Path) -> 
 
 
 def test_redirects_are_followed_up_to_a_limit(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "index.html").write_text(FILE)
+    (tmp_path / "directory").mkdir()
+    (tmp_path / "directory" / "index.html").write_text(FILE)
     with serve(tmp_path) as address:
-        assert fetch_repo_file(f"{address}/folder") == FILE  # the server answers with a redirection to directory/
+        assert fetch_repo_file(f"{address}/directory") == FILE  # the server answers with a redirection to directory/
     with redirecting() as address, pytest.raises(RefusedError, match="more than 5 redirects"):
         fetch_repo_file(address)
 

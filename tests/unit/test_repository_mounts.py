@@ -19,8 +19,8 @@ def made(topdir: Path) -> Path:
 def test_linked_volumes_are_resolved(tmp_path: Path) -> None:
     topdir, disk = tmp_path / "topdir", tmp_path / "another disk"
     repository = made(topdir)
-    for folder in (topdir / "packages", topdir / "vol" / "here" / "packages", disk / "packages"):
-        folder.mkdir(parents=True)
+    for directory in (topdir / "packages", topdir / "vol" / "here" / "packages", disk / "packages"):
+        directory.mkdir(parents=True)
     (topdir / "vol" / "archive").symlink_to(disk)
     (topdir / "vol" / "gone").symlink_to(tmp_path / "nowhere")
     (topdir / "vol" / "README").touch()

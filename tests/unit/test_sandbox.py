@@ -46,7 +46,7 @@ def test_it_sees_no_file_of_the_builder(workspace: Workspace, name: str) -> None
 
 
 @pytest.mark.parametrize("path", ["/etc/shadow", "/etc/kojid", "/root", "/var/lib", "/home"])
-def test_it_sees_no_folder_of_the_builder(workspace: Workspace, path: str) -> None:
+def test_it_sees_no_directory_of_the_builder(workspace: Workspace, path: str) -> None:
     with pytest.raises(ProgramError, match="No such file"):
         _said(workspace, "ls", path)
 

@@ -72,13 +72,13 @@ def described(*rpms: tuple[RPMComponent, dict[str, str]], **changes: Any) -> Sbo
     return replace(facts, **changes)
 
 
-def read(facts: SbomSubject, folder: Path) -> dict[str, Any]:
+def read(facts: SbomSubject, directory: Path) -> dict[str, Any]:
     """Return the document, after validation by SPDX's library."""
     # Not at the top: each worker would import them to collect the tests.
     from spdx_tools.spdx.parser.parse_anything import parse_file
     from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-    path = folder / "x.spdx.json"
+    path = directory / "x.spdx.json"
     path.write_bytes(spdx_document(facts))
     problems = validate_full_spdx_document(parse_file(str(path)))
     assert [problem.validation_message for problem in problems] == []

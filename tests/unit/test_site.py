@@ -12,8 +12,8 @@ from fedpkg_container.errors import ConfigurationError
 from fedpkg_container.image.config import read_builder_config
 
 
-def _write(folder: Path, text: str) -> Path:
-    path = folder / "builder_containerbuild.conf"
+def _write(directory: Path, text: str) -> Path:
+    path = directory / "builder_containerbuild.conf"
     path.write_text(text)
     return path
 

@@ -132,11 +132,11 @@ def test_valid_source() -> None:
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
     """A directory of the builder's, with files of the names that the task reads and deletes."""
-    folder = tmp_path / "outside"
-    (folder / ".git").mkdir(parents=True)
-    (folder / ".git" / "config").write_text("of the builder")
-    (folder / "Dockerfile").write_text("FROM scratch\n")
-    return folder
+    directory = tmp_path / "outside"
+    (directory / ".git").mkdir(parents=True)
+    (directory / ".git" / "config").write_text("of the builder")
+    (directory / "Dockerfile").write_text("FROM scratch\n")
+    return directory
 
 
 def test_a_checkout_that_git_replaces_with_a_link_is_not_read(
@@ -155,17 +155,17 @@ def test_a_checkout_that_git_replaces_with_a_link_is_not_read(
 def test_a_checkout_that_a_download_replaces_with_a_link_is_not_read(
     workspace: Workspace, outside: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = workspace.new("source")
-    (folder / "sources").write_text(f"SHA512 (data) = {'1' * 128}\n")
+    directory = workspace.new("source")
+    (directory / "sources").write_text(f"SHA512 (data) = {'1' * 128}\n")
 
     def replace(*_: object) -> None:
-        folder.rename(folder.with_name("moved"))
-        folder.symlink_to(outside)
+        directory.rename(directory.with_name("moved"))
+        directory.symlink_to(outside)
 
     monkeypatch.setattr(lookaside, "_fetch_file", replace)
     url = "git+https://src.example.org/container/x"
     with pytest.raises(FedpkgContainerError, match="source is no longer a directory"):
-        lookaside.fetch_sources(folder, workspace, url, Lookaside("https://src.example.org/cache"), lambda _: None)
+        lookaside.fetch_sources(directory, workspace, url, Lookaside("https://src.example.org/cache"), lambda _: None)
 
 
 def test_what_is_deleted_of_a_checkout_is_not_the_builders(workspace: Workspace, outside: Path) -> None:
@@ -177,9 +177,9 @@ def test_what_is_deleted_of_a_checkout_is_not_the_builders(workspace: Workspace,
 
 
 def test_the_history_of_a_checkout_is_deleted(workspace: Workspace) -> None:
-    folder = workspace.new("source")
-    (folder / ".git" / "objects").mkdir(parents=True)
-    (folder / "file").write_text("x")
-    workspace.give(folder)
-    forget_history(folder, workspace)
-    assert [path.name for path in folder.iterdir()] == ["file"]
+    directory = workspace.new("source")
+    (directory / ".git" / "objects").mkdir(parents=True)
+    (directory / "file").write_text("x")
+    workspace.give(directory)
+    forget_history(directory, workspace)
+    assert [path.name for path in directory.iterdir()] == ["file"]

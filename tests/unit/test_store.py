@@ -39,12 +39,12 @@ def _archive(files: Mapping[str, bytes]) -> bytes:
 class Store:
     """A store with images in docker's format."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
         self.layers: list[dict[str, Any]] = []
         self.images: list[dict[str, Any]] = []
         for name in ("overlay-layers", "overlay-images", "overlay"):
-            (folder / name).mkdir()
+            (directory / name).mkdir()
 
     def layer(self, archive: bytes) -> str:
         """Add a layer as containers/storage does; its diff ID."""
@@ -52,7 +52,7 @@ class Store:
         lines, end = [], 0
         with tarfile.open(fileobj=io.BytesIO(archive)) as read:
             for entry in read:
-                path = self.folder / "overlay" / name / "diff" / entry.name
+                path = self.directory / "overlay" / name / "diff" / entry.name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive[entry.offset_data : entry.offset_data + entry.size])
                 lines.append({"type": 2, "payload": base64.b64encode(archive[end : entry.offset_data]).decode()})
@@ -61,38 +61,38 @@ class Store:
         lines.append({"type": 2, "payload": base64.b64encode(archive[end:]).decode()})
         self.split(name).write_bytes(gzip.compress("".join(f"{json.dumps(line)}\n" for line in lines).encode()))
         self.layers.append({"id": name, "diff-digest": diff_id, "diff-size": len(archive)})
-        (self.folder / "overlay-layers" / "layers.json").write_text(json.dumps(self.layers))
+        (self.directory / "overlay-layers" / "layers.json").write_text(json.dumps(self.layers))
         return diff_id
 
     def split(self, name: str = "layer0") -> Path:
-        return self.folder / "overlay-layers" / f"{name}.tar-split.gz"
+        return self.directory / "overlay-layers" / f"{name}.tar-split.gz"
 
     def image(self, *diff_ids: str, media_type: str = MANIFEST_TYPE) -> str:
         """Add an image; its ID."""
         config = json.dumps({"rootfs": {"diff_ids": diff_ids}}).encode()
         image = hashlib.sha256(config).hexdigest()
-        directory = self.folder / "overlay-images" / image
+        directory = self.directory / "overlay-images" / image
         directory.mkdir()
         (directory / "manifest").write_text(json.dumps({"mediaType": media_type}))
         self.configuration(image).write_bytes(config)
         self.images.append({"id": image, "layer": "unused"})
-        (self.folder / "overlay-images" / "images.json").write_text(json.dumps(self.images))
+        (self.directory / "overlay-images" / "images.json").write_text(json.dumps(self.images))
         return image
 
     def configuration(self, image: str) -> Path:
         name = base64.b64encode(f"sha256:{image}".encode()).decode()
-        return self.folder / "overlay-images" / image / f"={name}"
+        return self.directory / "overlay-images" / image / f"={name}"
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Store:
-    folder = tmp_path / "store"
-    folder.mkdir()
-    return Store(folder)
+    directory = tmp_path / "store"
+    directory.mkdir()
+    return Store(directory)
 
 
 def _read(made: Store, diff_id: str) -> bytes:
-    stream = store.layers([str(made.folder)])[diff_id].open()
+    stream = store.layers([str(made.directory)])[diff_id].open()
     content = io.BufferedReader(stream, 4096).read()
     stream.check()
     return content
@@ -102,15 +102,15 @@ def _read(made: Store, diff_id: str) -> bytes:
 def test_layers_are_the_archives_that_they_were(files: dict[str, bytes]) -> None:
     files = {name.replace("/", "-"): text for name, text in files.items()}
     archive = _archive(files)
-    with tempfile.TemporaryDirectory() as folder:
-        made = Store(Path(folder))
+    with tempfile.TemporaryDirectory() as directory:
+        made = Store(Path(directory))
         assert _read(made, made.layer(archive)) == archive
 
 
 def test_a_name_that_is_not_unicode(made: Store) -> None:
     archive = _archive({"name": b"text"})
     diff_id = made.layer(archive)
-    path = made.folder / "overlay/layer0/diff"
+    path = made.directory / "overlay/layer0/diff"
     (path / "name").rename(Path(str(path), "n\udcff"))
     raw = base64.b64encode(b"n\xff").decode()
     lines = gzip.decompress(made.split().read_bytes()).replace(b'"name": "name"', f'"name_raw": "{raw}"'.encode())
@@ -121,7 +121,7 @@ def test_a_name_that_is_not_unicode(made: Store) -> None:
 @pytest.mark.parametrize("kind", ["changed", "shorter", "missing", "link", "no list", "half a list", "no JSON"])
 def test_a_layer_that_changed_is_an_error(made: Store, kind: str) -> None:
     diff_id = made.layer(_archive({"name": b"text", "other": b"more"}))
-    path = made.folder / "overlay/layer0/diff/name"
+    path = made.directory / "overlay/layer0/diff/name"
     split = made.split().read_bytes()
     if kind == "changed":
         path.write_bytes(b"TEXT")
@@ -140,7 +140,7 @@ def test_a_layer_that_changed_is_an_error(made: Store, kind: str) -> None:
 
 
 def test_only_images_in_dockers_format_with_the_right_digest_are_read(made: Store) -> None:
-    stores = [str(made.folder)]
+    stores = [str(made.directory)]
     image = made.image("sha256:1")
     assert json.loads(store.configuration(image, ["/no/store", *stores])) == {"rootfs": {"diff_ids": ["sha256:1"]}}
     with pytest.raises(LookupError, match="no store has the image"):
@@ -176,15 +176,15 @@ def test_the_same_is_exported_from_a_store_as_from_buildah_push(made: Store, tmp
     pushed = tmp_path / "pushed.tar"
     pushed.write_bytes(_archive({**files, "manifest.json": json.dumps(described).encode()}))
     known = {diff_ids[0]: {"digest": "sha256:known", "size": 7, "file": "/no/file"}}
-    request = {"image": image, "stores": [str(made.folder)], "push": ["false"], "known": known}
-    (made.folder / "overlay/layer0/diff/base").unlink()  # a layer that stays as in the registry is not read
+    request = {"image": image, "stores": [str(made.directory)], "push": ["false"], "known": known}
+    (made.directory / "overlay/layer0/diff/base").unlink()  # a layer that stays as in the registry is not read
     stored, messages = _export(tmp_path, request)
     assert messages == ""
     assert stored["layers"][0]["digest"] == "sha256:known"
     again, messages = _export(tmp_path, {**request, "stores": [], "push": ["cat", str(pushed)]})
     assert "using buildah push" in messages
     assert again == stored
-    (made.folder / "overlay/layer1/diff/own").write_bytes(b"TEXT" * 1000)
+    (made.directory / "overlay/layer1/diff/own").write_bytes(b"TEXT" * 1000)
     changed, messages = _export(tmp_path, {**request, "push": ["cat", str(pushed)]})
     assert "do not match its archive" in messages
     assert changed == stored

@@ -167,12 +167,12 @@ def test_what_a_service_started_may_end_first(service: Service, supervisor: Supe
 
 
 def test_a_supervisor_whose_box_is_gone_ends(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
+    directory = tmp_path / "run"
+    directory.mkdir()
     program = [
         sys.executable,
         "-c",
         "from fedpkg_container.box import supervisor; supervisor.ORPHANED = 0.5; supervisor.main()",
     ]
-    with subprocess.Popen([*program, folder / "supervisor.pid"]) as process:
+    with subprocess.Popen([*program, directory / "supervisor.pid"]) as process:
         assert process.wait(timeout=60) == 0

@@ -47,11 +47,11 @@ def test_a_test_that_passes():
 """
 
 
-def _pytest(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    (folder / "pytest.ini").write_text("[pytest]\ntimeout = 1\n")
-    (folder / "test_it.py").write_text(HANGS)
-    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--rootdir", str(folder),
-               "-c", str(folder / "pytest.ini"), "-p", "no:cacheprovider", *options, str(folder)]  # fmt: skip
+def _pytest(directory: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    (directory / "pytest.ini").write_text("[pytest]\ntimeout = 1\n")
+    (directory / "test_it.py").write_text(HANGS)
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "--rootdir", str(directory),
+               "-c", str(directory / "pytest.ini"), "-p", "no:cacheprovider", *options, str(directory)]  # fmt: skip
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
 
 

@@ -54,8 +54,8 @@ def test_affected_versions(cve: str, version: str, affected: bool) -> None:
     assert known.affects(version) is affected
 
 
-def _program(folder: Path, name: str, version: str, mode: int = 0o755) -> None:
-    path = folder / name
+def _program(directory: Path, name: str, version: str, mode: int = 0o755) -> None:
+    path = directory / name
     path.write_text(f"#!/bin/sh\necho '{name} {version}'\n")
     path.chmod(mode)
 

@@ -13,18 +13,18 @@ from tests.support.registries import access, docker_registry
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("registries")
 
 
 @pytest.fixture(scope="module")
-def one(folder: Path) -> Iterator[str]:
-    with docker_registry(folder) as host:
+def one(directory: Path) -> Iterator[str]:
+    with docker_registry(directory) as host:
         yield host
 
 
 @pytest.fixture
-def bench(folder: Path, one: str, tmp_path: Path) -> Bench:
+def bench(directory: Path, one: str, tmp_path: Path) -> Bench:
     """Candidate and target in one registry, the target's repositories below a prefix of the test."""
     prefix = tmp_path.name.replace("_", "-").strip("-").lower()
-    return Bench(tmp_path, make_site(tmp_path, one, one, access=access(folder), prefix=prefix))
+    return Bench(tmp_path, make_site(tmp_path, one, one, access=access(directory), prefix=prefix))

@@ -23,27 +23,27 @@ from tests.support.registries import PASSWORD, access, docker_registry
 
 
 @pytest.fixture(scope="module")
-def other(folder: Path) -> Iterator[str]:
-    with docker_registry(folder) as host:
+def other(directory: Path) -> Iterator[str]:
+    with docker_registry(directory) as host:
         yield host
 
 
 @pytest.fixture
-def apart(folder: Path, one: str, other: str, bench: Bench) -> Bench:
+def apart(directory: Path, one: str, other: str, bench: Bench) -> Bench:
     """Candidate and target in two registries."""
     target = replace(bench.site.target("stable"), registry=other)
-    return Bench(bench.folder, replace(bench.site, targets={"stable": target}))
+    return Bench(bench.directory, replace(bench.site, targets={"stable": target}))
 
 
-def log_of(folder: Path, host: str) -> Path:
-    return folder / f"registry-{host.partition(':')[2]}.log"
+def log_of(directory: Path, host: str) -> Path:
+    return directory / f"registry-{host.partition(':')[2]}.log"
 
 
-def test_everything_is_copied_without_sending_within_a_registry(bench: Bench, folder: Path, one: str) -> None:
+def test_everything_is_copied_without_sending_within_a_registry(bench: Bench, directory: Path, one: str) -> None:
     candidate = bench.build(layers=3)
-    before = len(accesses(log_of(folder, one)))
+    before = len(accesses(log_of(directory, one)))
     (outcome,) = bench.promote(candidate)
-    asked = accesses(log_of(folder, one))[before:]
+    asked = accesses(log_of(directory, one))[before:]
     assert (outcome.state, outcome.error) == ("promoted", "")
     bench.assert_promoted(candidate)
     assert bench.tags(candidate) == dict.fromkeys(["1.0-1", "1.0", "latest"], candidate.image.digest)
@@ -55,11 +55,11 @@ def test_everything_is_copied_without_sending_within_a_registry(bench: Bench, fo
     assert not [path for method, path, _ in asked if method == "GET" and "/blobs/" in path], "no layer is read"
 
 
-def test_children_are_stored_before_parents_and_tags_last(bench: Bench, folder: Path, one: str) -> None:
+def test_children_are_stored_before_parents_and_tags_last(bench: Bench, directory: Path, one: str) -> None:
     candidate = bench.build()
-    before = len(accesses(log_of(folder, one)))
+    before = len(accesses(log_of(directory, one)))
     bench.promote(candidate)
-    asked = accesses(log_of(folder, one))[before:]
+    asked = accesses(log_of(directory, one))[before:]
     names = [path.rpartition("/")[2] for method, path, _ in asked if method == "PUT" and "/manifests/" in path]
     place = bench.place(candidate)
     with bench.http(one) as http:
@@ -68,7 +68,7 @@ def test_children_are_stored_before_parents_and_tags_last(bench: Bench, folder: 
     assert names[-3:] == ["1.0-1", "1.0", "latest"]
 
 
-def test_blobs_are_sent_once_between_registries(apart: Bench, folder: Path, other: str) -> None:
+def test_blobs_are_sent_once_between_registries(apart: Bench, directory: Path, other: str) -> None:
     layer = b"a layer that both images have" * 100
     first, second = (apart.build(f"{name}-1.0-1", name, shared=[layer]) for name in ("hello", "world"))
     outcomes = apart.promote(first, second)
@@ -91,18 +91,18 @@ def test_blobs_of_the_base_image_are_not_sent_again(apart: Bench) -> None:
     apart.assert_promoted(candidate)
 
 
-def test_repeating_changes_nothing_with_few_requests(bench: Bench, folder: Path, one: str) -> None:
+def test_repeating_changes_nothing_with_few_requests(bench: Bench, directory: Path, one: str) -> None:
     candidate = bench.build()
     bench.promote(candidate)
-    record = (bench.folder / "promotions.jsonl").read_bytes()
-    before = len(accesses(log_of(folder, one)))
+    record = (bench.directory / "promotions.jsonl").read_bytes()
+    before = len(accesses(log_of(directory, one)))
     (outcome,) = bench.promote(candidate)
-    asked = accesses(log_of(folder, one))[before:]
+    asked = accesses(log_of(directory, one))[before:]
     assert outcome.state == "unchanged"
     assert {each.what for each in outcome.tags} == {"already"}
     assert {method for method, _, _ in asked} == {"GET", "HEAD"}
     assert not [path for _, path, _ in asked if "/blobs/" in path]
-    assert (bench.folder / "promotions.jsonl").read_bytes() == record
+    assert (bench.directory / "promotions.jsonl").read_bytes() == record
 
 
 def test_later_signature_is_copied_when_repeated(bench: Bench, one: str) -> None:
@@ -120,13 +120,13 @@ def test_later_signature_is_copied_when_repeated(bench: Bench, one: str) -> None
 
 @pytest.mark.parametrize("direction", ["to", "from"])
 def test_referrers_between_registries_with_and_without_api(
-    direction: str, folder: Path, one: str, tmp_path: Path
+    direction: str, directory: Path, one: str, tmp_path: Path
 ) -> None:
     """One has the referrers API and requires tokens; the other has a referrers index under a tag."""
-    with memory_registry(folder) as server:
+    with memory_registry(directory) as server:
         own = tmp_path / "own"
         own.mkdir()
-        (own / "pki").symlink_to(folder / "pki")
+        (own / "pki").symlink_to(directory / "pki")
         reached = access(own, server.address, password=PASSWORD)
         hosts = (one, server.address) if direction == "to" else (server.address, one)
         name = f"hello-{direction}"
@@ -161,7 +161,7 @@ def test_build_of_a_tag_is_known_from_labels_without_journal(bench: Bench, recor
     new, old = bench.build("hello-2-1"), bench.build("hello-1-1")
     bench.promote(new)
     if not recorded:
-        (bench.folder / "promotions.jsonl").unlink()
+        (bench.directory / "promotions.jsonl").unlink()
     (outcome,) = bench.promote(old)
     assert [each.what for each in outcome.tags] == ["set", "set", "kept"]
 
@@ -186,7 +186,7 @@ def test_labels_are_not_read_if_the_journal_has_the_build(bench: Bench) -> None:
 def test_tag_of_another_component_is_refused(labels: object, said: str, bench: Bench) -> None:
     strange, candidate = bench.build("strange-1-1", labels=labels), bench.build("hello-2-1")
     bench.promote(strange)
-    (bench.folder / "promotions.jsonl").unlink()
+    (bench.directory / "promotions.jsonl").unlink()
     (outcome,) = bench.promote(candidate)
     assert outcome.state == "refused"
     assert re.search(f"latest {said}", outcome.error)
@@ -236,14 +236,14 @@ def test_missing_image(bench: Bench) -> None:
     assert bench.tags(candidate) == {}
 
 
-def test_dry_run_changes_nothing(bench: Bench, folder: Path, one: str) -> None:
+def test_dry_run_changes_nothing(bench: Bench, directory: Path, one: str) -> None:
     candidate = bench.build()
-    before = len(accesses(log_of(folder, one)))
+    before = len(accesses(log_of(directory, one)))
     (outcome,) = bench.promote(candidate, dry_run=True)
-    asked = accesses(log_of(folder, one))[before:]
+    asked = accesses(log_of(directory, one))[before:]
     assert outcome.state == "planned"
     assert {method for method, _, _ in asked} == {"GET", "HEAD"}
-    assert not (bench.folder / "promotions.jsonl").exists()
+    assert not (bench.directory / "promotions.jsonl").exists()
     (done,) = bench.promote(candidate)
     assert (outcome.manifests, outcome.blobs, outcome.tags) == (done.manifests, done.blobs, done.tags)
     (outcome,) = bench.promote(candidate, dry_run=True)
@@ -272,7 +272,7 @@ def test_recorded_floating_tags(bench: Bench) -> None:
 
 def test_target_in_the_candidate_repository(bench: Bench, one: str) -> None:
     bench.site = replace(bench.site, targets={"stable": replace(bench.site.target("stable"), prefix="")})
-    candidate = bench.build("own-1-1", bench.folder.name.replace("_", "-").lower())
+    candidate = bench.build("own-1-1", bench.directory.name.replace("_", "-").lower())
     (outcome,) = bench.promote(candidate)
     assert (outcome.state, outcome.manifests) == ("promoted", [])
     assert set(bench.tags(candidate)) == {"1-1", "1", "latest"}

@@ -57,13 +57,13 @@ class Desk:
 
     def build(self, nvr: str = "hello-1.0-1", **more: Any) -> Candidate:
         """A build that Koji has recorded, in the tag that is let through."""
-        candidate = self.bench.build(f"{self.bench.folder.name}{nvr}".replace("_", "-"), self.name, **more)
+        candidate = self.bench.build(f"{self.bench.directory.name}{nvr}".replace("_", "-"), self.name, **more)
         self.recorder.record(candidate)
         return candidate
 
     @property
     def name(self) -> str:
-        return self.bench.folder.name.replace("_", "-").strip("-").lower()
+        return self.bench.directory.name.replace("_", "-").strip("-").lower()
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command."""
@@ -91,9 +91,9 @@ def recorder(hub: RunningHub) -> Recorder:
 
 
 @pytest.fixture
-def desk(folder: Path, one: str, recorder: Recorder, hub: RunningHub, tmp_path: Path, monkeypatch: Any) -> Desk:
+def desk(directory: Path, one: str, recorder: Recorder, hub: RunningHub, tmp_path: Path, monkeypatch: Any) -> Desk:
     monkeypatch.setenv("PATH", environment(hub, tmp_path)["PATH"])
-    bench = Bench(tmp_path, make_site(tmp_path, one, one, access=access(folder)))
+    bench = Bench(tmp_path, make_site(tmp_path, one, one, access=access(directory)))
     return Desk(bench, recorder, environment(hub, tmp_path / "home"))
 
 
@@ -244,11 +244,11 @@ def test_invalid_or_unwritable_journal(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "a wrong secret"])
-def test_passwords_are_not_disclosed(password: str, desk: Desk, folder: Path, tmp_path: Path) -> None:
+def test_passwords_are_not_disclosed(password: str, desk: Desk, directory: Path, tmp_path: Path) -> None:
     candidate = desk.build()
     own = tmp_path / "own"
     own.mkdir()
-    (own / "pki").symlink_to(folder / "pki")
+    (own / "pki").symlink_to(directory / "pki")
     with docker_registry(own, password=True) as host:
         desk.auth_file = access(own, host, password=password).auth_file
         target = replace(desk.bench.site.target("stable"), registry=host)
@@ -269,10 +269,10 @@ def test_passwords_are_not_disclosed(password: str, desk: Desk, folder: Path, tm
 @pytest.mark.parametrize(
     "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL]
 )
-def test_interrupted_command_can_be_repeated(number: signal.Signals, desk: Desk, folder: Path) -> None:
+def test_interrupted_command_can_be_repeated(number: signal.Signals, desk: Desk, directory: Path) -> None:
     """Interrupted while it sends layers to a registry that does not read them completely."""
     candidate = desk.build(layers=3, size=3_000_000)
-    with docker_registry(folder) as host, lossy_proxy(int(host.rpartition(":")[2]), hold_after=1_000_000) as proxy:
+    with docker_registry(directory) as host, lossy_proxy(int(host.rpartition(":")[2]), hold_after=1_000_000) as proxy:
         target = replace(desk.bench.site.target("stable"), registry=f"127.0.0.1:{proxy.port}")
         desk.bench.site = replace(desk.bench.site, targets={"stable": target})
         process = desk.start("promote", str(candidate.nvr))

@@ -39,7 +39,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 def to(bench: Bench, host: str) -> Bench:
     """The same with the target in another registry."""
     target = replace(bench.site.target("stable"), registry=host)
-    return Bench(bench.folder, replace(bench.site, targets={"stable": target}))
+    return Bench(bench.directory, replace(bench.site, targets={"stable": target}))
 
 
 def blob_file(data: Path, digest: str) -> Path:
@@ -56,10 +56,10 @@ def layer_of(bench: Bench, candidate: Candidate) -> Descriptor:
         return repository.manifest(member.digest).blobs[1]
 
 
-def test_target_becomes_unavailable_and_returns(bench: Bench, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_target_becomes_unavailable_and_returns(bench: Bench, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     candidate, uploads = bench.build(layers=4), []
     with contextlib.ExitStack() as running:
-        host = running.enter_context(docker_registry(folder))
+        host = running.enter_context(docker_registry(directory))
         apart = to(bench, host)
         real = Repository.upload
 
@@ -76,7 +76,7 @@ def test_target_becomes_unavailable_and_returns(bench: Bench, folder: Path, monk
     assert host in outcome.error
     assert "Connection refused" in outcome.error or "Connection aborted" in outcome.error
     assert outcome.blobs.sent >= 3
-    with docker_registry(folder, port=int(host.rpartition(":")[2])):
+    with docker_registry(directory, port=int(host.rpartition(":")[2])):
         assert apart.tags(candidate) == {}
         (again,) = apart.promote(candidate)
         assert (again.state, again.error) == ("promoted", "")
@@ -92,9 +92,9 @@ def test_candidate_registry_is_unavailable(bench: Bench) -> None:
     assert bench.tags(candidate) == {}
 
 
-def test_full_disk_of_the_target(bench: Bench, folder: Path, tmp_path: Path) -> None:
+def test_full_disk_of_the_target(bench: Bench, directory: Path, tmp_path: Path) -> None:
     candidate = bench.build(layers=4, size=1_000_000)
-    with small_disk(tmp_path / "disk", "3M") as disk, docker_registry(folder, data=disk.folder) as host:
+    with small_disk(tmp_path / "disk", "3M") as disk, docker_registry(directory, data=disk.directory) as host:
         apart = to(bench, host)
         (outcome,) = apart.promote(candidate)
         assert (outcome.state, host in outcome.error) == ("failed", True)
@@ -105,13 +105,13 @@ def test_full_disk_of_the_target(bench: Bench, folder: Path, tmp_path: Path) -> 
         apart.assert_promoted(candidate)
 
 
-def test_blobs_broken_by_a_full_disk_are_sent_again(bench: Bench, folder: Path) -> None:
+def test_blobs_broken_by_a_full_disk_are_sent_again(bench: Bench, directory: Path) -> None:
     """docker-registry keeps empty files after a failed write, and responds with HTTP 500 for them."""
     candidate = bench.build()
-    with docker_registry(folder) as host:
+    with docker_registry(directory) as host:
         apart = to(bench, host)
         assert apart.promote(candidate)[0].succeeded
-        (repository,) = (folder / f"data-{host.rpartition(':')[2]}/docker/registry/v2/repositories").glob("*/hello")
+        (repository,) = (directory / f"data-{host.rpartition(':')[2]}/docker/registry/v2/repositories").glob("*/hello")
         shutil.rmtree(repository / "_manifests" / "tags")
         for path in repository.rglob("link"):
             if "/_layers/" in str(path) or "/revisions/" in str(path):
@@ -130,14 +130,14 @@ def test_blobs_broken_by_a_full_disk_are_sent_again(bench: Bench, folder: Path) 
         assert apart.tags(candidate) == dict.fromkeys(["1.0-1", "1.0", "latest"], candidate.image.digest)
 
 
-def test_corrupt_blob_is_refused(bench: Bench, folder: Path, one: str) -> None:
+def test_corrupt_blob_is_refused(bench: Bench, directory: Path, one: str) -> None:
     candidate = bench.build()
     layer = layer_of(bench, candidate)
-    path = blob_file(folder / f"data-{one.rpartition(':')[2]}", layer.digest)
+    path = blob_file(directory / f"data-{one.rpartition(':')[2]}", layer.digest)
     content = bytearray(path.read_bytes())
     content[7] ^= 1
     path.write_bytes(content)
-    with docker_registry(folder) as host:
+    with docker_registry(directory) as host:
         apart = to(bench, host)
         (outcome,) = apart.promote(candidate)
         assert outcome.state == "failed"
@@ -150,10 +150,10 @@ def test_corrupt_blob_is_refused(bench: Bench, folder: Path, one: str) -> None:
         assert apart.promote(candidate)[0].state == "promoted"
 
 
-def test_corrupt_blob_is_refused_within_a_registry_with_verify(bench: Bench, folder: Path, one: str) -> None:
+def test_corrupt_blob_is_refused_within_a_registry_with_verify(bench: Bench, directory: Path, one: str) -> None:
     candidate = bench.build()
     layer = layer_of(bench, candidate)
-    path = blob_file(folder / f"data-{one.rpartition(':')[2]}", layer.digest)
+    path = blob_file(directory / f"data-{one.rpartition(':')[2]}", layer.digest)
     path.write_bytes(path.read_bytes()[:-1])
     (outcome,) = bench.promote(candidate, verify=True)
     assert outcome.state == "failed"
@@ -161,9 +161,9 @@ def test_corrupt_blob_is_refused_within_a_registry_with_verify(bench: Bench, fol
     assert bench.tags(candidate) == {}
 
 
-def test_corrupt_manifest(bench: Bench, folder: Path, one: str) -> None:
+def test_corrupt_manifest(bench: Bench, directory: Path, one: str) -> None:
     candidate = bench.build()
-    path = blob_file(folder / f"data-{one.rpartition(':')[2]}", candidate.image.digest)
+    path = blob_file(directory / f"data-{one.rpartition(':')[2]}", candidate.image.digest)
     path.write_bytes(path.read_bytes() + b" ")
     (outcome,) = bench.promote(candidate)
     assert outcome.state == "failed"
@@ -234,14 +234,14 @@ def test_tag_deleted_between_listing_and_reading(bench: Bench, monkeypatch: pyte
 
 
 @pytest.mark.slow
-def test_hundred_repositories_at_once(bench: Bench, folder: Path) -> None:
+def test_hundred_repositories_at_once(bench: Bench, directory: Path) -> None:
     layer = b"a layer that all of them have" * 500
     bench.site = replace(bench.site, parallel=8)
     candidates = [
         bench.build(f"image{each}-1-1", f"many/image{each}", shared=[layer], layers=1, artifacts=each % 10 == 0)
         for each in range(100)
     ]
-    with docker_registry(folder) as host:
+    with docker_registry(directory) as host:
         apart = to(bench, host)
         outcomes = apart.promote(*candidates)
         assert {each.state for each in outcomes} == {"promoted"}
@@ -295,9 +295,9 @@ def test_full_disk_of_the_journal(bench: Bench, tmp_path: Path) -> None:
     """No tag is set without a journal entry, and no incomplete line is left."""
     builds = [bench.build(f"hello-1-{number}", artifacts=False, layers=1) for number in range(1, 7)]
     with small_disk(tmp_path / "disk", "8k") as disk:
-        bench.site = replace(bench.site, journal=disk.folder / "promotions.jsonl")
+        bench.site = replace(bench.site, journal=disk.directory / "promotions.jsonl")
         assert bench.promote(builds[0])[0].succeeded
-        filler = disk.folder / "filler"
+        filler = disk.directory / "filler"
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
             while file.write(b"x"):
                 pass

@@ -23,25 +23,25 @@ STEP = 21
 
 
 @pytest.fixture(scope="module")
-def hosts(folder: Path) -> Iterator[tuple[str, str]]:
-    with docker_registry(folder) as one, docker_registry(folder) as other:
+def hosts(directory: Path) -> Iterator[tuple[str, str]]:
+    with docker_registry(directory) as one, docker_registry(directory) as other:
         yield one, other
 
 
 @pytest.fixture(params=["mounted", "sent"])
-def bench(request: pytest.FixtureRequest, folder: Path, hosts: tuple[str, str], tmp_path: Path) -> Bench:
+def bench(request: pytest.FixtureRequest, directory: Path, hosts: tuple[str, str], tmp_path: Path) -> Bench:
     """Candidate and target in one registry, or in two."""
     stable = hosts[0] if request.param == "mounted" else hosts[1]
-    return Bench(tmp_path, make_site(tmp_path, hosts[0], stable, access=access(folder)))
+    return Bench(tmp_path, make_site(tmp_path, hosts[0], stable, access=access(directory)))
 
 
 def elsewhere(bench: Bench, number: int) -> Bench:
     """The same site with another prefix and record, for the next kill."""
-    folder = bench.folder / str(number)
-    folder.mkdir()
-    target = replace(bench.site.target("stable"), prefix=f"{bench.folder.name.replace('_', '-')}/{number}")
-    site = replace(bench.site, journal=folder / "promotions.jsonl", targets={"stable": target})
-    return Bench(folder, site)
+    directory = bench.directory / str(number)
+    directory.mkdir()
+    target = replace(bench.site.target("stable"), prefix=f"{bench.directory.name.replace('_', '-')}/{number}")
+    site = replace(bench.site, journal=directory / "promotions.jsonl", targets={"stable": target})
+    return Bench(directory, site)
 
 
 def assert_whole(bench: Bench, candidate: Candidate) -> None:

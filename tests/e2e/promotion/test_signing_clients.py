@@ -28,8 +28,8 @@ COSIGN = os.environ.get("COSIGN", "") or shutil.which("cosign") or ""
 
 
 @pytest.fixture(scope="module")
-def host(folder: Path) -> Iterator[str]:
-    with docker_registry(folder) as address:
+def host(directory: Path) -> Iterator[str]:
+    with docker_registry(directory) as address:
         yield address
 
 
@@ -39,8 +39,8 @@ def keys(request: pytest.FixtureRequest, tmp_path: Path) -> KeyFiles:
 
 
 @pytest.fixture
-def bench(folder: Path, host: str, tmp_path: Path) -> Bench:
-    site = make_site(tmp_path, host, host, access=access(folder), prefix=tmp_path.name.replace("_", "-").lower())
+def bench(directory: Path, host: str, tmp_path: Path) -> Bench:
+    site = make_site(tmp_path, host, host, access=access(directory), prefix=tmp_path.name.replace("_", "-").lower())
     return Bench(tmp_path, site)
 
 
@@ -51,12 +51,12 @@ def trust(bench: Bench, file: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().out
 
 
-def skopeo(bench: Bench, folder: Path, image: str, *options: str) -> subprocess.CompletedProcess[str]:
+def skopeo(bench: Bench, directory: Path, image: str, *options: str) -> subprocess.CompletedProcess[str]:
     """Copy an image with skopeo."""
     certificates = bench.site.candidates.access.certificates
     return subprocess.run(
         ["skopeo", *options, "copy", "--all", "--remove-signatures", "--src-cert-dir", str(certificates),
-         f"docker://{image}", f"dir:{folder}"],
+         f"docker://{image}", f"dir:{directory}"],
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
@@ -66,25 +66,25 @@ def test_skopeo_accepts_only_signed_images(bench: Bench, keys: KeyFiles, capsys:
     bench = signing_bench(bench, keys.settings)
     signed, unsigned = bench.build(layers=1), bench.build("world-1-1", "world", layers=1)
     assert all(result.succeeded for result in (*bench.promote(signed, sign=True), *bench.promote(unsigned)))
-    policy, registries = bench.folder / "policy.json", bench.folder / "registries.d"
+    policy, registries = bench.directory / "policy.json", bench.directory / "registries.d"
     policy.write_text(trust(bench, "policy.json", capsys))
     registries.mkdir()
     (registries / "stable.yaml").write_text(trust(bench, "registries.yaml", capsys))
     options = ("--policy", str(policy), "--registries.d", str(registries))
     for name in (f"{bench.place(signed)}:latest", str(bench.place(signed).at(signed.image.digest))):
-        done = skopeo(bench, bench.folder / "signed", name, *options)
+        done = skopeo(bench, bench.directory / "signed", name, *options)
         if "sigstore disabled" in done.stderr:
             pytest.skip("Debian 12 has removed the verification of sigstore signatures from skopeo")
         assert done.returncode == 0, done.stderr
-    refused = skopeo(bench, bench.folder / "unsigned", f"{bench.place(unsigned)}:latest", *options)
+    refused = skopeo(bench, bench.directory / "unsigned", f"{bench.place(unsigned)}:latest", *options)
     assert refused.returncode != 0
     assert "A signature was required, but no signature exists" in refused.stderr
-    other = key_files(bench.folder, "other")
+    other = key_files(bench.directory, "other")
     policy.write_text(trust(signing_bench(bench, other.settings), "policy.json", capsys))
-    assert skopeo(bench, bench.folder / "other", f"{bench.place(signed)}:latest", *options).returncode != 0
+    assert skopeo(bench, bench.directory / "other", f"{bench.place(signed)}:latest", *options).returncode != 0
     both = replace(other.settings, accepted_keys=(keys.public,))
     policy.write_text(trust(signing_bench(bench, both), "policy.json", capsys))
-    done = skopeo(bench, bench.folder / "both", f"{bench.place(signed)}:latest", *options)
+    done = skopeo(bench, bench.directory / "both", f"{bench.place(signed)}:latest", *options)
     assert done.returncode == 0 or "keyDatas" in done.stderr, done.stderr
 
 
@@ -92,14 +92,14 @@ def cosign(bench: Bench, *arguments: str, **variables: str) -> subprocess.Comple
     """Run cosign, which trusts the registry and nothing else, and cannot reach a network."""
     environment = {
         "PATH": os.environ["PATH"],
-        "HOME": str(bench.folder),
+        "HOME": str(bench.directory),
         "SSL_CERT_FILE": str(bench.site.candidates.access.certificates / "ca.crt"),  # type: ignore[operator]
         "https_proxy": "http://127.0.0.1:1",
         "no_proxy": "127.0.0.1",
         **variables,
     }
     return subprocess.run(
-        [COSIGN, *arguments], cwd=bench.folder, env=environment, capture_output=True, text=True, timeout=PATIENCE,
+        [COSIGN, *arguments], cwd=bench.directory, env=environment, capture_output=True, text=True, timeout=PATIENCE,
         check=False,
     )  # fmt: skip
 
@@ -131,11 +131,11 @@ def test_cosign_accepts_only_signed_images(bench: Bench, keys: KeyFiles, capsys:
 @pytest.mark.skipif(not COSIGN, reason="needs cosign")
 def test_signature_of_cosign_is_verified_and_kept(bench: Bench, keys: KeyFiles) -> None:
     """cosign signs the image in the candidate registry with a key that it made; the site signs with the same key."""
-    password, environment = bench.folder / "password", {"COSIGN_PASSWORD": "of cosign's key"}
+    password, environment = bench.directory / "password", {"COSIGN_PASSWORD": "of cosign's key"}
     password.write_text(f"{environment['COSIGN_PASSWORD']}\n")
     password.chmod(0o600)
     assert cosign(bench, "generate-key-pair", **environment).returncode == 0
-    settings = SigningSettings(str(bench.folder / "cosign.key"), password, public_key=bench.folder / "cosign.pub")
+    settings = SigningSettings(str(bench.directory / "cosign.key"), password, public_key=bench.directory / "cosign.pub")
     bench = signing_bench(bench, settings)
     candidate = bench.build(layers=1, artifacts=False)
     help_text = cosign(bench, "sign", "--help").stdout
@@ -194,7 +194,7 @@ def test_key_in_a_token(token: str, bench: Bench, keys: KeyFiles, caplog: pytest
     with bench.http(place.registry) as http:
         assert verified(bench, Repository(http, place.repository), candidate.image.digest).status == SIGNED
     assert "pkcs11-tool --module" in caplog.text
-    (bench.folder / "pin").write_text(WRONG_PIN)
+    (bench.directory / "pin").write_text(WRONG_PIN)
     others = [bench.build(f"{name}-1-1", name, layers=1) for name in ("one", "two", "three", "four", "five")]
     results = bench.promote(*others, sign=True)
     assert {result.error for result in results} == {results[0].error}

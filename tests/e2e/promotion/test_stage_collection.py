@@ -17,9 +17,9 @@ from tests.support.registries import access, docker_registry
 from tests.support.waiting import PATIENCE
 
 
-def collect(folder: Path, host: str, *options: str) -> None:
+def collect(directory: Path, host: str, *options: str) -> None:
     """Collect the garbage of a stopped registry."""
-    configuration = folder / f"registry-{host.rpartition(':')[2]}.yml"
+    configuration = directory / f"registry-{host.rpartition(':')[2]}.yml"
     run([program(), "garbage-collect", *options, configuration], timeout=PATIENCE)
 
 
@@ -32,15 +32,15 @@ def single_image(bench: Bench) -> Candidate:
 
 
 @pytest.mark.parametrize("options", [(), ("--delete-untagged",)])
-def test_staged_build_survives_garbage_collection(options: tuple[str, ...], folder: Path, tmp_path: Path) -> None:
+def test_staged_build_survives_garbage_collection(options: tuple[str, ...], directory: Path, tmp_path: Path) -> None:
     """With --delete-untagged version 2.8 deletes members of image indexes, and SBOMs; staging again restores them."""
-    with docker_registry(folder) as candidates, docker_registry(folder) as stable:
-        bench = Bench(tmp_path, make_site(tmp_path, candidates, stable, access=access(folder)))
+    with docker_registry(directory) as candidates, docker_registry(directory) as stable:
+        bench = Bench(tmp_path, make_site(tmp_path, candidates, stable, access=access(directory)))
         index, single = bench.build("hello-1-1", "hello"), single_image(bench)
         assert [result.state for result in bench.stage(index, single)] == ["staged", "staged"]
-    collect(folder, stable, *options)
+    collect(directory, stable, *options)
     tree, ports = tmp_path / "tree", [int(host.rpartition(":")[2]) for host in (candidates, stable)]
-    with docker_registry(folder, port=ports[0]), docker_registry(folder, port=ports[1]):
+    with docker_registry(directory, port=ports[0]), docker_registry(directory, port=ports[1]):
         if options:
             incomplete, without_sbom = bench.publish(index, single, tree=tree)
             assert ("is incomplete" in incomplete.error, without_sbom.state) == (True, "waiting")

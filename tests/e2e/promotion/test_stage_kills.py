@@ -19,15 +19,15 @@ from tests.support.registries import access, docker_registry
 
 
 @pytest.fixture(scope="module")
-def hosts(folder: Path) -> Iterator[tuple[str, str]]:
-    with docker_registry(folder) as one, docker_registry(folder) as other:
+def hosts(directory: Path) -> Iterator[tuple[str, str]]:
+    with docker_registry(directory) as one, docker_registry(directory) as other:
         yield one, other
 
 
 @pytest.fixture
-def bench(folder: Path, hosts: tuple[str, str], tmp_path: Path) -> Bench:
+def bench(directory: Path, hosts: tuple[str, str], tmp_path: Path) -> Bench:
     """Candidate and target in two registries."""
-    return Bench(tmp_path, make_site(tmp_path, *hosts, access=access(folder)))
+    return Bench(tmp_path, make_site(tmp_path, *hosts, access=access(directory)))
 
 
 def staging(bench: Bench, step: int) -> int:
@@ -57,7 +57,7 @@ def publishing(bench: Bench, step: int) -> int:
     old, new = (bench.build(f"hello-1-{release}", layers=1, arches=("amd64",)) for release in (1, 2))
     for number in itertools.count(1, step):
         there = elsewhere(bench, number)
-        tree = there.folder / "tree"
+        tree = there.directory / "tree"
         assert there.promote(old)[0].succeeded
         assert there.stage(new)[0].succeeded
         assert there.mirror(tree, repositories=(there.place(new).repository,)).errors == []

@@ -225,16 +225,16 @@ def test_tags_of_another_target_are_kept(bench: Bench) -> None:
 
 def test_candidate_repository_is_not_deleted(bench: Bench) -> None:
     bench.site = replace(bench.site, targets={"stable": replace(bench.site.target("stable"), prefix="")})
-    name = bench.folder.name.replace("_", "-").lower()
+    name = bench.directory.name.replace("_", "-").lower()
     candidate = bench.build(repository=name)
     bench.promote(candidate)
     (outcome,) = bench.unpromote("hello-1.0-1", delete=True)
     assert (outcome.state, "is in the candidate registry itself" in outcome.error) == ("refused", True)
 
 
-def test_registry_with_deletion_disabled(bench: Bench, folder: Path) -> None:
+def test_registry_with_deletion_disabled(bench: Bench, directory: Path) -> None:
     candidate = bench.build()
-    with docker_registry(folder, delete=False) as host:
+    with docker_registry(directory, delete=False) as host:
         target = replace(bench.site.target("stable"), registry=host)
         bench.site = replace(bench.site, targets={"stable": target})
         bench.promote(candidate)

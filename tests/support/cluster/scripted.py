@@ -143,7 +143,7 @@ class Target:
 
     client: ClusterClient
     config: ClusterConfig
-    folder: Path
+    directory: Path
     hub: str
 
     def build(self, script: str, task_id: int = 7, **options: Any) -> ScriptedBuild:
@@ -166,7 +166,7 @@ class Target:
         """Start a build in a thread."""
         log = Recorded()
         read = complete_log or (lambda _: complete)
-        build = ClusterBuild(self.client, self.build(script, **options), log, self.folder, read, lambda: restarts)
+        build = ClusterBuild(self.client, self.build(script, **options), log, self.directory, read, lambda: restarts)
         return Run(build, log)
 
     def objects(self) -> list[str]:
