@@ -172,6 +172,14 @@ def open_without_links(path: str | Path, flags: int, *, mode: int = 0o666) -> in
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
 
 
+def user_name(number: int) -> str:
+    """Return the name of a user by its ID; ``#ID``, which sudo accepts too, if it has none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"
+
+
 def check_directory_owner(directory: Path) -> None:
     """Check that root does not write to a directory of another user, who could place links there.
 
@@ -179,10 +187,7 @@ def check_directory_owner(directory: Path) -> None:
     :raises OSError: if it does not exist
     """
     if os.geteuid() == 0 and (owner := directory.stat().st_uid) != 0:
-        try:
-            name = pwd.getpwuid(owner).pw_name
-        except KeyError:
-            name = f"#{owner}"
+        name = user_name(owner)
         raise UsageError(
             f"{directory} belongs to the user {name}, who could redirect what root writes there",
             solution=f"run the command as this user: sudo -u {name} …",

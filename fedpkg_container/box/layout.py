@@ -7,7 +7,6 @@ import configparser
 import contextlib
 import io
 import os
-import pwd
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 from fedpkg_container.box.machines import BEYOND, CAPACITY, CLUSTER, MACHINE, Machine, machines
 from fedpkg_container.box.ports import ClusterPorts, DistributionPorts, Ports
 from fedpkg_container.errors import UsageError
-from fedpkg_container.files import write_atomically
+from fedpkg_container.files import user_name, write_atomically
 from fedpkg_container.text import reason_text
 
 #: Version of a box's stored data: its settings and its hub's tables.
@@ -48,16 +47,9 @@ def check_owner(directory: Path) -> None:
         owner = directory.stat().st_uid
         if owner != os.geteuid():
             raise UsageError(
-                f"{directory} belongs to {_user_name(owner)}; a box can only be used by its owner",
+                f"{directory} belongs to user {user_name(owner)}; a box can only be used by its owner",
                 solution="use another directory: --directory DIRECTORY",
             )
-
-
-def _user_name(number: int) -> str:
-    try:
-        return f"user {pwd.getpwuid(number).pw_name}"
-    except KeyError:
-        return f"user ID {number}"
 
 
 def default_directory() -> Path:

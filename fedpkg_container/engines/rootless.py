@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import pwd
 import shutil
 import tempfile
 from pathlib import Path
 
 from fedpkg_container.engines.ids import COUNT, subordinate
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.files import user_name
 from fedpkg_container.process import run
 
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
@@ -38,7 +38,7 @@ def enter() -> None:
     user, group = os.geteuid(), os.getegid()
     if user == 0:
         return
-    name = pwd.getpwuid(user).pw_name
+    name = user_name(user)
     ranges = {program: _range(program, name, user) for program in _PROGRAMS}
     ready_read, ready_write = os.pipe()
     libc = ctypes.CDLL(None, use_errno=True)

@@ -147,5 +147,5 @@ def test_an_owner_without_an_account_is_named_by_number(directory: Path, monkeyp
 
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     monkeypatch.setattr(os, "geteuid", lambda: directory.stat().st_uid + 1)
-    with pytest.raises(UsageError, match=rf"belongs to user ID {directory.stat().st_uid}; "):
+    with pytest.raises(UsageError, match=rf"belongs to user #{directory.stat().st_uid}; "):
         Layout.open(directory)

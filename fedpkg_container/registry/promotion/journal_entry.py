@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import socket
 import time
 import uuid
@@ -13,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
+from fedpkg_container.files import user_name
 from fedpkg_container.text import printable_line
 
 #: Version of the format; raised when a field changes its meaning.
@@ -102,8 +102,4 @@ def _now() -> str:
 
 
 def _author() -> dict[str, str]:
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())
-    return {"user": user, "host": socket.gethostname(), "sudo_user": os.environ.get("SUDO_USER", "")}
+    return {"user": user_name(os.getuid()), "host": socket.gethostname(), "sudo_user": os.environ.get("SUDO_USER", "")}
