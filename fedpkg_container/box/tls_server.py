@@ -5,13 +5,30 @@ from __future__ import annotations
 
 import contextlib
 import http.server
+import logging
 import ssl
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+_log = logging.getLogger(__name__)
 
 #: Seconds to wait until it has ended.
 STOP_TIMEOUT = 10.0
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log that a client has closed its connection; print the traceback of any other error."""
+        error = sys.exc_info()[1]
+        if isinstance(error, (ConnectionError, ssl.SSLError)):
+            _log.info("the client closed the connection: %s", error)
+        else:
+            super().handle_error(request, client_address)
 
 
 @contextlib.contextmanager
@@ -24,8 +41,7 @@ def tls_server(
     :param clients: CA of client certificates; None: they are not requested
     :param port: 0 for a free one
     """
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", port), handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     if clients:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import itertools
 import socket
 import ssl
@@ -19,6 +20,7 @@ from cheroot.wsgi import Server
 
 from fedpkg_container.box import tls
 from fedpkg_container.box.pki import Authority
+from fedpkg_container.box.tls_server import tls_server
 from tests.support.waiting import PATIENCE, eventually
 
 
@@ -155,3 +157,20 @@ def test_a_client_that_leaves_ends_no_other_connection(request: pytest.FixtureRe
             time.sleep(0.2)  # until the server waits for the rest
         answer = b"".join(iter(lambda: slow.recv(1024), b""))
     assert b"https anonymous" in answer
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "gone"), ssl.SSLEOFError(8, "EOF"), KeyError("bug")])
+def test_only_an_error_of_the_server_has_a_traceback(
+    authority: Authority, capfd: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    """The second server: that of the simulated cluster."""
+
+    class Failing(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            raise error
+
+    with tls_server(Failing, authority.issue("127.0.0.1", server=True)) as address:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"https://{address}/", verify=str(authority.certificate_path), timeout=PATIENCE)
+    # The connection is closed after the error was handled.
+    assert ("Traceback" in capfd.readouterr().err) == isinstance(error, KeyError)
