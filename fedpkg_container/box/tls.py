@@ -64,8 +64,8 @@ def _disconnection() -> Iterator[None]:
 def _clear_errors() -> None:
     """Clear OpenSSL's errors of this thread, as the start of any handshake does.
 
-    Python 3.14 with OpenSSL 3.6 leaves the errors of closed connections there, and reports them for the next connection
-    of the thread, when that has no data yet.
+    Python leaves the errors of closed connections there, and reports them for the next connection of the thread, when
+    that has no data yet (https://github.com/python/cpython/issues/148594; seen with Python 3.14 and OpenSSL 3.6).
     """
     nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True)
     with contextlib.suppress(ssl.SSLWantReadError):
