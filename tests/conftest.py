@@ -25,6 +25,7 @@ from fedpkg_container import logs
 from fedpkg_container.engines import rootless
 from fedpkg_container.engines.ids import in_user_namespace
 from fedpkg_container.errors import FedpkgContainerError
+from fedpkg_container.files import user_name
 from tests.support import markers
 
 # How long an example takes says more of the machine than of the code.
@@ -62,6 +63,7 @@ class TimeLimitError(BaseException):
 def pytest_configure(config: pytest.Config) -> None:
     """Keep the standard error stream as it is before pytest captures it, and enter the user namespace."""
     config.stash[_STDERR] = os.dup(2)
+    os.environ.setdefault("LOGNAME", user_name(os.geteuid()))  # names pytest's directory: it is root in the namespace
     try:
         rootless.enter()  # while there is one thread
     except FedpkgContainerError as error:
