@@ -4,8 +4,8 @@
 Measured are time, processor time of the programs, and requests to both registries, for one image and for many, with one
 tag and with three, and for a repeated run that has nothing to do.
 
-Both bring the same candidates to repositories of their own. Images and repositories are new in each run, so that no
-cache of either knows them. Ours is the whole command: it asks the hub, looks at labels and tags, brings SBOMs along,
+Both bring the same candidates to separate repositories. Images and repositories are new in each run, so that no
+cache of either knows them. Ours is the whole command: it queries the hub, looks at labels and tags, brings SBOMs along,
 reads digests back and keeps its record; skopeo copies each image once for each tag, one after the other, as scripts
 around it do.
 """

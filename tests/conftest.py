@@ -28,7 +28,7 @@ from fedpkg_container.errors import FedpkgContainerError
 from fedpkg_container.files import user_name
 from tests.support import markers
 
-# How long an example takes says more of the machine than of the code.
+# The duration of an example depends on the machine more than on the code.
 _ANY_MACHINE = hypothesis_settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 #: Examples of a property test in make check.
 QUICK = 50
@@ -56,7 +56,7 @@ class TimeLimitError(BaseException):
     """A test has run for longer than its limit.
 
     pytest-timeout raises pytest's Failed once. hypothesis takes that for a counterexample and runs the example again,
-    to make it smaller, which nothing interrupts. It lets through what is not an Exception.
+    to make it smaller, which nothing interrupts. It passes on what is not an Exception.
     """
 
 

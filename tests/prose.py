@@ -5,9 +5,7 @@ Part of ``make lint``. The patterns are the words that docs/glossary.md lists as
 them. Code is not checked: code blocks and code spans of Markdown, ``literals`` of docstrings, Python's None, names,
 and string literals without spaces. Paths below docs/, and links in Markdown, must lead to files.
 
-Files that are not clean yet are listed in ``prose-allowlist.txt``. The list may only shrink: a listed file that is
-clean or that does not exist is an error. ``--prune`` removes such lines. A section of a Markdown file between
-``<!-- prose: off -->`` and ``<!-- prose: on -->`` is not checked.
+A section of a Markdown file between ``<!-- prose: off -->`` and ``<!-- prose: on -->`` is not checked.
 """
 
 from __future__ import annotations
@@ -23,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-ALLOWLIST = Path(__file__).with_name("prose-allowlist.txt")
 #: Globs of the checked files, relative to the root.
 FILES = (
     "*.md",
@@ -112,7 +109,9 @@ def hits(path: str, text: str) -> list[Hit]:
 def dead_links(path: str, text: str, root: Path = ROOT) -> list[Hit]:
     """Return the paths below docs/, and for Markdown the relative links, that lead to no file."""
     here = (root / path).parent
-    targets = [(match, root / match[0]) for match in re.finditer(r"\bdocs/[\w./-]*\w\.(?:md|json|svg|py)\b", text)]
+    targets = [
+        (match, root / match[0]) for match in re.finditer(r"(?<![\w/])docs/[\w./-]*\w\.(?:md|json|svg|py)\b", text)
+    ]
     if path.endswith(".md"):
         targets = [(match, here / match[1]) for match in re.finditer(r"\]\(([\w./-]+)(?:#[^)]*)?\)", text)]
     return [
@@ -159,32 +158,12 @@ def _blank(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", "_", match[0])
 
 
-def read_allowlist() -> list[str]:
-    """Return the listed paths."""
-    return [line for line in ALLOWLIST.read_text().splitlines() if line and not line.startswith("#")]
+def check(texts: dict[str, str], root: Path = ROOT) -> list[Hit]:
+    """Return the hits and dead links in files.
 
-
-def check(texts: dict[str, str], allowed: list[str], root: Path = ROOT) -> tuple[list[str], list[str], int]:
-    """Compare files with the list.
-
-    :param texts: path → contents of all checked files
-    :param allowed: listed paths
-    :returns: errors, the listed paths that remain, and the number of hits in these
+    :param texts: path → contents
     """
-    errors: list[str] = []
-    remaining: list[str] = []
-    tolerated = 0
-    for path, text in sorted(texts.items()):
-        here = [*hits(path, text), *dead_links(path, text, root)]
-        if path not in allowed:
-            errors += map(str, here)
-        elif here:
-            remaining.append(path)
-            tolerated += len(here)
-        else:
-            errors.append(f"{path} is clean: remove it from {ALLOWLIST.name}")
-    errors += [f"{path} does not exist: remove it from {ALLOWLIST.name}" for path in allowed if path not in texts]
-    return errors, remaining, tolerated
+    return [hit for path, text in sorted(texts.items()) for hit in [*hits(path, text), *dead_links(path, text, root)]]
 
 
 def checked_files(root: Path = ROOT) -> dict[str, str]:
@@ -215,29 +194,21 @@ def named_files(paths: Iterable[str], checked: dict[str, str]) -> dict[str, str]
 
 
 def main() -> int:
-    """Print errors, or remove lines from the list; return the exit status."""
+    """Print the hits; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.prose", description="check the language")
-    parser.add_argument("paths", nargs="*", help="print the hits in these files and directories, listed or not")
-    parser.add_argument("--prune", action="store_true", help="remove clean and missing files from the list")
+    parser.add_argument("paths", nargs="*", help="files and directories; the default is everything")
     arguments = parser.parse_args()
     texts = checked_files()
     if arguments.paths:
         try:
-            named = named_files(arguments.paths, texts)
+            texts = named_files(arguments.paths, texts)
         except (OSError, UnicodeDecodeError) as problem:
             parser.error(str(problem))
-        found = [hit for path, text in named.items() for hit in [*hits(path, text), *dead_links(path, text)]]
-        print("\n".join(map(str, found)) or "clean")
-        return int(bool(found))
-    errors, remaining, tolerated = check(texts, read_allowlist())
-    if arguments.prune:
-        head = [line for line in ALLOWLIST.read_text().splitlines() if line.startswith("#")]
-        ALLOWLIST.write_text("\n".join([*head, *remaining]) + "\n")
-        errors = [error for error in errors if ALLOWLIST.name not in error]
-    for error in errors:
-        print(error, file=sys.stderr)
-    print(f"prose: {len(texts)} files, {len(remaining)} not clean yet ({tolerated} hits), {len(errors)} errors")
-    return int(bool(errors))
+    found = check(texts)
+    for hit in found:
+        print(hit, file=sys.stderr)
+    print(f"prose: {len(texts)} files, {len(found)} errors")
+    return int(bool(found))
 
 
 if __name__ == "__main__":

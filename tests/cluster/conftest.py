@@ -83,7 +83,7 @@ def with_timeouts(target: Target, **seconds: int) -> ClusterConfig:
 
 @pytest.fixture
 def frequent_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask for events more often than every ten seconds."""
+    """Request events more often than every ten seconds."""
     monkeypatch.setattr(following, "EVENTS_INTERVAL", 0.2)
 
 
@@ -92,7 +92,7 @@ def usable_afterwards(target: Target) -> Iterator[None]:
     """After each fault nothing is left, and the next build of the task works."""
     yield
     target.nothing_left()
-    run = target.start("say('next')\nend()").wait()
+    run = target.start("report('next')\nend()").wait()
     assert run.text() == ["next"]
     assert run.error is None
     target.nothing_left()

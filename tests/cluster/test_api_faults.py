@@ -69,7 +69,7 @@ def test_the_api_server_is_away_for_minutes(
     monkeypatch.setattr(job, "DELETE_TIMEOUT", 0.1)
     clock = _Clock()
     monkeypatch.setattr(following, "time", clock)
-    run = target.start("for n in range(20): say(f'line {n}'); time.sleep(0.05)\nend()")
+    run = target.start("for n in range(20): report(f'line {n}'); time.sleep(0.05)\nend()")
     run.eventually_prints("line 5")
     simulated.chaos.away = True
     eventually(lambda: any("waiting for the API server" in line for line in run.log.reports), lambda: run.log, 30)
@@ -129,7 +129,7 @@ def test_the_token_is_rotated_late(simulated: Cluster, target: Target) -> None:
 @pytest.mark.parametrize(("method", "resource"), [("POST", "jobs"), ("POST", "secrets"), ("DELETE", "jobs")])
 def test_a_response_is_lost(simulated: Cluster, target: Target, method: str, resource: str) -> None:
     simulated.chaos.lost_responses.append((method, resource))
-    run = target.start("say('started')\nend()").wait()
+    run = target.start("report('started')\nend()").wait()
     assert run.error is None
     assert not simulated.chaos.lost_responses
     assert run.text() == ["started"]
@@ -140,7 +140,7 @@ def test_the_api_server_is_away_at_the_start(simulated: Cluster, target: Target,
     simulated.chaos.away = fault == "away"
     if fault == "token":
         simulated.access.tokens.clear()
-    run = target.start("say('started')\nend()")
+    run = target.start("report('started')\nend()")
     eventually(lambda: any("waiting for the API server" in line for line in run.log.reports), lambda: run.log, 30)
     simulated.chaos.away = False
     simulated.access.grant(BUILDER, "builder-token")

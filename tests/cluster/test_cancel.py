@@ -20,23 +20,23 @@ pytestmark = pytest.mark.usefixtures("frequent_events", "usable_afterwards")
 
 
 def test_killed_before_the_secret_exists(simulated: Cluster, target: Target) -> None:
-    build = target.build("say('started')\nend()")
+    build = target.build("report('started')\nend()")
     target.client.request("POST", JOB.collection(NAMESPACE), body=build.object())
     name, _ = pod_of(simulated)
     eventually(lambda: bool(simulated.store.get("pods", NAMESPACE, name)["status"].get("containerStatuses")), list, 30)
-    run = target.start("say('started')\nend()").wait()
+    run = target.start("report('started')\nend()").wait()
     assert run.error is None
     assert run.text() == ["started"]
 
 
 def test_killed_after_the_pod_has_ended(simulated: Cluster, target: Target) -> None:
-    first = target.start("say('started')\ntime.sleep(1)\nend()", restarts=True)
+    first = target.start("report('started')\ntime.sleep(1)\nend()", restarts=True)
     first.eventually_prints("started")
     first.log.canceled = Interrupted("kojid has died")
     first.wait()
     name, _ = pod_of(simulated)
     eventually(lambda: _phase(simulated, name) == "Succeeded", lambda: _phase(simulated, name), 30)
-    second = target.start("say('started')\ntime.sleep(1)\nend()").wait()
+    second = target.start("report('started')\ntime.sleep(1)\nend()").wait()
     assert second.error is None
     assert second.text() == ["started"]
 
@@ -70,7 +70,7 @@ def _without_log(cluster: Cluster) -> None:
 def _nothing(_: Cluster) -> None: ...
 
 
-ENDING = "say('started')\nend()"
+ENDING = "report('started')\nend()"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_cancel_while_the_api_server_is_away(
 
 
 def test_a_job_of_the_same_name_that_is_being_deleted(simulated: Cluster, target: Target) -> None:
-    script = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsay('started')\ntime.sleep(4)\nend()"
+    script = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nreport('started')\ntime.sleep(4)\nend()"
     first = target.start(script)
     first.eventually_prints("started")
     first.log.canceled = Interrupted("the task was canceled")
@@ -159,11 +159,11 @@ def test_a_job_of_the_same_name_that_is_being_deleted(simulated: Cluster, target
 
 
 def test_a_secret_of_a_job_that_was_deleted(simulated: Cluster, target: Target) -> None:
-    build = target.build("say('started')\nend()")
+    build = target.build("report('started')\nend()")
     path = f"/api/v1/namespaces/{NAMESPACE}/secrets"
     secret = build.secret(0, {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x", "uid": "gone"}})
     del secret["metadata"]["ownerReferences"]
     target.client.request("POST", path, body=secret)
-    run = target.start("say('started')\nend()").wait()
+    run = target.start("report('started')\nend()").wait()
     assert run.error is None
     assert not target.has_secret(build.name())

@@ -18,6 +18,15 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("frequent_events", "usable_afterwards")
 
+#: A script that runs for a minute unless the file MARK exists, which it creates.
+ONCE = """
+report('started')
+if not os.path.exists('MARK'):
+    open('MARK', 'w')
+    time.sleep(60)
+end()
+"""
+
 
 def test_out_of_memory(simulated: Cluster, target: Target) -> None:
     run = target.start(FOREVER)
@@ -35,8 +44,7 @@ def test_evicted_for_its_disk_usage(simulated: Cluster, target: Target) -> None:
 
 
 def test_preempted_once(simulated: Cluster, target: Target) -> None:
-    run = target.start("say('started')\nif not os.path.exists('{0}'):\n    open('{0}', 'w')\n    time.sleep(60)\nend()"
-                       .replace("{0}", str(target.directory / "mark")))  # fmt: skip
+    run = target.start(ONCE.replace("MARK", str(target.directory / "mark")))
     run.eventually_prints("started")
     name, _ = pod_of(simulated)
     simulated.kubelet.disrupt(NAMESPACE, name, "PreemptionByScheduler", "preempted by a pod of higher priority")
@@ -66,8 +74,7 @@ def _running(cluster: Cluster) -> list[str]:
 
 
 def test_the_node_is_gone(simulated: Cluster, target: Target) -> None:
-    run = target.start("say('started')\nif not os.path.exists('{0}'):\n    open('{0}', 'w')\n    time.sleep(60)\nend()"
-                       .replace("{0}", str(target.directory / "mark")))  # fmt: skip
+    run = target.start(ONCE.replace("MARK", str(target.directory / "mark")))
     run.eventually_prints("started")
     name, uid = pod_of(simulated)
     simulated.kubelet.lose_node(uid)
@@ -90,7 +97,7 @@ def test_all_nodes_are_full(simulated: Cluster, target: Target) -> None:
     for run in runs:
         run.eventually_prints("started")
     assert {pod["spec"]["nodeName"] for pod in simulated.store.list("pods", NAMESPACE)} == {"node-1", "node-2"}
-    third = target.start("say('started')\nend()", task_id=9)
+    third = target.start("report('started')\nend()", task_id=9)
     wanted = "waiting: no node can run the pod: 0/2 nodes are available: 2 Too many pods."
     eventually(lambda: wanted in third.log.reports, lambda: third.log.reports, 30)
     for run in runs:
@@ -109,7 +116,7 @@ def test_an_image_that_cannot_be_pulled(simulated: Cluster, target: Target) -> N
 
 def test_the_quota_is_exceeded_for_a_while(simulated: Cluster, target: Target) -> None:
     simulated.chaos.quota = "exceeded quota: builds, requested: pods=1, used: pods=20, limited: pods=20"
-    run = target.start("say('started')\nend()")
+    run = target.start("report('started')\nend()")
     eventually(lambda: any("quota is used up" in line for line in run.log.reports), lambda: run.log.reports, 30)
     simulated.chaos.quota = ""
     run.wait()
@@ -196,7 +203,7 @@ def test_the_complete_log_cannot_be_read(simulated: Cluster, target: Target) -> 
     def unreadable(_: str) -> Iterable[bytes]:
         raise RegistryError("the registry is away")
 
-    script = "say('one')\nnumber += 3\nsay('five')\nend('RUN failed', status=1)"
+    script = "report('one')\nnumber += 3\nreport('five')\nend('RUN failed', status=1)"
     run = target.start(script, complete_log=unreadable)
     assert failure(run) == "RUN failed"
     assert run.text() == ["one", "[3 lines of the log were lost by the cluster]", "five"]

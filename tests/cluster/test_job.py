@@ -15,11 +15,11 @@ from fedpkg_container.signals import Interrupted
 from tests.support.cluster.scripted import Target
 from tests.support.waiting import eventually
 
-WAITING = "say('started')\nwhile True: time.sleep(0.1)\n"
+WAITING = "report('started')\nwhile True: time.sleep(0.1)\n"
 
 
 def test_a_build_that_succeeds(target: Target) -> None:
-    run = target.start("for n in range(200): say(f'line {n}')\nend()").wait()
+    run = target.start("for n in range(200): report(f'line {n}')\nend()").wait()
     assert run.error is None
     assert run.text() == [f"line {n}" for n in range(200)]
     assert run.result is not None
@@ -30,7 +30,7 @@ def test_a_build_that_succeeds(target: Target) -> None:
 
 
 def test_a_build_that_fails(target: Target) -> None:
-    run = target.start("say('one')\nend('RUN failed', '', 1)").wait()
+    run = target.start("report('one')\nend('RUN failed', '', 1)").wait()
     assert isinstance(run.error, BuildFailedError)
     assert run.error.reason == "RUN failed"
     assert run.text() == ["one"]
@@ -38,14 +38,14 @@ def test_a_build_that_fails(target: Target) -> None:
 
 
 def test_a_pod_that_ends_without_a_result(target: Target) -> None:
-    run = target.start("say('one')\nsys.exit(3)").wait()
+    run = target.start("report('one')\nsys.exit(3)").wait()
     assert isinstance(run.error, BuildFailedError)
     assert "ended with exit status 3 without a result" in run.error.reason
     target.nothing_left()
 
 
 def test_output_that_is_not_a_record_is_shown(target: Target) -> None:
-    run = target.start("say('one')\nraise ValueError('broken')").wait()
+    run = target.start("report('one')\nraise ValueError('broken')").wait()
     assert run.text()[0] == "one"
     assert "ValueError: broken" in run.text()
     target.nothing_left()
@@ -76,7 +76,7 @@ def test_the_pods_deadline(target: Target) -> None:
 
 def test_a_task_that_starts_again_continues_with_its_pod(target: Target) -> None:
     script = f"{WAITING.splitlines()[0]}\nwhile not os.path.exists('/proc/1/nothing') and number < 30:\n"
-    script += "    say(f'line {number}'); time.sleep(0.1)\nend()"
+    script += "    report(f'line {number}'); time.sleep(0.1)\nend()"
     first = target.start(script, restarts=True)
     first.eventually_prints("line 3")
     first.log.canceled = Interrupted("kojid has died")
@@ -97,14 +97,14 @@ def test_other_objects_of_the_task_are_deleted(target: Target) -> None:
     changed = target.build("").spec
     from dataclasses import replace
 
-    second = target.start("say('other')\nend()", spec=replace(changed, release="2")).wait()
+    second = target.start("report('other')\nend()", spec=replace(changed, release="2")).wait()
     assert second.text() == ["other"]
     target.nothing_left()
     assert not target.has_secret(first.build.build.name())
 
 
 def test_two_builders_with_one_task(target: Target) -> None:
-    script = "for n in range(20): say(f'line {n}'); time.sleep(0.1)\nend()"
+    script = "for n in range(20): report(f'line {n}'); time.sleep(0.1)\nend()"
     runs = [target.start(script), target.start(script)]
     for run in runs:
         run.wait()
@@ -125,7 +125,7 @@ def test_an_unknown_field_is_refused(target: Target) -> None:
 
 def test_requests_are_logged_without_secrets(target: Target, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "fedpkg_container"):
-        run = target.start("say('from the pod')\nend()").wait()
+        run = target.start("report('from the pod')\nend()").wait()
     assert run.error is None
     path = JOB.collection(target.config.namespace)
     logged = [record.getMessage() for record in caplog.records]

@@ -32,7 +32,7 @@ def _start(simulated: Cluster, target: Target, script: str) -> Run:
 
 
 def test_a_build(simulated: Cluster, target: Target) -> None:
-    run = _start(simulated, target, "say('one')\nsay('two')\nend()")
+    run = _start(simulated, target, "report('one')\nreport('two')\nend()")
     run.wait()
     assert run.error is None
     assert run.text() == ["one", "two"]
@@ -42,7 +42,7 @@ def test_a_build(simulated: Cluster, target: Target) -> None:
 
 
 def test_the_secret_is_a_volume_of_the_pod(simulated: Cluster, target: Target) -> None:
-    run = _start(simulated, target, "say('started')\nwhile True: time.sleep(0.1)\n")
+    run = _start(simulated, target, "report('started')\nwhile True: time.sleep(0.1)\n")
     run.eventually_prints("started")
     pod = simulated.store.list("pods", NAMESPACE)[0]
     mounts = pod["spec"]["containers"][0]["volumeMounts"]
@@ -55,7 +55,7 @@ def test_the_secret_is_a_volume_of_the_pod(simulated: Cluster, target: Target) -
 
 
 def test_leftovers(simulated: Cluster, target: Target) -> None:
-    run = _start(simulated, target, "say('started')\nwhile True: time.sleep(0.1)\n")
+    run = _start(simulated, target, "report('started')\nwhile True: time.sleep(0.1)\n")
     run.eventually_prints("started")
     assert len(sweep(target.client, BUILD, NAMESPACE, target.hub, ended=set)) == 1
     run.log.canceled = Interrupted("the task was canceled")

@@ -21,7 +21,7 @@ def _build(simulated: Cluster, target: Target) -> Run:
     """A build that waits for the quota, and whose Job is found again after a lost response."""
     simulated.chaos.lost_responses.append(("POST", "jobs"))
     simulated.chaos.quota = "exceeded quota"
-    run = target.start("say('started')\nend()")
+    run = target.start("report('started')\nend()")
     eventually(
         lambda: run.error is not None or any("quota" in line for line in run.log.reports), lambda: run.log.reports, 30
     )

@@ -22,7 +22,7 @@ SLOW_TIMEOUT = 1200
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow tests get more time than others, unless they say themselves how much."""
+    """Give slow tests more time than others, unless they set a timeout."""
     for item in items:
         if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(SLOW_TIMEOUT))
@@ -40,7 +40,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.fixture
 def packager(box: Box, tmp_path: Path) -> Iterator[Packager]:
-    """Somebody with a checkout of a container of their own; no build of theirs goes on when a test has failed."""
+    """A packager with a checkout of a new container, whose builds are canceled after the test."""
     packager = Packager.make(box, tmp_path)
     yield packager
     packager.cancel_builds()
@@ -67,6 +67,6 @@ def task(played: PlayedBuilder) -> int:
 
 @pytest.fixture(scope="session")
 def small_box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    """A box to which builds can be submitted, and nobody builds them."""
+    """A box that accepts builds and has no builder."""
     with submitting_box(tmp_path_factory.mktemp("small")) as made:
         yield made

@@ -57,7 +57,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
 
 @pytest.fixture
 def packager(many: Box, tmp_path: Path) -> Packager:
-    """Provide a user with a checkout of their own container."""
+    """Provide a packager with a checkout of a new container."""
     return Packager.make(many, tmp_path)
 
 

@@ -102,7 +102,7 @@ def test_status_and_down_know_it(directory: Path) -> None:
     status = _box(directory, "status")
     assert status.returncode == 1
     assert f"{'front-end':<12}not running" in status.stdout
-    again = _box(directory, "up")  # it is kept, and need not be asked for again
+    again = _box(directory, "up")  # it is kept, and the option is not needed again
     assert again.returncode == 0, again.stderr
     assert f"stable    {_places(directory).address}" in again.stdout
     assert _box(directory, "status").returncode == 0

@@ -67,7 +67,7 @@ def test_writing_needs_a_certificate_of_the_box(box: Box, address: str, tmp_path
     ):
         assert _status(box, method, url + path) == 403, (method, path)
     assert _status(box, "GET", f"{url}/tags/list") == 200
-    # What everybody may: reading, by our client and others.
+    # Anonymous users may read, with our client and others.
     assert Registry(Access(stranger)).manifest(ImageReference(address, "guarded", tag="latest")).digest == made.digest
     assert _status(box, "DELETE", f"{url}/manifests/{made.digest}", "packager") == 202
 

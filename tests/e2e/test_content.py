@@ -71,7 +71,7 @@ def test_all_inputs_are_in_the_image_and_recorded(
         "container.yaml": CONTAINER_YAML,
         ".gitignore": "data.txt\n",
     }
-    steps = ("ARG MIRROR=none", "COPY data.txt /", "RUN echo $MIRROR $IMAGE_RELEASE > /said")
+    steps = ("ARG MIRROR=none", "COPY data.txt /", "RUN echo $MIRROR $IMAGE_RELEASE > /values")
     packager.commit(packager.dockerfile(*steps), files=files)
     with site_settings(box, {"build_arguments": {"MIRROR": "https://mirror.example.org"}}):
         done = packager.build()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 Measured = Callable[[str, object], None]
 #: Seconds until nothing is left, from the cancel on, which is before the builder learns of it.
 WITHIN = 10.0
-#: For how long the programs of a RUN sleep: that tells them apart.
+#: Seconds for which the programs of a RUN sleep, by which they are identified.
 MANY = [str(1100 + number) for number in range(12)]
 
 

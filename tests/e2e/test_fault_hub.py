@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A hub that is away for a minute: builds go on when it is back."""
+"""A hub that is away for a minute: builds continue when it is back."""
 
 from __future__ import annotations
 

@@ -91,11 +91,9 @@ def test_run_that_never_ends(packager: Packager, box: Box, site: dict[str, str],
 
 
 def test_run_that_leaves_a_daemon_behind(packager: Packager, box: Box) -> None:
-    """The daemon ends with its RUN, and the build goes on."""
-    daemon = "touch /begun; while true; do sleep 1; echo alive; done"
-    run = (
-        f"RUN (trap '' INT TERM HUP; busybox setsid busybox sh -c '{daemon}' &) ; until [ -e /begun ]; do sleep 1; done"
-    )
+    """The daemon ends with its RUN, and the build continues."""
+    daemon = "touch /up; while true; do sleep 1; echo alive; done"
+    run = f"RUN (trap '' INT TERM HUP; busybox setsid busybox sh -c '{daemon}' &) ; until [ -e /up ]; do sleep 1; done"
     packager.commit(packager.dockerfile(run, "RUN echo next", release="1"))
     done = packager.build()
     assert done.returncode == 0, done.stdout + done.stderr

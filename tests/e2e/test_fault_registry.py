@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A registry that is down, answers 500, hangs or is full while a build pushes: what is said, and what is left."""
+"""A registry that is down, answers 500, hangs or is full while a build pushes: what is reported, and what is left."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_registry_that_fails_for_good(
 
 
 def test_a_registry_that_fails_when_the_build_is_recorded(packager: Packager, registry: FaultyRegistry) -> None:
-    """It stays recorded, in no tag of Koji; the next release is built."""
+    """It stays recorded, in no Koji tag; the next release is built."""
     packager.commit(packager.dockerfile("RUN echo hello > /hello", without="release"))
     registry.fail(NAMING, 500)
     fault = _ended(packager, submit(packager))
@@ -123,7 +123,7 @@ def test_a_registry_that_answers_500_for_a_moment(packager: Packager, box: Box, 
 
 @pytest.mark.parametrize("seconds", [10, 60], ids=["restarted", "down"])
 def test_a_registry_that_is_down(packager: Packager, box: Box, seconds: int, record_property: Measured) -> None:
-    """The box's builders ask it again for 20 s."""
+    """The box's builders retry for 20 s."""
     packager.commit(packager.dockerfile("RUN sleep 8", release="1"))
     task_id = submit(packager)
     wait_for_line(box, task_id, "RUN sleep")
@@ -162,7 +162,7 @@ def test_canceled_while_the_registry_hangs(packager: Packager, box: Box, on: str
         registry.fail(on, 0)
         task_id = submit(packager)
         eventually(lambda: len(registry.failed) > 0, lambda: registry.failed)
-        registry.fail("/v2/", 0)  # from now on it hangs whatever it is asked
+        registry.fail("/v2/", 0)  # from now on every request hangs
         began = time.monotonic()
         box.session(ADMIN).cancelTask(task_id)
         eventually(lambda: not _left(box), lambda: _left(box), seconds=slowed(10))

@@ -95,7 +95,7 @@ def test_the_daemon_is_killed(packager: Packager, box: Box, step: str) -> None:
 @pytest.mark.usefixtures("only_first")
 @pytest.mark.parametrize("step", ["reserved", "pulled", "pushed", "published", "imported"])
 def test_all_processes_of_the_builder_are_killed_at_once(packager: Packager, box: Box, step: str) -> None:
-    """As when its machine dies: nobody can clean up, until it is there again."""
+    """As when its machine dies: nothing is cleaned up until it is back."""
     task_id = _pause(packager, step)
     session = box.session(ADMIN)
     handlers = [pid for each in (task_id, *_children(session, task_id)) for pid in task_processes(box, each)]
@@ -110,7 +110,7 @@ def test_all_processes_of_the_builder_are_killed_at_once(packager: Packager, box
 
 @pytest.mark.usefixtures("only_first")
 def test_a_stranger_cannot_take_the_directory_of_the_import(packager: Packager, box: Box) -> None:
-    """Its name is in the arguments of the arches' tasks, which everybody may read."""
+    """Its name is in the arguments of the tasks of the architectures, which are public."""
     task_id = _pause(packager, "fetched again")
     stranger = box.session(PACKAGER)
     (arch,) = stranger.getTaskChildren(task_id)

@@ -229,7 +229,7 @@ def test_tree_of_fifty_tasks_needs_one_request_per_poll(hub: RunningHub, played:
     lines = _lines(list(follow(played.packager, task, interval=QUICK, sleep=sleep)))
     calls = [line.split()[2] for line in hub.access_log.read_text().splitlines()[before:]]
     assert lines.count("a line") == 49
-    assert calls.count("multiCall") == len(ticks) + 2  # the last one asks why
+    assert calls.count("multiCall") == len(ticks) + 2  # the last one is for the reason
     assert set(calls) - {"logout"} == {"multiCall", "host.failTask"}
 
 

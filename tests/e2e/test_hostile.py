@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Dockerfiles that attack the builder, handed to the engine as they are: no check of ours has refused them.
 
-docs/reference/security.md says for each attack which guard holds it off, and how that guard's removal was seen.
+docs/reference/security.md lists the guard against each attack, and what happened without it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files that are not what they say: nothing is written or read outside of the directory that they are unpacked in."""
+"""Archives with false metadata: nothing outside of the directory in which they are unpacked is written or read."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def _directory(directory: Path, files: int) -> Path:
     return directory / "layout"
 
 
-#: What is too large, and how it is said.
+#: What is too large, and the error.
 BOMBS: dict[str, tuple[Callable[[Path], Path], str]] = {
     "an archive": (lambda to: _zeros(to, 3, bytes), "has 3 MB, and 2 MB are allowed"),
     "packed with gzip": (lambda to: _zeros(to, 50, gzip.compress), "more than 3 MB when decompressed"),

@@ -44,7 +44,7 @@ def run(env: Mapping[str, str], *command: str | Path, cwd: Path | None = None) -
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who types koji commands."""
+    """A user of the koji command."""
 
     box: Box
     environment: dict[str, str]
@@ -69,7 +69,7 @@ def person(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Person]:
 
 
 def _request(person: Person, said: str) -> tuple[dict[str, Any], list[Any]]:
-    """The task that a command says it made."""
+    """The task that a command reports to have created."""
     found = re.search(r"^Created task: (\d+)$", said, re.MULTILINE)
     assert found, said
     session = person.box.session(ADMIN)

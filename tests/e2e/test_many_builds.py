@@ -82,7 +82,7 @@ def test_four_at_once_share_the_layers_of_their_base(packager: Packager, box: Bo
     stores = {name: box.layout.builder(name) / "state" for name in box.layout.builders}
 
     def at_work() -> list[Path]:
-        """Stores of builds that have a layer of their own."""
+        """Stores of builds that have a separate layer."""
         return [
             directory
             for state in stores.values()
@@ -121,9 +121,7 @@ def test_twenty_builds_on_two_builders(packager: Packager, box: Box) -> None:
     assert len(set(hosts)) == 2
     assert min(hosts.count(host) for host in set(hosts)) >= 5, hosts
     capacity = sum(machine.capacity for machine in box.layout.machines)
-    assert (
-        len(box.layout.builders) < _most_at_once(children) <= capacity
-    )  # a task weighs 1 until it says what it weighs
+    assert len(box.layout.builders) < _most_at_once(children) <= capacity  # a task weighs 1 until it sets its weight
     for layer in _base_layers(box, packager):
         assert _downloads(box, layer, log) <= len(box.layout.builders)
     nothing_left(box)

@@ -189,7 +189,7 @@ def test_verification_repairs(it: Mirrored) -> None:
     wrong, single = (it.blob("a", blob.digest) for blob in image.blobs[1:])
     wrong.write_bytes(b"0ne")  # both names of the file
     single.unlink()
-    single.write_bytes(b"two")  # right, but a file of its own
+    single.write_bytes(b"two")  # correct, but a separate file
     assert it.run().new == 0  # by its size nothing is wrong
     summary = it.run(verify=True, dry_run=True)
     assert (summary.repaired, summary.new, wrong.read_bytes()) == (3, 1, b"0ne")

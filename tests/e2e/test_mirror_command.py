@@ -61,7 +61,7 @@ def test_text_output(it: Mirrored) -> None:
     assert not it.tree.exists()
     said = it.call()
     assert said.startswith(f"{it.tree}: 3 new blobs (") and "1 repository, 2 tags (2 queried), 1 manifest;" in said
-    assert "\x1b" not in said  # no bar, since this is no terminal
+    assert "\x1b" not in said  # no bar, since this is not a terminal
     assert "0 new blobs, 3 present\n" in it.call()
     other = it.directory / "elsewhere"
     assert "3 new blobs" in it.call(str(other), "--repository", "fedora/*", "--rate", "10M", "--parallel", "2")
@@ -269,7 +269,7 @@ def test_verification_of_archives(it: Mirrored) -> None:
     damage_byte(archives["a"])
     archives["b"].write_bytes(b"")
     checksums["e"].write_text(checksums["e"].read_text().replace("  e-1-1", "  a-1-1"))
-    assert it.run(archives=True).archives == 0  # what is there is not read
+    assert it.run(archives=True).archives == 0  # existing archives are not read
     checksums["c"].unlink()
     checksums["d"].write_bytes(b"\xff\n")
     damaged = {path: path.read_bytes() for path in right if path.exists()}
@@ -311,7 +311,7 @@ def several(it: Mirrored, tag: str, *platforms: str) -> dict[str, str]:
 
 
 def archived(it: Mirrored) -> dict[str, str]:
-    """What is in the archives of ``hello``, which must be what their checksums say: name → digest."""
+    """The images in the archives of ``hello``, whose checksums must be right: name → digest."""
     found = {}
     for path in (it.tree / "archives/hello").glob("*.sha256"):
         subprocess.run(["sha256sum", "--check", "--strict", "--quiet", path.name], cwd=path.parent, check=True)
@@ -343,7 +343,7 @@ def test_archives_of_architecture_variants(it: Mirrored) -> None:
         "hello-3-1.armhfp-v5": neither["arm/v5"],
         "hello-3-1.aarch64": neither["arm64"],
         "hello-3-1.aarch64-v8": neither["arm64/v8"],
-        "hello-3-1.x86_64": neither["amd64/../v3"],  # of those that say the same the first
+        "hello-3-1.x86_64": neither["amd64/../v3"],  # the first of those with the same metadata
     }
     summary = it.run(archives=True)
     assert (summary.errors, summary.archives, archived(it)) == ([], len(expected), expected)
@@ -367,7 +367,7 @@ def test_archive_is_not_renamed_while_its_index_is_in_doubt(it: Mirrored) -> Non
 
 
 def test_archives_of_other_images(it: Mirrored) -> None:
-    """Images that a docker-archive cannot hold, and what is no image."""
+    """Images that a docker-archive cannot hold, and an artifact that is not an image."""
     unpacked = gzip.decompress(layer("file"))
     zstd = {
         **it.storage.blob("hello", zstd_frame(unpacked)),

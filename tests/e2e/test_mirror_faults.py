@@ -45,7 +45,7 @@ def mortal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Mi
 
 
 def several(it: Mirrored, number: int = 6) -> None:
-    """Images of a megabyte each, in repositories of their own."""
+    """Images of a megabyte each, in separate repositories."""
     for index in range(number):
         it.storage.image(f"r{index}", "1-1", layers=[bytes([index]) + LARGE[: 1 << 20]])
 

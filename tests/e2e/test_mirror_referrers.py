@@ -47,7 +47,7 @@ class Listing:
         self.registry.faults[pattern] = [404] * answers
 
     def asked(self) -> int:
-        """How often it was asked for referrers since this was called last."""
+        """The number of requests for referrers since the last call."""
         count = self.registry.asked(REFERRERS)
         self.registry.seen.clear()
         return count

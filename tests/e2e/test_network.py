@@ -59,7 +59,7 @@ def victim(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Victim]:
 
 @pytest.fixture(scope="module")
 def isolated(victim: Victim) -> Outcome:
-    """A build with the network ``isolated`` that has asked everywhere."""
+    """A build with the network ``isolated`` that has tried to connect everywhere."""
     done = victim.build(f"{SHELL}{ASK}\n", network="isolated", denied=[f"{DENIED}/32"])
     assert done.error == ""
     return done

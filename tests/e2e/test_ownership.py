@@ -37,7 +37,7 @@ def repository(host: tuple[Registry, str]) -> Iterator[Repository]:
 
 
 def _push(host: tuple[Registry, str], repository: Repository, tag: str, **labels: str) -> None:
-    """Push an image under a tag, in an index of its own."""
+    """Push an image under a tag, in a separate index."""
     registry, address = host
     image = repository.manifest(push_image(registry, address, repository.name, tag, labels))
     member = {**image.descriptor, "platform": {"architecture": "s390x", "os": "linux"}}

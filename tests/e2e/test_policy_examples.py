@@ -61,7 +61,7 @@ class Site:
         self.admin.addGroupMember(group, "packager")
 
     def build(self, target: str, options: dict[str, Any], *, source: str = SOURCE, **named: Any) -> str:
-        """Ask for a build as the packager; the channel that it got, or the refusal."""
+        """Submit a build as the packager; return its channel, or the refusal."""
         return _build(self.packager, target, options, source, named)
 
 
@@ -112,7 +112,7 @@ def test_channels(tmp_path: Path) -> None:
         assert site.build(F41, {}) == ALLOWED
         refused = site.build(F41, {}, channel="createrepo")
         assert "This channel is not for your container builds [rule: all :: deny]" in refused
-        # The box cannot make channels; which one the policy would give is in what it says of the one that is missing.
+        # The box cannot create channels: its error names the missing one, which the policy has chosen.
         with pytest.raises(koji.GenericError, match="No such channel: container-large"):
             site.build(ELN, {})
 
@@ -130,7 +130,7 @@ def _tags(who: Any, call: str, *arguments: Any) -> str:
 
 @pytest.mark.parametrize("configuration", [_example("Tags of tested builds"), ""], ids=["example", "default"])
 def test_tags_of_tested_builds(tmp_path: Path, configuration: str) -> None:
-    """Koji's own names and texts: tests/stock asks a stock hub the same."""
+    """Koji's own names and texts: tests/stock does the same with a stock hub."""
     tag = "policy violation (tag): Only release engineers tag tested builds"
     untag = "policy violation (tag): Only release engineers untag tested builds"
     with running_hub(tmp_path, configuration=configuration) as hub:
@@ -147,7 +147,7 @@ def test_tags_of_tested_builds(tmp_path: Path, configuration: str) -> None:
         site.admin.tagBuildBypass(F41, NVR)
         assert _tags(site.packager, "tagBuild", UPDATES, NVR, False, F41) == tag
         assert _tags(site.admin, "tagBuild", UPDATES, NVR).isdigit()
-        # A task that was made before, or by a packager's build: the policy is asked for its owner once more.
+        # A task that was created before, or by a packager's build: the policy is applied to its owner again.
         task = site.packager.tagBuild(F41, NVR, True)
         builder.host.openTask(task)
         assert _tags(builder.host, "tagBuild", task, UPDATES, NVR) == tag

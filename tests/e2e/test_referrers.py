@@ -31,14 +31,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def plain(directory: Path) -> Iterator[tuple[Registry, str]]:
-    """docker-registry, which asks for no password."""
+    """docker-registry without a password."""
     with docker_registry(directory) as host:
         yield Registry(access(directory)), host
 
 
 @pytest.fixture(scope="module")
 def locked(directory: Path) -> Iterator[str]:
-    """docker-registry, which asks for a password."""
+    """docker-registry with a password."""
     with docker_registry(directory, password=True) as host:
         yield host
 
@@ -139,7 +139,7 @@ def test_a_registry_with_the_api_and_tokens(directory: Path) -> None:
         basic = {path for _, path, authorization in server.seen if authorization.startswith("Basic")}
         assert basic == {"/token"}, "the password goes to the server of tokens alone"
         asked = [path for _, path, _ in server.seen if path == "/token"]
-        assert len(asked) == 3, "a token is asked for once for each session and action"
+        assert len(asked) == 3, "a token is requested once for each session and action"
 
 
 def test_a_registry_that_fails_for_a_moment_is_asked_again(directory: Path) -> None:

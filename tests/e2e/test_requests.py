@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is said to the hub: how many requests, and what happens when an answer is lost."""
+"""The requests to the hub: their number, and what happens when a response is lost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.waiting import PATIENCE
 
 
 def _calls(box: Box, who: str = PACKAGER) -> list[str]:
-    """The calls that somebody made, in order."""
+    """The calls of a user, in order."""
     lines = box.layout.access_log.read_text().splitlines()
     return [line.split()[2] for line in lines if line.split()[1] == who]
 

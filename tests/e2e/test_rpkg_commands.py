@@ -39,7 +39,7 @@ A test.
 - second
 """
 ARCHIVE = b"what the archive holds\n"
-#: The only kind of release of which rpkg alone, without a site's client, can tell the RPM macros.
+#: The only kind of release whose RPM macros rpkg alone knows, without a site's client.
 RELEASE = ("--release", "rhel-7")
 #: Commands that are ours.
 OURS = {"container-build", "container-build-config", "container-enable", "container-status"}
@@ -49,7 +49,7 @@ EXTENDED = {"lint"}
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a checkout of ``rpms/hello``."""
+    """A packager with a checkout of ``rpms/hello``."""
 
     environment: dict[str, str]
     checkout: Path

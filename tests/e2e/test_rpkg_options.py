@@ -84,7 +84,7 @@ def _ours(arguments: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Options without those that say nothing: None and absent are the same, and so are False and absent."""
+    """Options without those that have no effect: None and False mean the same as absent."""
     return {name: value for name, value in options.items() if value is not None and value is not False}
 
 
@@ -126,7 +126,7 @@ def test_the_same_is_sent(sent: list[Sent], options: list[str], monkeypatch: pyt
     rpkg, ours = sent
     assert _given(ours.options) == _given(rpkg.options)
     assert (ours.target, ours.priority) == (rpkg.target, rpkg.priority)
-    assert ours.source == f"git+{rpkg.source}"  # docs/internals/rpkg.md says why
+    assert ours.source == f"git+{rpkg.source}"  # the reason is in docs/internals/rpkg.md
 
 
 @pytest.mark.parametrize(

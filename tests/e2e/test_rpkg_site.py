@@ -23,7 +23,7 @@ REFUSED = 3
 
 @pytest.fixture
 def packager(small_box: Box, tmp_path: Path) -> Iterator[Packager]:
-    """Somebody with a checkout that has a gating.yaml, and a HOME that is written again before and after."""
+    """A packager with a checkout that has a gating.yaml; its HOME is written again before and after."""
     made = Packager.make(small_box, tmp_path)
     made.commit(made.dockerfile("RUN true"), files={"gating.yaml": "--- !Policy\n"})
     yield made
@@ -47,7 +47,7 @@ def _greenwave(status: int) -> Iterator[tuple[str, list[bytes]]]:
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             sent.append(self.rfile.read(int(self.headers["Content-Length"])))
-            body = json.dumps({"message": "what Greenwave says"}).encode()
+            body = json.dumps({"message": "the response of Greenwave"}).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -86,7 +86,7 @@ def test_a_gating_yaml_that_greenwave_refuses(packager: Packager, status: int) -
         done = packager.build("--dry-run")
         assert done.returncode == REFUSED
         assert "[gating]" in done.stderr
-        assert "what Greenwave says" in done.stderr
+        assert "the response of Greenwave" in done.stderr
         assert sent == [b"--- !Policy\n"]
 
 

@@ -44,7 +44,7 @@ def test_sbom_and_dockerfiles_are_stored(packager: Packager, box: Box, tmp_path:
     from spdx_tools.spdx.parser.parse_anything import parse_file
     from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
 
-    foreign = Package("foreign", "Known to nobody", contents={"/usr/share/foreign": "foreign\n"}).build(tmp_path)
+    foreign = Package("foreign", "A foreign package", contents={"/usr/share/foreign": "foreign\n"}).build(tmp_path)
     shutil.copy(foreign, packager.checkout)
     dockerfile = packager.dockerfile(INSTALL)
     commit = packager.commit(dockerfile)
@@ -68,14 +68,13 @@ def test_sbom_and_dockerfiles_are_stored(packager: Packager, box: Box, tmp_path:
     assert "Koji does not know" not in package(found, "hello-web-pages")["comment"]
     assert package(found, f"container/{packager.name}")["versionInfo"] == commit
     assert package(found, "demo-base")["versionInfo"].startswith("sha256:")
-    # said
-    said = build["extra"]["image"]["sbom"]["x86_64"]
-    assert (said["file"], said["rpms"], said["rpms_unknown_to_koji"]) == (name, len(rpms), 1)
+    recorded = build["extra"]["image"]["sbom"]["x86_64"]
+    assert (recorded["file"], recorded["rpms"], recorded["rpms_unknown_to_koji"]) == (name, len(rpms), 1)
     warning = f"x86_64: Koji knows {len(rpms) - 1} of {len(rpms)} RPMs"
     assert session.getTaskResult(build["task_id"])["user_warnings"][0].startswith(warning)
     assert "unknown to Koji: foreign-1.0-1.x86_64" in (logs / "container-build.log").read_text()
     # at the image
-    artifact = ImageReference.parse(said["artifact"])
+    artifact = ImageReference.parse(recorded["artifact"])
     index = ImageReference.parse(pull_specs(done.stdout)[1])
     registry = registry_of(box)
     (member,) = registry.manifest(index).content["manifests"]

@@ -78,7 +78,7 @@ def test_checkout_with_builds(built: Built) -> None:
 
 def test_checkout_needs_three_requests(box: Box, built: Built) -> None:
     counted = []
-    for _ in range(3):  # what completion asks in the background may come between
+    for _ in range(3):  # requests of completion in the background may come between
         before = _requests(box)
         assert _status(built.packager).returncode == 0
         counted.append(_requests(box) - before)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A build that waits on a real hub, whose builder does not check in: what the client reports, and how often it asks."""
+"""The client's reports and requests while a build waits on a real hub whose builder does not check in."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _check_in(hub: RunningHub, ago: float | None) -> None:
 
 @pytest.fixture
 def free(hub: RunningHub, played: PlayedBuilder) -> Iterator[int]:
-    """A build that nobody takes, submitted two minutes ago."""
+    """A build that no builder starts, submitted two minutes ago."""
     task = int(played.packager.buildContainer("git+https://h/container/hello#1", "target", {"git_branch": "rawhide"}))
     _change(hub, "UPDATE tasks SET create_time = ? WHERE id = ?", time.time() - 120, task)
     _check_in(hub, SILENT)

@@ -42,12 +42,12 @@ class Result:
 
     :param achieved: what it reached; None if an error stopped it
     :param stopped: the error, e.g. ``EPERM``
-    :param said: number reported before that
+    :param reported: number of lines before that
     """
 
     achieved: str | None = None
     stopped: str = ""
-    said: Any = None
+    reported: Any = None
 
 
 @dataclass

@@ -748,7 +748,7 @@ def many_processes(config: dict[str, Any]) -> str:
             os.kill(pid, signal.SIGKILL)
         for pid in started:
             os.waitpid(pid, 0)
-        config["said"] = len(started)
+        config["reported"] = len(started)
     return str(len(started))
 
 
@@ -955,7 +955,10 @@ def main() -> None:
             try:
                 answer: Any = {"achieved": str(ATTEMPTS[name](config))}
             except OSError as error:
-                answer = {"stopped": errno.errorcode.get(error.errno or 0, str(error)), "said": config.get("said")}
+                answer = {
+                    "stopped": errno.errorcode.get(error.errno or 0, str(error)),
+                    "reported": config.get("reported"),
+                }
             except BaseException as error:
                 answer = {"broken": f"{type(error).__name__}: {error}"}
             os.write(writing, json.dumps(answer).encode())

@@ -69,7 +69,7 @@ class MemoryRegistry:
 
     :param token: whether it requires a bearer token
     :param uses: number of requests per token; 0 for no limit
-    :param lifetime: seconds for which tokens are said to be valid; 0: not stated
+    :param lifetime: stated validity of tokens, seconds; 0: not stated
     :param error: of challenges to requests with a token (RFC 6750); empty for none
     :param rejected: number of requests whose token was rejected
     :param page: maximum number of tags or repositories per page

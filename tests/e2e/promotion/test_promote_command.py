@@ -48,7 +48,7 @@ class Typed:
 
 @dataclass
 class Desk:
-    """Somebody who types commands of a site."""
+    """A user of a site's commands."""
 
     bench: Bench
     recorder: Recorder
@@ -56,7 +56,7 @@ class Desk:
     auth_file: Path | None = None
 
     def build(self, nvr: str = "hello-1.0-1", **more: Any) -> Candidate:
-        """A build that Koji has recorded, in the tag that is let through."""
+        """A build that Koji has recorded, in the tag from which builds are promoted."""
         candidate = self.bench.build(f"{self.bench.directory.name}{nvr}".replace("_", "-"), self.name, **more)
         self.recorder.record(candidate)
         return candidate

@@ -32,7 +32,7 @@ _CONTEXT.set_forkserver_preload(["tests.support.promoting"])
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Registries that fail are asked again at once."""
+    """Retry failed requests at once."""
     monkeypatch.setattr("fedpkg_container.registry.retry.INITIAL_BACKOFF", 0.01)
 
 
@@ -80,7 +80,7 @@ def test_target_becomes_unavailable_and_returns(bench: Bench, directory: Path, m
         assert apart.tags(candidate) == {}
         (again,) = apart.promote(candidate)
         assert (again.state, again.error) == ("promoted", "")
-        assert again.blobs.present >= outcome.blobs.sent, "what was there is not sent again"
+        assert again.blobs.present >= outcome.blobs.sent, "existing blobs are not sent again"
         apart.assert_promoted(candidate)
 
 

@@ -126,7 +126,7 @@ def test_delete_keeps_what_other_tags_share(bench: Bench, one: str) -> None:
         (outcome,) = bench.unpromote("hello-1-2", delete=True)
         assert outcome.state == "unpromoted"
         target = Repository(http, bench.place(first).repository)
-        assert outcome.deleted[0] == second.image.digest, "the image first: nobody gets half of it"
+        assert outcome.deleted[0] == second.image.digest, "the image first: no client gets half of it"
         assert not any(target.head(each) for each in (index.digest, different["digest"], "1-2"))
         assert all(target.head(each["digest"]) for each in (shared, own))
         assert shared["digest"] in outcome.kept
@@ -208,7 +208,7 @@ def test_tags_not_set_by_promote_are_not_deleted(bench: Bench, one: str) -> None
 
 
 def test_tags_of_another_target_are_kept(bench: Bench) -> None:
-    """Two targets may share their repositories, with floating tags of their own."""
+    """Two targets may share their repositories, with separate floating tags."""
     stable = bench.site.target("stable")
     testing = replace(bench.site.target("testing"), prefix=stable.prefix, koji_tags=stable.koji_tags)
     bench.site = replace(bench.site, targets={"stable": stable, "testing": testing})

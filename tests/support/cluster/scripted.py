@@ -20,11 +20,11 @@ from fedpkg_container.errors import BuildFailedError, FedpkgContainerError
 from fedpkg_container.model.build import BuildSpec
 from tests.support.waiting import eventually
 
-#: Start of every script: ``say`` prints records, ``end`` writes the termination message.
+#: Start of every script: ``report`` prints records, ``end`` writes the termination message.
 PRELUDE = """
 import json, os, signal, sys, time
 number = 0
-def say(text):
+def report(text):
     global number
     number += 1
     print(f"{number} {text}", flush=True)
@@ -34,14 +34,14 @@ def end(error="", artifact="sha256:" + "a" * 64, status=0):
         file.write(json.dumps(message))
     sys.exit(status)
 def stop(*_):
-    say("stopping")
+    report("stopping")
     end("the pod was stopped", "", 1)
 signal.signal(signal.SIGTERM, stop)
 """
 
 #: Scripts: one that runs until it is stopped, and one that prints for three seconds.
-FOREVER = "say('started')\nwhile True: time.sleep(0.05)\n"
-COUNTING = "for n in range(60): say(f'line {n}'); time.sleep(0.05)\nend()"
+FOREVER = "report('started')\nwhile True: time.sleep(0.05)\n"
+COUNTING = "for n in range(60): report(f'line {n}'); time.sleep(0.05)\nend()"
 COUNTED = [f"line {n}" for n in range(60)]
 
 
