@@ -212,7 +212,9 @@ def test_platforms_that_exclude_every_architecture(packager: Packager) -> None:
 def storage(packager: Packager, tmp_path: Path) -> dict[str, str]:
     """A separate local image storage."""
     configuration = tmp_path / "storage.conf"
-    lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{tmp_path}/graph"', f'runroot = "{tmp_path}/run"']
+    graph, run = tmp_path / "graph", tmp_path / "run"
+    lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{graph}"', f'runroot = "{run}"']
+    lines.append(f'rootless_storage_path = "{graph}"')  # of an ordinary user
     configuration.write_text("\n".join(lines) + "\n")
     return {"CONTAINERS_STORAGE_CONF": str(configuration), "XDG_STATE_HOME": str(tmp_path / "state")}
 

@@ -37,6 +37,8 @@ from tests.support.outside import (
 from tests.support.outside import RESOLVER as SERVER
 from tests.support.waiting import PATIENCE, eventually
 
+pytestmark = pytest.mark.root  # it adds addresses to the machine
+
 LOOPBACK, GATEWAY, RESOLVER = "127.0.0.1", "10.0.2.2", "10.0.2.3"
 ASKED = (OUTSIDE, OWN, LOOPBACK, "0.0.0.0", GATEWAY, RESOLVER, METADATA, DENIED)
 ASK = "RUN " + "; ".join(f'echo "{each}: $(wget -q -O - http://{each}:{PORT}/ 2>&1)"' for each in ASKED)

@@ -33,6 +33,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"http://{OUTSIDE}:{PORT}/x.repo"
 
 
+@pytest.mark.root
 def test_external_repositories_are_reachable_and_not_in_layers(
     packager: Packager, box: Box, world: str, tmp_path: Path
 ) -> None:
@@ -46,6 +47,7 @@ def test_external_repositories_are_reachable_and_not_in_layers(
     assert not [name for name in names if "yum.repos.d/" in name]
 
 
+@pytest.mark.root
 def test_denied_repo_urls_are_not_fetched(packager: Packager, box: Box, world: str, tmp_path: Path) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     (tmp_path / "x.repo").write_text(REPO)
@@ -65,6 +67,7 @@ def test_denied_repo_urls_are_not_fetched(packager: Packager, box: Box, world: s
 SECRET = "my-secret-password"
 
 
+@pytest.mark.root
 def test_password_in_a_url_is_rejected_and_redacted(packager: Packager, box: Box, world: str) -> None:
     packager.commit(packager.dockerfile("RUN true"))
     url = world.replace("http://", f"http://me:{SECRET}@")
@@ -96,6 +99,7 @@ def test_open_and_closed_ports_give_the_same_message(packager: Packager) -> None
     assert inside.accepted == []
 
 
+@pytest.mark.root
 def test_packages_of_external_repositories_are_installable(packager: Packager, box: Box, world: str) -> None:
     """The merged repository of the build tag contains their own URLs."""
     admin = box.session(ADMIN)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import os
 import shutil
 import subprocess
@@ -23,7 +24,7 @@ def strange_names(*, allowed: bool) -> Iterator[None]:
 
     :param allowed: whether there may be such processes now
     """
-    path = Path(tempfile.gettempdir(), f"fedpkg-container-strange-{os.getuid()}.lock")
+    path = Path(tempfile.gettempdir(), f"fedpkg-container-strange-{getpass.getuser()}.lock")
     with locked(path, wait=True, shared=allowed, timeout=500):
         yield
 
