@@ -141,22 +141,33 @@ def _follow_or_detach(
     tails: LogTails,
     pending: PendingInterrupt | None,
 ) -> Finished | None:
-    """Follow a task to its end; on an interrupt print the follow-up commands and return None."""
+    """Follow a task to its end; on an interrupt before that, print the follow-up commands and return None."""
+    finished: list[Finished] = []
     try:
         with interruptible(exit_on_second=True):
             if pending is not None and pending.interrupted:
                 raise Interrupted
-            return _follow(client, session, submitted, renderer, tails)
+            _follow(client, session, submitted, renderer, tails, finished)
     except Interrupted:
-        with exit_on_signal():
-            handle_interrupt(client, session, submitted.task_id)
-        return None
+        if not finished:
+            with exit_on_signal():
+                handle_interrupt(client, session, submitted.task_id)
+            return None
     except (LostContactError, NotAuthenticatedError) as error:
         error.solution = f"try again later:\n{follow_up_commands(client, submitted.task_id)}"
         raise
+    return finished[0]
 
 
-def _follow(client: Client, session: HubSession, submitted: Submitted, renderer: Renderer, tails: LogTails) -> Finished:
+def _follow(
+    client: Client,
+    session: HubSession,
+    submitted: Submitted,
+    renderer: Renderer,
+    tails: LogTails,
+    finished: list[Finished],
+) -> None:
+    """Display the events of a task; add the last one to ``finished``."""
     from fedpkg_container.commands.client_config import koji_profile, poll_interval
     from fedpkg_container.hub.events import Finished
     from fedpkg_container.hub.follow import follow
@@ -170,13 +181,14 @@ def _follow(client: Client, session: HubSession, submitted: Submitted, renderer:
         renew_login = login if session.logged_in else None
         for event in follow(session, submitted.task_id, interval=poll_interval(client), login=renew_login):
             tails(event)
-            renderer(event)
             if isinstance(event, Finished):
-                return event
-    raise FedpkgContainerError(
-        f"no final state of task {submitted.task_id} was received",
-        solution=f"show it: {client.name} container-status {submitted.task_id}",
-    )
+                finished.append(event)
+            renderer(event)
+    if not finished:
+        raise FedpkgContainerError(
+            f"no final state of task {submitted.task_id} was received",
+            solution=f"show it: {client.name} container-status {submitted.task_id}",
+        )
 
 
 def handle_interrupt(client: Client, session: HubSession, task_id: int) -> None:

@@ -58,6 +58,10 @@ def watch_several(
     kind = progress_kind(client)
     finished = {} if finished is None else finished
     tails = LogTails()
+
+    def running() -> list[int]:
+        return [task_id for task_id in titles if task_id not in finished]
+
     try:
         with interruptible(exit_on_second=True):
             if pending is not None and pending.interrupted:
@@ -65,18 +69,18 @@ def watch_several(
             renderer = make_renderer(kind, sys.stdout, timestamps=client.args.timestamps)
             _follow(client, titles, renderer, kind, finished, tails)
     except Interrupted:
-        with exit_on_signal():
-            handle_interrupt(client, session, [task_id for task_id in titles if task_id not in finished])
-        return EXIT_INTERRUPTED
+        if tasks := running():
+            with exit_on_signal():
+                handle_interrupt(client, session, tasks)
+            return EXIT_INTERRUPTED
     except (LostContactError, NotAuthenticatedError) as error:
-        running = [str(task_id) for task_id in titles if task_id not in finished]
-        error.solution = f"try again later:\n{_watch_command(client, running)}"
+        error.solution = f"try again later:\n{_watch_command(client, running())}"
         raise
     _report(client, titles, finished, tails, kind)
     signal_end(f"{len(titles)} builds have ended", notifications(client))
-    if missing := [str(task_id) for task_id in titles if task_id not in finished]:
+    if missing := running():
         raise FedpkgContainerError(
-            f"no final state of task {', '.join(missing)} was received",
+            f"no final state of task {', '.join(map(str, missing))} was received",
             solution=_watch_command(client, missing).strip(),
         )
     states = [event.task.state for event in finished.values()]
@@ -130,8 +134,8 @@ def titled(event: Event, task_id: int, title: str) -> Event:
     return replace(event, task=replace(task, label=label))
 
 
-def _watch_command(client: Client, ids: list[str]) -> str:
-    return f"    watch them: {client.name} container-status --watch {' '.join(ids)}"
+def _watch_command(client: Client, tasks: list[int]) -> str:
+    return f"    watch them: {client.name} container-status --watch {' '.join(map(str, tasks))}"
 
 
 def handle_interrupt(client: Client, session: HubSession, running: list[int]) -> None:
@@ -152,7 +156,7 @@ def handle_interrupt(client: Client, session: HubSession, running: list[int]) ->
         raise CanceledError(f"interrupted; {tasks} {'were' if plural else 'was'} canceled")
     cancel = f"    cancel them: {client.name} container-status --cancel {' '.join(ids)}"
     reason = f"interrupted; {tasks} {'are' if plural else 'is'} still running"
-    print_stderr("", reason, _watch_command(client, ids), cancel)
+    print_stderr("", reason, _watch_command(client, running), cancel)
 
 
 def _report(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fedpkg_container.commands import container_status, following_several, several_builds
+from fedpkg_container.commands import container_status, following, following_several, several_builds
 from fedpkg_container.commands.exit_status import EXIT_INTERRUPTED
 from tests.support.status_client import Status
 from tests.support.status_hub import StatusHub, task
@@ -58,6 +58,25 @@ def test_as_soon_as_it_is_handled(
     assert status.status == 130
     assert f"interrupted; {sentence}\n" in capsys.readouterr().err
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+@pytest.mark.parametrize("tasks", [("7",), ("7", "9")])
+def test_after_the_end_of_all_tasks(tasks: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    module = following if len(tasks) == 1 else following_several
+    follow = module._follow
+
+    def interrupted(*arguments: Any) -> None:
+        follow(*arguments)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(module, "_follow", interrupted)
+    monkeypatch.setattr(container_status, "_title_and_average", lambda *_: ("web", None))
+    done = {int(number): {"repositories": [f"r.io/web:{number}"]} for number in tasks}
+    status = Status(monkeypatch, StatusHub([task(number, "CLOSED") for number in done], results=done))
+    with handled():
+        printed = status.run("--watch", *tasks, "-q")
+    assert printed == "".join(f"r.io/web:{number}\n" for number in tasks)
+    assert status.status == 0
 
 
 def _group(*names: str) -> list[Any]:
