@@ -80,7 +80,7 @@ def test_all_inputs_are_in_the_image_and_recorded(
     root = unpacked(box, pull_specs(done.stdout)[1], tmp_path)
     assert (root / "data.txt").read_bytes() == ARCHIVE
     assert ".SH NAME" in (root / "help.1").read_text()
-    assert (root / "said").read_text() == "https://mirror.example.org 1\n"
+    assert (root / "values").read_text() == "https://mirror.example.org 1\n"
     image = _build(box, f"{packager.name}-container-1.0-1")["extra"]["image"]
     assert image["help"] == "help.md"
     assert image["go"] == {"modules": [{"module": "example.org/x"}]}
