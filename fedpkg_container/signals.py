@@ -79,12 +79,14 @@ class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM was received: abort the work in progress and clean up."""
 
 
-def interruptible(*, exit_on_second: bool = False) -> contextlib.AbstractContextManager[None]:
+@contextlib.contextmanager
+def interruptible(*, exit_on_second: bool = False, pending: PendingInterrupt | None = None) -> Iterator[None]:
     """Raise ``Interrupted`` on the first SIGINT or SIGTERM; ignore further ones, so that cleanup completes.
 
     It can be raised before the block starts: catch it around the ``with`` statement, not in it.
 
     :param exit_on_second: let the second signal end the process immediately instead
+    :param pending: a signal that was deferred until now is raised too
     """
     next_handler = signal.SIG_DFL if exit_on_second else _ignore
 
@@ -93,7 +95,10 @@ def interruptible(*, exit_on_second: bool = False) -> contextlib.AbstractContext
             signal.signal(stop_signal, next_handler)
         raise Interrupted(signal.Signals(number).name)
 
-    return _handled_by(interrupt)
+    with _handled_by(interrupt):
+        if pending is not None and pending.interrupted:
+            raise Interrupted
+        yield
 
 
 class PendingInterrupt:

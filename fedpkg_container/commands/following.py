@@ -144,9 +144,7 @@ def _follow_or_detach(
     """Follow a task to its end; on an interrupt before that, print the follow-up commands and return None."""
     finished: list[Finished] = []
     try:
-        with interruptible(exit_on_second=True):
-            if pending is not None and pending.interrupted:
-                raise Interrupted
+        with interruptible(exit_on_second=True, pending=pending):
             _follow(client, session, submitted, renderer, tails, finished)
     except Interrupted:
         if not finished:

@@ -63,9 +63,7 @@ def watch_several(
         return [task_id for task_id in titles if task_id not in finished]
 
     try:
-        with interruptible(exit_on_second=True):
-            if pending is not None and pending.interrupted:
-                raise Interrupted
+        with interruptible(exit_on_second=True, pending=pending):
             renderer = make_renderer(kind, sys.stdout, timestamps=client.args.timestamps)
             _follow(client, titles, renderer, kind, finished, tails)
     except Interrupted:

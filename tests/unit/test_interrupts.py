@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from fedpkg_container import signals
 from fedpkg_container.commands import container_status, following, following_several, several_builds
 from fedpkg_container.commands.exit_status import EXIT_INTERRUPTED
 from tests.support.status_client import Status
@@ -77,6 +78,13 @@ def test_after_the_end_of_all_tasks(tasks: tuple[str, ...], monkeypatch: pytest.
         printed = status.run("--watch", *tasks, "-q")
     assert printed == "".join(f"r.io/web:{number}\n" for number in tasks)
     assert status.status == 0
+
+
+def test_a_deferred_signal_is_raised_before_the_block() -> None:
+    with signals.defer_signals() as pending:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(signals.Interrupted), signals.interruptible(pending=pending):
+            pytest.fail("the block was entered")
 
 
 def _group(*names: str) -> list[Any]:
