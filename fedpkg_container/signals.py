@@ -46,6 +46,11 @@ def shield_signals() -> contextlib.AbstractContextManager[None]:
     return _handled_by(_ignore)
 
 
+def is_shielded() -> bool:
+    """Return whether this process ignores SIGINT and SIGTERM, because it cleans up."""
+    return signal.getsignal(signal.SIGTERM) is _ignore
+
+
 def exit_on_signal() -> contextlib.AbstractContextManager[None]:
     """Let SIGINT and SIGTERM end the process in the block, which handles an ``Interrupted``."""
     return _handled_by(signal.SIG_DFL)

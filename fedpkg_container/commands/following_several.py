@@ -160,13 +160,14 @@ def handle_interrupt(client: Client, session: HubSession, running: list[int]) ->
 def _report(
     client: Client, titles: Mapping[int, str], finished: Mapping[int, Finished], tails: LogTails, kind: str
 ) -> None:
-    """Print the results of all builds."""
+    """Print the results of all builds, in the order of their titles."""
     from fedpkg_container.commands.client_config import koji_profile
     from fedpkg_container.hub.session import site_urls
     from fedpkg_container.progress import report
     from fedpkg_container.progress.failure import Failure
     from fedpkg_container.progress.look import Cell, Page, Row, state_cell
 
+    finished = {task_id: finished[task_id] for task_id in titles if task_id in finished}
     addresses = site_urls(koji_profile(client))
     failures = {task: Failure.of(event, tails, addresses, titles[task]) for task, event in finished.items()}
     if kind == "json":

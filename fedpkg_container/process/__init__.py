@@ -4,6 +4,9 @@
 Programs are started without a shell, with a copy of the environment, an empty standard input unless one is passed,
 and a deadline. They are stopped with SIGTERM, so that they can clean up, and then with SIGKILL. They die with their
 parent process (``setpriv --pdeathsig``), so a killed builder leaves none behind.
+
+While signals are ignored for a cleanup, they run in a new session: Ctrl-C and kojid, when it cancels a task, send
+signals to the whole process group.
 """
 
 from fedpkg_container.process.background import (

@@ -23,7 +23,7 @@ from fedpkg_container.errors import (
 )
 from fedpkg_container.process.program_log import logged
 from fedpkg_container.redaction import SIGNING_PASSWORD
-from fedpkg_container.signals import ignore_sigint
+from fedpkg_container.signals import ignore_sigint, is_shielded
 from fedpkg_container.text import LineSplitter, printable
 
 #: Seconds between SIGTERM and SIGKILL.
@@ -126,6 +126,7 @@ def run(
         stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=is_shielded(),
         bufsize=0,
     )
     output = _Output(str(arguments[0]), limit)
@@ -275,6 +276,7 @@ def stream(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        start_new_session=is_shielded(),
     )
     with _stopped_on_error(process, arguments, timeout):
         _pump(process, handle_line, tick, time.monotonic() + timeout, interval)

@@ -126,6 +126,29 @@ def test_program_dies_with_its_parent(tmp_path: Path) -> None:
     eventually(lambda: not _sleeping("4545"), lambda: _sleeping("4545"))
 
 
+_CLEANUP = """
+import os, signal
+from fedpkg_container.process import run, stream
+from fedpkg_container.signals import shield_signals
+
+def interrupt():
+    os.killpg(0, signal.SIGINT)
+    os.killpg(0, signal.SIGTERM)
+
+with shield_signals():
+    run(["sleep", "0.2"], timeout=60, tick=interrupt, interval=0.05)
+    stream(["sleep", "0.2"], timeout=60, tick=interrupt, interval=0.05, line=print)
+print("cleaned up")
+"""
+
+
+def test_signal_to_the_process_group_does_not_end_the_programs_of_a_cleanup() -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", _CLEANUP], capture_output=True, text=True, start_new_session=True, timeout=PATIENCE
+    )
+    assert (process.returncode, process.stdout) == (0, "cleaned up\n"), process.stderr
+
+
 @pytest.mark.parametrize("evil", ["\x1b[2J", "\r", "\x9b", "\u202e", "\u2066", "\x00", "\x7f", "\u200e"])
 def test_terminal_control_characters_are_replaced(evil: str) -> None:
     assert evil not in printable(f"a{evil}b")

@@ -92,6 +92,13 @@ def test_quiet(status: Status) -> None:
     assert status.run("--watch", "7", "9", "-q") == "r.io/web:1\n"
 
 
+def test_results_are_in_the_order_of_the_command(hub: ChangingHub, status: Status) -> None:
+    hub.tasks[:] = [task(7, "OPEN"), task(11, "CLOSED")]
+    hub.results[11] = {"repositories": ["r.io/web:2"], "koji_builds": []}
+    hub.polls = 12
+    assert status.run("--watch", "7", "11", "-q") == "r.io/web:1\nr.io/web:2\n"
+
+
 def test_json_lines_match_their_schema(status: Status) -> None:
     lines = [json.loads(line) for line in status.run("--watch", "7", "9", "--progress", "json").splitlines()]
     for line in lines:
