@@ -49,6 +49,10 @@ proxy_ssl_certificate_key "{client}";
 """
 _REFUSAL = "if ($box_refused) { return 403; }"
 _SERVER = """\
+upstream registry {{
+    server {backend};
+    keepalive 32;
+}}
 server {{
     listen {address} ssl;
     ssl_certificate "{certificate}";
@@ -56,11 +60,12 @@ server {{
     ssl_protocols TLSv1.2 TLSv1.3;
     client_max_body_size 0;
     location / {{
-        proxy_pass https://{backend};
+        proxy_pass https://registry;
         proxy_ssl_verify on;
         proxy_ssl_trusted_certificate "{ca}";
         proxy_ssl_name localhost;
         proxy_http_version 1.1;
+        proxy_set_header Connection "";
         proxy_set_header Host $http_host;
         proxy_set_header X-Forwarded-Proto https;
         proxy_set_header X-Real-IP $remote_addr;
