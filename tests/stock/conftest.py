@@ -34,6 +34,8 @@ def box(source: KojiSource, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def packager(box: StockBox, tmp_path: Path) -> Packager:
-    """A packager with a checkout of a separate container."""
-    return Packager.make(box, tmp_path)
+def packager(box: StockBox, tmp_path: Path) -> Iterator[Packager]:
+    """A packager with a checkout of a separate container, whose builds are canceled after the test."""
+    packager = Packager.make(box, tmp_path)
+    yield packager
+    packager.cancel_builds()
