@@ -268,6 +268,7 @@ def test_missing_repo_file(packager: Packager, storage: dict[str, str]) -> None:
     assert "cannot read http://127.0.0.1:1/x.repo as a .repo file" in done.stderr
 
 
+@pytest.mark.slow
 def test_two_watched_builds_at_once(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN sleep 1"))
     options = (("--progress", "quiet"), ("--progress", "quiet", "--arches", "x86_64"))

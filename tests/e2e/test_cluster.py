@@ -110,6 +110,7 @@ def _seconds(box: Box, output: str) -> float:
     return round(float(child["completion_ts"]) - float(child["start_ts"]), 1)
 
 
+@pytest.mark.slow
 def test_the_layers_are_those_of_a_builder(
     packager: Packager, box: Box, cluster: Cluster, record_property: Callable[[str, object], None]
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_run_that_fails(packager: Packager, box: Box, cluster: Cluster) -> Non
     _nothing_in(cluster)
 
 
+@pytest.mark.slow
 def test_a_cancel_in_a_pod(packager: Packager, box: Box, cluster: Cluster) -> None:
     packager.commit(packager.dockerfile("RUN echo forked; sleep 1009"))
     task_id = submit(packager, "--scratch")
@@ -243,6 +245,7 @@ def test_a_pod_that_waits(packager: Packager, box: Box, cluster: Cluster) -> Non
     nothing_left(box)
 
 
+@pytest.mark.slow
 def test_a_pod_that_tests_itself(box: Box, cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
     site = box.layout.builder(box.layout.builders[0]) / FILE
     status = cluster_cli.run(cluster_cli.make_parser().parse_args(["check", "--json", "--config", str(site)]))

@@ -115,9 +115,19 @@ def test_labels_with_the_architecture(packager: Packager, box: Box) -> None:
 @pytest.mark.parametrize(
     ("files", "kept", "said"),
     [
-        ({"sources": _sources("a.txt")}, {}, "cannot fetch a.txt from the lookaside cache: "),
+        pytest.param(
+            {"sources": _sources("a.txt")},
+            {},
+            "cannot fetch a.txt from the lookaside cache: ",
+            marks=pytest.mark.slow,
+        ),
         ({"sources": _sources("a.txt")}, {"a.txt": b"other"}, "a.txt failed checksum"),
-        ({"sources": _sources("a.txt"), "a.txt": "mine"}, {"a.txt": ARCHIVE}, "a.txt is both in git and in sources"),
+        pytest.param(
+            {"sources": _sources("a.txt"), "a.txt": "mine"},
+            {"a.txt": ARCHIVE},
+            "a.txt is both in git and in sources",
+            marks=pytest.mark.slow,
+        ),
         ({"sources": f"SHA512 (../a) = {'0' * 128}\n"}, {}, "sources has an invalid entry: name or hash of '../a'"),
         pytest.param(
             {"sources": "SHA512 (a) = ../../x\n"},

@@ -97,6 +97,7 @@ def test_source_with_a_variable_of_the_base_image_is_checked(derived: Packager) 
     assert "COPY: file-fc41 does not exist" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_default_of_the_stage_counts(packager: Packager, box: Box) -> None:
     text = packager.dockerfile("RUN true").replace('version="1.0"', "version=$V")
     packager.commit(f"ARG V=1\n{text}".replace("LABEL", "ARG V=2\nLABEL", 1))
@@ -106,6 +107,7 @@ def test_default_of_the_stage_counts(packager: Packager, box: Box) -> None:
     assert registry_of(box).configuration(image, platform_of("x86_64"))["config"]["Labels"]["version"] == "2"
 
 
+@pytest.mark.slow
 def test_files_of_an_image_that_a_from_names(packager: Packager) -> None:
     copied = f'COPY --chown="0:0" --from="{packager.base}" /bin/sh /copied'
     packager.commit(packager.dockerfile(copied, "RUN test -s /copied"))

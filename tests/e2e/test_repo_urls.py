@@ -100,6 +100,7 @@ def test_open_and_closed_ports_give_the_same_message(packager: Packager) -> None
 
 
 @pytest.mark.root
+@pytest.mark.slow
 def test_packages_of_external_repositories_are_installable(packager: Packager, box: Box, world: str) -> None:
     """The merged repository of the build tag contains their own URLs."""
     admin = box.session(ADMIN)

@@ -126,7 +126,7 @@ def test_the_hub_refuses_bad_options_before_a_task_exists(box: Box) -> None:
     assert session.listTasks(queryOpts={"countOnly": True}) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interrupt_detaches_and_the_build_goes_on(packager: Packager, box: Box, number: signal.Signals) -> None:
     packager.commit(packager.dockerfile("RUN sleep 300"))
     process = packager.start("--scratch")

@@ -7,6 +7,8 @@ import json
 import subprocess
 from typing import Any
 
+import pytest
+
 from fedpkg_container.box.box import Box
 from fedpkg_container.box.demo import site
 from fedpkg_container.box.layout import ADMIN
@@ -21,6 +23,7 @@ def _build(packager: Packager, *arguments: str) -> tuple[subprocess.CompletedPro
     return done, json.loads(outcome.read_text())
 
 
+@pytest.mark.slow
 def test_two_targets(packager: Packager, box: Box) -> None:
     box.session(ADMIN).createBuildTarget(OTHER_TARGET, site.BUILD_TAG, site.DEST_TAG)
     packager.commit(packager.dockerfile("RUN true"))

@@ -147,6 +147,7 @@ def test_failing_run(packager: Packager, box: Box) -> None:
     nothing_left(box)
 
 
+@pytest.mark.slow
 def test_failure_with_quiet_shows_the_last_lines(packager: Packager) -> None:
     packager.commit(packager.dockerfile("RUN echo this is why && exit 7"))
     done = packager.run("fedpkg", "-q", "container-build", "--scratch", check=False)

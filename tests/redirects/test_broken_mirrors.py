@@ -47,7 +47,7 @@ def _changed(content: bytes) -> bytes:
     ],
     ids=["one bit", "a byte short", "a byte more", "empty", "a page", "missing"],
 )
-@pytest.mark.parametrize("which", ["layer", "config"])
+@pytest.mark.parametrize("which", ["layer", pytest.param("config", marks=pytest.mark.slow)])
 def test_wrong_content_fails_the_pull(
     running: Distribution, image: LayeredImage, name: str, fault: object, said: str, which: str, tmp_path: Path
 ) -> None:

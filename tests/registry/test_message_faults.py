@@ -108,7 +108,13 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+#: One of the connection, one of the login, one of the answer, and no broker; the slow tests leave none out.
+QUICK = {amqp_broker.CLOSES, amqp_broker.DENIES, amqp_broker.RETURNS, "refuses"}
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=[] if fault in QUICK else pytest.mark.slow) for fault in FAULTS]
+)
 def test_message_is_pending_until_the_broker_confirms_it(fault: str, broker: Broker, tmp_path: Path) -> None:
     site = Site.make(tmp_path, broker)
     site.journal.append(change(1).done())

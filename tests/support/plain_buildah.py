@@ -115,6 +115,7 @@ class DockerfileBuilds:
         self._buildah = PlainBuildah(directory)
         self._context = directory / "context"
         write_tree(self._context, CONTEXT)
+        self._built: dict[tuple[str, tuple[tuple[str, str], ...]], Built] = {}
         self.version = versions.installed_number("buildah")
         for name, text in PARENTS.items():
             assert not self.build(text, tag=name).error
@@ -126,10 +127,16 @@ class DockerfileBuilds:
         return BuildFacts(arguments or {}, platform, platform, self.parents, version=self.version)
 
     def build(self, text: str, arguments: Mapping[str, str] | None = None, tag: str = "localhost/built:1") -> Built:
-        """Build a Dockerfile."""
+        """Build a Dockerfile once; return the same result for the same text and arguments later."""
+        key = text, tuple(sorted((arguments or {}).items()))
+        if key not in self._built:
+            self._built[key] = self._build(text, arguments or {}, tag)
+        return self._built[key]
+
+    def _build(self, text: str, arguments: Mapping[str, str], tag: str) -> Built:
         dockerfile = self._buildah.directory / "Dockerfile"
         dockerfile.write_text(text)
-        options = [f"--build-arg={name}={value}" for name, value in (arguments or {}).items()]
+        options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
         options += ["--pull-never", "--format", "docker", "--os", "linux", "--arch", "amd64", "--tag", tag]
         built = self._buildah.build_in(self._context, [*options, "--file", str(dockerfile)])
         if built.error:

@@ -28,7 +28,7 @@ ENVIRONMENT = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ
         ("git", "status"),
     ],
 )
-@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
+@pytest.mark.parametrize("locale", ["C.UTF-8", pytest.param("C", marks=pytest.mark.slow)])
 def test_status_and_output_are_those_of_a_new_interpreter(
     command: tuple[str, ...], locale: str, tmp_path: Path
 ) -> None:

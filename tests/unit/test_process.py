@@ -241,7 +241,8 @@ def test_program_that_closes_its_output_and_keeps_running() -> None:
     assert ticks
 
 
-def test_output_limit_of_a_pipeline(tmp_path: Path) -> None:
+def test_output_limit_of_a_pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fedpkg_container.process.background.OUTPUT_LIMIT", 10**6)
     endless = _shell(f"{ENDLESS} >&2")
     with pytest.raises(ProgramOutputError), pipeline(endless, ["cat"], output=tmp_path / "out") as wait:
         wait(240)

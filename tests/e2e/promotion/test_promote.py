@@ -297,7 +297,7 @@ def test_skopeo_reads_the_promoted_image(bench: Bench) -> None:
     assert settings["config"]["Labels"]["com.redhat.component"] == "hello"
 
 
-@pytest.mark.parametrize("where", ["bench", "apart"])
+@pytest.mark.parametrize("where", [pytest.param("bench", marks=pytest.mark.slow), "apart"])
 def test_cosign_tags_are_copied(where: str, request: pytest.FixtureRequest) -> None:
     bench: Bench = request.getfixturevalue(where)
     candidate, unsigned = bench.build(), bench.build("hello-0.9-1")

@@ -267,7 +267,8 @@ def test_passwords_are_not_disclosed(password: str, desk: Desk, directory: Path,
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM, signal.SIGKILL]
+    "number",
+    [*(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGTERM)), signal.SIGKILL],
 )
 def test_interrupted_command_can_be_repeated(number: signal.Signals, desk: Desk, directory: Path) -> None:
     """Interrupted while it sends layers to a registry that does not read them completely."""

@@ -19,7 +19,7 @@ from tests.support.promoting import Bench, make_site
 from tests.support.registries import access, docker_registry
 
 #: Between two requests after which the quick tests kill; the slow ones leave none out.
-STEP = 21
+STEP = 30
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,7 @@ def manifests_left(bench: Bench, candidate: Candidate, digests: set[str]) -> lis
         return [each for each in sorted(digests) if repository.head(each)]
 
 
+@pytest.mark.parametrize("bench", ["mounted", pytest.param("sent", marks=pytest.mark.slow)], indirect=True)
 def test_promotion_killed_at_some_requests(bench: Bench) -> None:
     assert promoting(bench, STEP) > 1
 

@@ -31,7 +31,7 @@ def single_image(bench: Bench) -> Candidate:
     return replace(candidate, image=replace(candidate.image, digest=member))
 
 
-@pytest.mark.parametrize("options", [(), ("--delete-untagged",)])
+@pytest.mark.parametrize("options", [pytest.param((), marks=pytest.mark.slow), ("--delete-untagged",)])
 def test_staged_build_survives_garbage_collection(options: tuple[str, ...], directory: Path, tmp_path: Path) -> None:
     """With --delete-untagged version 2.8 deletes members of image indexes, and SBOMs; staging again restores them."""
     with docker_registry(directory) as candidates, docker_registry(directory) as stable:
