@@ -13,7 +13,7 @@ from tests.e2e.test_kills import (
     test_the_hub_is_restarted_during_a_build,
     test_two_builds_of_one_nvr_at_once,
 )
-from tests.e2e.test_releases import test_isolated_builds_move_no_floating_tags
+from tests.e2e.test_releases import test_isolated_builds_move_no_floating_tags, twice
 
 __all__ = [
     "test_a_canceled_build_leaves_nothing_and_frees_its_nvr",
@@ -23,4 +23,5 @@ __all__ = [
     "test_scratch_build_is_pushed_and_not_recorded",
     "test_the_hub_is_restarted_during_a_build",
     "test_two_builds_of_one_nvr_at_once",
+    "twice",
 ]
