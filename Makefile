@@ -88,13 +88,13 @@ pages:
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 test:
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"
+	$(BIN)/python -m tests.in_memory -n $(WORKERS) --dist loadfile -m "not slow"
 
 unit:
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not programs and not slow"
 
 coverage: setup
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered \
+	$(BIN)/python -m tests.in_memory -n $(WORKERS) --dist loadfile -m "not slow" --cov --cov-report=term:skip-covered \
 	    --cov-fail-under=$(COVERAGE_FLOOR)
 
 check-slow: setup

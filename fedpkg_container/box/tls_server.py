@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import logging
+import socket
 import ssl
 import sys
 import threading
@@ -21,6 +22,15 @@ STOP_TIMEOUT = 10.0
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection on which a response's headers and body, two writes, do not wait for each other.
+
+        With Nagle's algorithm, the body waits for the client's acknowledgment of the headers: 40 ms on Linux.
+        """
+        connection, address = super().get_request()
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection, address
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log that a client has closed its connection; print the traceback of any other error."""

@@ -73,6 +73,7 @@ def blob_server() -> Iterator[BlobServer]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a body does not wait for the acknowledgment of its headers
 
         def do_GET(self) -> None:
             with contextlib.suppress(OSError):

@@ -101,6 +101,7 @@ def mirror_server(root: Path) -> Iterator[MirrorServer]:
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # a body does not wait for the acknowledgment of its headers
 
         def do_GET(self) -> None:
             with contextlib.suppress(OSError):
