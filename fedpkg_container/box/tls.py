@@ -212,12 +212,21 @@ def make_server(
     server = _Server(address, application, numthreads=THREADS, request_queue_size=64, timeout=TIMEOUT)
     server.max_request_body_size = largest_body
     if certificate is not None:
-        adapter = _Adapter(str(certificate), str(certificate), str(ca))
-        adapter.context.verify_mode = ssl.CERT_OPTIONAL
-        adapter.context.minimum_version = ssl.TLSVersion.TLSv1_2
-        adapter.context.num_tickets = 0  # OpenSSL ignores that a ticket cannot be sent, but leaves the error behind
-        server.ssl_adapter = adapter
+        server.ssl_adapter = _Adapter(str(certificate), str(certificate), str(ca))
+        server.ssl_adapter.context = _context(certificate, ca)
     return server
+
+
+def _context(certificate: Path, ca: Path | None) -> ssl.SSLContext:
+    """Return the settings of TLS; cheroot's own context is not one of a server with Python 3.9."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    if ca is not None:
+        context.load_verify_locations(ca)
+    context.verify_mode = ssl.CERT_OPTIONAL
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.num_tickets = 0  # OpenSSL ignores that a ticket cannot be sent, but leaves the error behind
+    return context
 
 
 def serve(server: Server) -> None:
