@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fedpkg_container.box.layout import Layout
+from fedpkg_container.errors import FedpkgContainerError
 from tests.stock.box import StockBox
 from tests.stock.source import VARIABLE, KojiSource
 from tests.support.furnished import furnish, running
@@ -20,8 +21,11 @@ collect_ignore_glob = [] if os.environ.get(VARIABLE) else ["test_*.py"]
 
 @pytest.fixture(scope="session")
 def source(tmp_path_factory: pytest.TempPathFactory) -> KojiSource:
-    """The source tree, and our package installed beside it."""
-    return KojiSource.open(Path(os.environ[VARIABLE]), tmp_path_factory.mktemp("installed"))
+    """The source tree, and our package installed beside it; without what it needs, no test can be run."""
+    try:
+        return KojiSource.open(Path(os.environ[VARIABLE]), tmp_path_factory.mktemp("installed"))
+    except FedpkgContainerError as error:
+        pytest.exit(f"{error.reason}\n{error.solution}", returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture(scope="session")
