@@ -158,7 +158,7 @@ class TokenCache:
     ) -> bool:
         """Wait until an expired token in the auth file has been replaced; return whether it was.
 
-        Returns at once if the refused token is not from the auth file, or lacks rights.
+        Returns at once if it already was, if the refused token is not from the auth file, or if it lacks rights.
 
         :param challenge: value of ``WWW-Authenticate`` in the refusal
         :param refused: header with the token that the registry rejected
@@ -167,10 +167,17 @@ class TokenCache:
         parameters: dict[str, str | None] = parse_dict_header(challenge.partition(" ")[2])  # type: ignore[no-untyped-call]
         repository = _repository(scopes)
         lacks_rights = parameters.get("error") == "insufficient_scope"  # RFC 6750; invalid_token or no error otherwise
-        if lacks_rights or not is_bearer(refused) or self._stored_header(repository) != refused:
+        # If the file has a token, none is requested: the refused one is this or an earlier one of the file.
+        if lacks_rights or not is_bearer(refused) or not is_bearer(self._stored_header(repository)):
             return False
+
+        def is_replaced() -> bool:
+            return self._stored_header(repository) not in ("", refused)
+
+        if is_replaced():
+            return True
         _log.warning("%s rejected the token, waiting up to %g s for a new one", self._host, timeout)
-        return wait_until(lambda: self._stored_header(repository) != refused, timeout, canceled=canceled)
+        return wait_until(is_replaced, timeout, canceled=canceled)
 
     def _stored_header(self, repository: str) -> str:
         """Return the header for the stored credentials; empty if there are none."""

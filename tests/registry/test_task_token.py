@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from fedpkg_container.image.config import BuilderConfig, read_builder_config
 from fedpkg_container.image.pod_inputs import pod_files, task_token
 from fedpkg_container.model.pod import AUTH_FILE
 from fedpkg_container.model.reference import ImageReference
+from fedpkg_container.registry.auth import TokenCache
 from fedpkg_container.registry.skopeo import Access, Registry
 from tests.support.memory_registry import Fault, MemoryRegistry, memory_registry
 from tests.support.pushing import image
@@ -48,6 +50,13 @@ def _issued(config: BuilderConfig, cluster: ClusterConfig = CLUSTER, parents: It
     assert file is not None
     assert file.name == AUTH_FILE
     return file.issue()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Replace a file as a kubelet does: readers see the old content or the new one."""
+    new = path.with_suffix(".new")
+    new.write_bytes(content)
+    new.replace(path)
 
 
 def test_what_a_token_allows(tmp_path: Path) -> None:
@@ -109,13 +118,34 @@ def test_a_token_is_replaced_in_the_middle_of_a_push(tmp_path: Path) -> None:
             eventually(lambda: server.rejected > 0, lambda: server.seen, 60)
             assert pod.auth_file is not None
             server.expire(json.loads(first)["auths"][server.address]["registrytoken"])
-            pod.auth_file.write_bytes(second)
+            _replace(pod.auth_file, second)
 
         renewed = executor.submit(renew)
         with Registry(pod).repository(ImageReference(server.address, STAGING)) as repository:
             image(repository, "built", "result")
         renewed.result()
         assert server[STAGING].tags == ["result"]
+
+
+def test_a_token_is_replaced_before_its_refusal_is_handled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The registry has rejected the first token twice, and the file has the next one when it is read again."""
+    with memory_registry(tmp_path, lifetime=HOUR) as server:
+        config = _config(tmp_path, server)
+        reference = ImageReference(server.address, STAGING, tag="result")
+        with Registry(config.access).repository(reference) as repository:
+            digest = image(repository, "built", "result").digest
+        first, second = _issued(config).content, _issued(config).content
+        pod = replace(_access(tmp_path, config, first), renewal_timeout=60.0)
+        server.expire(json.loads(first)["auths"][server.address]["registrytoken"])
+        await_renewal = TokenCache.await_renewal
+
+        def late(*arguments: Any) -> bool:
+            assert pod.auth_file is not None
+            _replace(pod.auth_file, second)
+            return await_renewal(*arguments)
+
+        monkeypatch.setattr(TokenCache, "await_renewal", late)
+        assert Registry(pod).manifest(reference).digest == digest
 
 
 @pytest.mark.parametrize(("error", "waits"), [("", True), ("invalid_token", True), ("insufficient_scope", False)])
