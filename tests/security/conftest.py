@@ -36,6 +36,11 @@ ENDING = ("stay", "much_memory", "much_memory_in_files")
 PYTHON = "/usr/bin/python3"
 
 
+def program_index(command: Sequence[object]) -> int:
+    """Return the index of the attacker's program, PYTHON; the sandbox before it may be a program of PYTHON too."""
+    return len(command) - 1 - list(reversed(command)).index(PYTHON)
+
+
 @dataclass(frozen=True)
 class Result:
     """An attempt's result.

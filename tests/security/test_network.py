@@ -13,7 +13,7 @@ import pytest
 
 from fedpkg_container.engines.network import attached
 from fedpkg_container.process import run
-from tests.security.conftest import PYTHON, Intruder, Result
+from tests.security.conftest import Intruder, Result, program_index
 from tests.support.outside import DENIED, METADATA, OUTSIDE, OWN, PORT, outside
 
 LOOPBACK, GATEWAY = "127.0.0.1", "10.0.2.2"
@@ -66,5 +66,5 @@ def test_it_left_the_routes_as_they_were(seen_isolated: dict[str, Result], isola
 @pytest.mark.root
 def test_it_has_the_capability_that_it_cannot_use(intruding: Intruder, isolated: tuple[str, ...]) -> None:
     command = intruding.command([], enter=isolated)
-    there = [*command[: command.index(PYTHON)], "grep", "CapEff", "/proc/self/status"]
+    there = [*command[: program_index(command)], "grep", "CapEff", "/proc/self/status"]
     assert int(run(there, timeout=60).text.split()[1], 16) & 1 << 12  # CAP_NET_ADMIN

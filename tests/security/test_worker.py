@@ -17,8 +17,9 @@ from fedpkg_container.engines.sandbox import interpreter
 from fedpkg_container.errors import ProgramError
 from fedpkg_container.process import is_running, run
 from tests.security import intruder
-from tests.security.conftest import LIMITS, PYTHON, Intruder, Result, add_key, in_terminal
+from tests.security.conftest import LIMITS, PYTHON, Intruder, Result, add_key, in_terminal, program_index
 from tests.support.attack import SECRET
+from tests.support.waiting import eventually
 
 #: Attempts that an error stops.
 STOPPED = (
@@ -98,7 +99,7 @@ def test_its_limits_of_namespaces_are_its_own(seen: dict[str, Result]) -> None:
 def test_it_reads_base_images(intruding: Intruder) -> None:
     """Control: the store exists, with its owner shown as root."""
     command = intruding.command(["own_control_group"])
-    there = [*command[: command.index(PYTHON)], "stat", "-c", "%u %n", intruding.stores[0].path / "layer"]
+    there = [*command[: program_index(command)], "stat", "-c", "%u %n", intruding.stores[0].path / "layer"]
     assert run(there, timeout=60).text.startswith("0 ")
 
 
@@ -144,7 +145,7 @@ def test_it_uses_up_what_is_its_own_alone(intruding: Intruder) -> None:
     command = [str(each) for each in intruding.command([])]
     libc = ctypes.CDLL(None, use_errno=True)
     with subprocess.Popen(
-        [*command[: command.index(PYTHON)], PYTHON, "-c", _TAKE_ALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*command[: program_index(command)], PYTHON, "-c", _TAKE_ALL], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert int(process.stdout.readline()) > 0
@@ -172,12 +173,12 @@ def test_no_process_is_left_when_its_program_has_ended(intruding: Intruder, last
 
 def test_no_process_is_left_when_it_is_stopped(intruding: Intruder, lasting: Path) -> None:
     command = [str(each) for each in intruding.command(["stay"])]
-    end = command.index(PYTHON)
+    end = program_index(command)
     script = f"{' '.join(command[end : end + 4])} '{command[end + 4]}' stay; sleep 1000"
     with subprocess.Popen([*command[:end], "sh", "-c", script], stdout=subprocess.DEVNULL) as process:
         try:
-            while not lasting.exists():
-                assert process.poll() is None
+            eventually(lambda: lasting.exists() or process.poll() is not None, lambda: "not started")
+            assert process.poll() is None
         finally:
             process.terminate()
         process.wait(timeout=30)
@@ -217,5 +218,5 @@ def test_it_has_no_keys_of_its_caller(intruding: Intruder, seen: dict[str, Resul
 def test_its_first_process_is_one_that_waits(intruding: Intruder) -> None:
     """The kernel ends a namespace's first process after all others (pid_namespaces(7))."""
     command = intruding.command([])
-    first = [*command[: command.index(PYTHON)], "cat", "/proc/1/cmdline"]
+    first = [*command[: program_index(command)], "cat", "/proc/1/cmdline"]
     assert run(first, timeout=60).text.startswith(f"{interpreter()}\0")
