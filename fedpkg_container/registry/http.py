@@ -324,7 +324,13 @@ class RegistryHTTP:
             response = send(header)
             if self._renewal_timeout and self._is_refused(response):
                 challenge = response.headers.get("WWW-Authenticate", "")
-                if self._tokens.await_renewal(challenge, scopes, header, self._renewal_timeout, self._canceled):
+                with contextlib.ExitStack() as on_error:
+                    on_error.callback(response.close)
+                    renewed = self._tokens.await_renewal(
+                        challenge, scopes, header, self._renewal_timeout, self._canceled
+                    )
+                    on_error.pop_all()
+                if renewed:
                     discard(response)
                     response = send(self._tokens.authorize(challenge, scopes, header, self._request_token))
         with response:
